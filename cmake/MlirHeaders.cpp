@@ -1,0 +1,1 @@
+// Carries the precompiled MLIR headers of the compiler (see DeepShardMlir.cmake).
