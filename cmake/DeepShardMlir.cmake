@@ -1,7 +1,10 @@
 # MLIR 22 as Debian packages it: the shared libMLIR and libLLVM, nothing static beside them (a static MLIR or LLVM
 # component would exist twice in the process).
 
-find_package(MLIR 22 REQUIRED CONFIG HINTS /usr/lib/llvm-22)
+find_package(MLIR REQUIRED CONFIG HINTS /usr/lib/llvm-22)
+if(NOT LLVM_VERSION_MAJOR EQUAL 22)
+  message(FATAL_ERROR "DeepShard needs MLIR 22, found ${LLVM_VERSION} in ${MLIR_DIR}; set MLIR_DIR")
+endif()
 list(APPEND CMAKE_MODULE_PATH "${MLIR_CMAKE_DIR}" "${LLVM_CMAKE_DIR}")
 include(TableGen)
 include(AddLLVM)

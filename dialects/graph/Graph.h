@@ -1,0 +1,72 @@
+//===- Graph.h - the graph dialect -------------------------------------------------------===//
+//
+// One logical program, one device, whole tensors. GraphDialect.td documents attributes, the *Ops.td files the ops.
+//
+//===--------------------------------------------------------------------------------------===//
+
+#ifndef DEEPSHARD_DIALECTS_GRAPH_GRAPH_H
+#define DEEPSHARD_DIALECTS_GRAPH_GRAPH_H
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+namespace deepshard::graph {
+
+class VjpBuilder;
+
+/// Work of one op: floating-point operations (a multiply-add counts two), bytes read and written.
+struct OpCost {
+  int64_t flops = 0;
+  int64_t bytesRead = 0;
+  int64_t bytesWritten = 0;
+};
+
+/// One operation per result element; every operand read once, every result written once.
+OpCost elementwiseCost(mlir::Operation *op);
+
+/// The inherent attributes of `op` as a dictionary (without operand segment sizes).
+mlir::DictionaryAttr inherentAttributes(mlir::Operation *op);
+
+/// Names of the discardable attributes; GraphDialect.td says what each means.
+inline constexpr llvm::StringLiteral kParameterAttr = "graph.parameter";
+inline constexpr llvm::StringLiteral kBufferAttr = "graph.buffer";
+inline constexpr llvm::StringLiteral kStorageAttr = "graph.storage";
+inline constexpr llvm::StringLiteral kAliasesAttr = "graph.aliases";
+inline constexpr llvm::StringLiteral kInputAttr = "graph.input";
+inline constexpr llvm::StringLiteral kBatchDimensionAttr = "graph.batch_dimension";
+inline constexpr llvm::StringLiteral kRunStateAttr = "graph.run_state";
+inline constexpr llvm::StringLiteral kOutputAttr = "graph.output";
+inline constexpr llvm::StringLiteral kGradientAttr = "graph.gradient";
+inline constexpr llvm::StringLiteral kMetricAttr = "graph.metric";
+inline constexpr llvm::StringLiteral kStateAttr = "graph.state";
+inline constexpr llvm::StringLiteral kBucketAttr = "graph.bucket";
+inline constexpr llvm::StringLiteral kMemberAttr = "graph.member";
+inline constexpr llvm::StringLiteral kPhaseAttr = "graph.phase";
+inline constexpr llvm::StringLiteral kAccumulationAttr = "graph.accumulation_steps";
+inline constexpr llvm::StringLiteral kClippingAttr = "graph.gradient_clipping";
+inline constexpr llvm::StringLiteral kOptimizerAttr = "graph.optimizer";
+inline constexpr llvm::StringLiteral kScheduleAttr = "graph.schedule";
+
+/// Values of `graph.run_state`.
+inline constexpr llvm::StringLiteral kRandomCounter = "random_counter";
+inline constexpr llvm::StringLiteral kLearningRate = "learning_rate";
+inline constexpr llvm::StringLiteral kUpdateStep = "update_step";
+
+} // namespace deepshard::graph
+
+#include "dialects/graph/GraphDialect.h.inc"
+#include "dialects/graph/GraphInterfaces.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "dialects/graph/GraphAttrs.h.inc"
+
+#define GET_OP_CLASSES
+#include "dialects/graph/GraphOps.h.inc"
+
+#endif // DEEPSHARD_DIALECTS_GRAPH_GRAPH_H

@@ -1,0 +1,131 @@
+//===- GraphDialect.td - the logical program ---------------------------------*- tablegen -*-===//
+
+#ifndef DEEPSHARD_DIALECTS_GRAPH_GRAPHDIALECT
+#define DEEPSHARD_DIALECTS_GRAPH_GRAPHDIALECT
+
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/OpBase.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+include "dialects/graph/GraphInterfaces.td"
+
+def Graph_Dialect : Dialect {
+  let name = "graph";
+  let cppNamespace = "::deepshard::graph";
+  let summary = "One logical program on one device, whole tensors";
+  let description = [{
+    Functional operations over ranked, static tensors of f32, bf16, f16, f64, i64, i32, i8, i1. No aliasing, no in-place
+    update, no control flow. A program is a `func.func`; what its arguments and results are is said by attributes:
+
+    | on | attribute | says |
+    | --- | --- | --- |
+    | argument | `graph.parameter = "h.0.weight"` | a trainable tensor of the model under its own name |
+    | argument | `graph.buffer = "h.0.bias"` | a tensor of the model that is not trained |
+    | argument | `graph.storage = #graph.storage<...>` | where the first value of a parameter or buffer lies; absent: no data |
+    | argument | `graph.aliases = ["lm_head.weight"]` | further names of the same tensor |
+    | argument | `graph.input = "input_ids"` | data, fed per micro-batch; `graph.batch_dimension = 0 : i64` says which dimension is the batch |
+    | argument | `graph.run_state = "..."` | written by the runtime: `random_counter` tensor<3xi64> (seed, step, micro-batch), `learning_rate` tensor<f64>, `update_step` tensor<i64> (1-based) |
+    | result | `graph.output = "loss"` | an output of the model |
+    | result | `graph.gradient = "h.0.weight"` | the gradient of that parameter |
+    | result | `graph.metric = "grad_norm"` | a scalar the runtime reports after a step |
+    | argument and result | `graph.state = "name"` | the result is the argument's next value; the plan gives both one buffer |
+    | argument or result | `graph.bucket = #graph.bucket<"exp_avg", 0>` | the value is this whole flat bucket |
+    | argument or result | `graph.member = #graph.member<"parameter", 0, 64>` | the value is a view into this bucket |
+
+    Options are module attributes: `graph.accumulation_steps`, `graph.gradient_clipping`, `graph.optimizer`,
+    `graph.schedule`. `graph.phase` on an op is "forward", "backward" or "update".
+
+    Module path and source line of an op are its location: `NameLoc("h.0.attn", FileLineCol(...))`.
+  }];
+  let hasConstantMaterializer = 1;
+  let hasOperationAttrVerify = 1;
+  let hasRegionArgAttrVerify = 1;
+  let hasRegionResultAttrVerify = 1;
+  let useDefaultAttributePrinterParser = 1;
+}
+
+class Graph_Attr<string name, string attrMnemonic> : AttrDef<Graph_Dialect, name> {
+  let mnemonic = attrMnemonic;
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Graph_StorageAttr : Graph_Attr<"Storage", "storage"> {
+  let summary = "Where the first value of a tensor lies in a file";
+  let description = [{
+    `offset` counts bytes from the start of `file`; `strides` count elements of `element_type`, which may differ from
+    the argument's (then values are converted when they are loaded).
+
+    ```mlir
+    #graph.storage<file = "model.pt", offset = 4096, element_type = f32, strides = [768, 1]>
+    ```
+  }];
+  let parameters = (ins "::mlir::StringAttr":$file, "int64_t":$offset, "::mlir::Type":$element_type,
+                        "::mlir::DenseI64ArrayAttr":$strides);
+}
+
+def Graph_BucketAttr : Graph_Attr<"Bucket", "bucket"> {
+  let summary = "A flat buffer of parameters, gradients or optimizer state";
+  let description = [{
+    `kind` is "parameter", "gradient", "exp_avg" or "exp_avg_sq". Buckets of equal index have the same members at the
+    same offsets, whatever their kind.
+  }];
+  let parameters = (ins "::mlir::StringAttr":$kind, "int64_t":$index);
+}
+
+def Graph_MemberAttr : Graph_Attr<"Member", "member"> {
+  let summary = "A place in a bucket, `offset` in elements, a multiple of 64 bytes";
+  let parameters = (ins "::mlir::StringAttr":$kind, "int64_t":$index, "int64_t":$offset);
+}
+
+def Graph_AdamWAttr : Graph_Attr<"AdamW", "adamw"> {
+  let summary = "Adam or AdamW, as DeepSpeed and PyTorch define them";
+  let description = [{
+    With `adam_w_mode` the weight decay acts on the parameter (AdamW), else it is added to the gradient (Adam).
+  }];
+  let parameters = (ins "::mlir::FloatAttr":$learning_rate, "::mlir::FloatAttr":$beta1, "::mlir::FloatAttr":$beta2,
+                        "::mlir::FloatAttr":$eps, "::mlir::FloatAttr":$weight_decay,
+                        "bool":$bias_correction, "bool":$adam_w_mode);
+}
+
+def Graph_ScheduleAttr : Graph_Attr<"Schedule", "schedule"> {
+  let summary = "A learning-rate schedule of DeepSpeed: its type and numbers";
+  let parameters = (ins "::mlir::StringAttr":$type, "::mlir::DictionaryAttr":$numbers, "::mlir::StringAttr":$warmup_type);
+}
+
+//===----------------------------------------------------------------------===//
+// Types and base classes
+//===----------------------------------------------------------------------===//
+
+class Graph_TensorOf<list<Type> types> : StaticShapeTensorOf<types>;
+
+def Graph_Tensor : Graph_TensorOf<[F32, BF16, F16, F64, I64, I32, I8, I1]>;
+def Graph_Float : Graph_TensorOf<[F32, BF16, F16, F64]>;
+def Graph_Number : Graph_TensorOf<[F32, BF16, F16, F64, I64, I32, I8]>;
+def Graph_Bool : Graph_TensorOf<[I1]>;
+def Graph_Index : Graph_TensorOf<[I64, I32]>;
+def Graph_Counter : Type<
+    And<[Graph_TensorOf<[I64]>.predicate,
+         CPred<"::llvm::cast<::mlir::RankedTensorType>($_self).getShape() == ::llvm::ArrayRef<int64_t>{3}">]>,
+    "random counter tensor<3xi64>", "::mlir::RankedTensorType">;
+class Graph_Scalar<Type type> : Type<
+    And<[Graph_TensorOf<[type]>.predicate,
+         CPred<"::llvm::cast<::mlir::RankedTensorType>($_self).getRank() == 0">]>,
+    "scalar tensor of " # type.summary, "::mlir::RankedTensorType">;
+
+class Graph_Op<string mnemonic, list<Trait> traits = []>
+    : Op<Graph_Dialect, mnemonic, !listconcat([Pure], traits)>;
+
+/// An op that is a kernel of provider "reference".
+class Graph_Primitive<string mnemonic, list<Trait> traits = []>
+    : Graph_Op<mnemonic, !listconcat([DeclareOpInterfaceMethods<EvaluableOpInterface>], traits)>;
+
+/// An op that has a decomposition.
+class Graph_Composite<string mnemonic, list<Trait> traits = []>
+    : Graph_Op<mnemonic, !listconcat([DeclareOpInterfaceMethods<DecomposableOpInterface>], traits)>;
+
+defvar Graph_Differentiable = DeclareOpInterfaceMethods<DifferentiableOpInterface>;
+/// Cost by the default (elementwise) or by an own method.
+defvar Graph_DefaultCost = DeclareOpInterfaceMethods<CostOpInterface>;
+defvar Graph_OwnCost = DeclareOpInterfaceMethods<CostOpInterface, ["getCost"]>;
+
+#endif // DEEPSHARD_DIALECTS_GRAPH_GRAPHDIALECT

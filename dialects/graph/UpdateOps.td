@@ -1,0 +1,43 @@
+//===- UpdateOps.td - gradient norm and optimizers ---------------------------------------*- tablegen -*-===//
+
+#ifndef DEEPSHARD_DIALECTS_GRAPH_UPDATEOPS
+#define DEEPSHARD_DIALECTS_GRAPH_UPDATEOPS
+
+include "dialects/graph/GraphDialect.td"
+
+def Graph_SumSquaresOp : Graph_Primitive<"sum_squares", [InferTypeOpAdaptor, Graph_OwnCost]> {
+  let summary = "The sum of squares of a flat tensor, in f64";
+  let description = [{
+    Blocks of 65,536 elements are summed in f64 in the order of the elements, then the blocks in order.
+
+    Constraints:
+    1. `x` has rank 1
+  }];
+  let arguments = (ins Graph_Float:$x);
+  let results = (outs Graph_Scalar<F64>:$result);
+  let assemblyFormat = "$x attr-dict `:` type($x)";
+}
+
+def Graph_AdamWOp : Graph_Primitive<"adamw", [InferTypeOpAdaptor, AllTypesMatch<["parameter", "exp_avg", "exp_avg_sq"]>,
+                                              Graph_OwnCost]> {
+  let summary = "One step of Adam or AdamW, pointwise";
+  let description = [{
+    With g = clip * gradient (+ weight_decay * parameter without `adam_w_mode`), t = `update_step`:
+    m' = beta1 m + (1 - beta1) g, v' = beta2 v + (1 - beta2) g^2,
+    p' = p (1 - lr weight_decay) [`adam_w_mode`] - lr / (1 - beta1^t) m' / (sqrt(v') / sqrt(1 - beta2^t) + eps);
+    the corrections are left out without `bias_correction`. (Loshchilov and Hutter, arXiv 1711.05101.)
+
+    Constraints:
+    1. parameter, gradient and both moments have one shape
+    2. parameter and moments have one element type
+  }];
+  let arguments = (ins Graph_Float:$parameter, Graph_Float:$gradient, Graph_Float:$exp_avg, Graph_Float:$exp_avg_sq,
+                       Graph_Scalar<F64>:$learning_rate, Graph_Scalar<I64>:$update_step, Graph_Scalar<F64>:$clip,
+                       F64Attr:$beta1, F64Attr:$beta2, F64Attr:$eps, F64Attr:$weight_decay, BoolAttr:$bias_correction,
+                       BoolAttr:$adam_w_mode);
+  let results = (outs Graph_Float:$new_parameter, Graph_Float:$new_exp_avg, Graph_Float:$new_exp_avg_sq);
+  let assemblyFormat = "operands attr-dict `:` type(operands)";
+  let hasVerifier = 1;
+}
+
+#endif // DEEPSHARD_DIALECTS_GRAPH_UPDATEOPS
