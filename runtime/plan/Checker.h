@@ -1,0 +1,28 @@
+//===- Checker.h - proves that a plan can be executed
+//------------------------------------------===//
+//
+// The rules are numbered in docs/plan-format.md. The checker shares nothing with the passes that
+// make plans but the schema: it looks at the bytes that tasks touch, not at how their places were
+// chosen.
+//
+//===------------------------------------------------------------------------------------------===//
+
+#ifndef DEEPSHARD_RUNTIME_PLAN_CHECKER_H
+#define DEEPSHARD_RUNTIME_PLAN_CHECKER_H
+
+#include <string>
+#include <vector>
+
+namespace deepshard::planpb {
+class Plan;
+}
+
+namespace deepshard::runtime {
+
+/// The faults of `plan`, each a sentence naming the place; empty if the plan is sound. At most 20
+/// are listed, a last line then says how many more there are. Never throws on any content.
+std::vector<std::string> checkPlan(const planpb::Plan &plan);
+
+} // namespace deepshard::runtime
+
+#endif // DEEPSHARD_RUNTIME_PLAN_CHECKER_H

@@ -1,0 +1,54 @@
+//===- CheckerParts.h - the parts of the checker (private)
+//-------------------------------------===//
+
+#ifndef DEEPSHARD_RUNTIME_PLAN_CHECKERPARTS_H
+#define DEEPSHARD_RUNTIME_PLAN_CHECKERPARTS_H
+
+#include "runtime/plan/plan.pb.h"
+
+#include <fmt/format.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace deepshard::runtime {
+
+/// Collects faults up to a number that a person reads.
+class Faults {
+public:
+  template <typename... Args> void add(fmt::format_string<Args...> format, Args &&...args) {
+    ++count;
+    if (count <= kMostListed)
+      listed.push_back(fmt::format(format, std::forward<Args>(args)...));
+  }
+  bool any() const { return count > 0; }
+  size_t number() const { return count; }
+  std::vector<std::string> take();
+
+  static constexpr size_t kMostListed = 20;
+
+private:
+  std::vector<std::string> listed;
+  size_t count = 0;
+};
+
+/// How messages name a task: segment, index, kernel and source location.
+std::string describeTask(const planpb::Segment &segment, int task);
+
+/// Rules 1 and 2 for what belongs to the plan as a whole: inputs, parameters, training numbers.
+void checkTables(const planpb::Plan &plan, Faults &faults);
+
+/// Rules 1, 2, 3 and 6 for one program.
+void checkPlaces(const planpb::Plan &plan, const planpb::Program &program, Faults &faults);
+
+/// Rules 4 and 5 for one program without faults by `checkPlaces`.
+void checkOrder(const planpb::Program &program, Faults &faults);
+
+/// Rules 1 and 2 for one view; `what` names it ("input 1 of task 3 ..."). True if it is sound.
+bool checkView(const planpb::Program &program, const planpb::View &view, const std::string &what,
+               Faults &faults);
+
+} // namespace deepshard::runtime
+
+#endif // DEEPSHARD_RUNTIME_PLAN_CHECKERPARTS_H
