@@ -1,0 +1,227 @@
+#include "frontends/config/Config.h"
+
+#include "frontends/config/Reader.h"
+#include "frontends/config/Schema.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <fstream>
+#include <limits>
+#include <llvm/Support/xxhash.h>
+#include <sstream>
+
+namespace deepshard {
+namespace {
+
+using json::Kind;
+using json::Value;
+
+constexpr const char *kOverrideFile = "--set";
+
+/// `mesh.data` is short for `deepshard.mesh.data`: true if the first part of the key is a key of
+/// that section and not one of DeepSpeed's own.
+bool isShortKey(std::string_view key) {
+  std::string_view first = key.substr(0, key.find('.'));
+  bool own = false;
+  for (const SchemaKey &row : schema()) {
+    if (row.path == first)
+      return false;
+    own |= row.path.starts_with("deepshard.") && row.path.substr(strlen("deepshard.")) == first;
+  }
+  return own;
+}
+
+Value overrideValue(const std::string &text) {
+  std::vector<Diagnostic> faults;
+  std::optional<Value> value = json::parse(text, kOverrideFile, faults);
+  if (!value || !faults.empty()) {
+    value.emplace();
+    value->kind = Kind::String;
+    value->text = text;
+    value->file = kOverrideFile;
+  }
+  return *value;
+}
+
+/// The members on an override's value carry the lines of its text, which mean nothing to the user.
+void clearLines(Value &value) {
+  value.line = 0;
+  for (Value &item : value.items)
+    clearLines(item);
+  for (json::Member &member : value.members) {
+    member.line = 0;
+    clearLines(member.value);
+  }
+}
+
+/// Sets the value at the dotted `key`, making the sections on the way; false if one of them is not
+/// an object.
+bool setValue(Value &root, std::string_view key, Value value) {
+  Value *object = &root;
+  while (true) {
+    if (!object->isObject())
+      return false;
+    size_t dot = key.find('.');
+    std::string_view part = key.substr(0, dot);
+    auto member =
+        std::find_if(object->members.begin(), object->members.end(),
+                     [&](const json::Member &candidate) { return candidate.key == part; });
+    if (member == object->members.end()) {
+      Value section;
+      section.kind = Kind::Object;
+      section.file = kOverrideFile;
+      member = object->members.insert(member, {std::string(part), 0, std::move(section)});
+    }
+    if (dot == std::string_view::npos) {
+      member->line = 0;
+      member->value = std::move(value);
+      return true;
+    }
+    object = &member->value;
+    key.remove_prefix(dot + 1);
+  }
+}
+
+void applyOverride(Value &root, const std::string &text, std::vector<Diagnostic> &errors) {
+  size_t equals = text.find('=');
+  std::string key = text.substr(0, equals);
+  bool malformed = equals == std::string::npos || key.empty() || key.front() == '.' ||
+                   key.back() == '.' || key.find("..") != std::string::npos;
+  if (malformed) {
+    errors.push_back({kOverrideFile, 0, "",
+                      fmt::format("expected KEY=VALUE with a dotted key, found \"{}\"", text)});
+    return;
+  }
+  if (isShortKey(key))
+    key = "deepshard." + key;
+  Value value = overrideValue(text.substr(equals + 1));
+  clearLines(value);
+  if (!setValue(root, key, std::move(value)))
+    errors.push_back(
+        {kOverrideFile, 0, key, "a part of this key is not a section in the configuration"});
+}
+
+void readMesh(Reader &reader, TrainingConfig &config) {
+  for (auto [key, size] : {std::pair("deepshard.mesh.data", &config.mesh.data),
+                           std::pair("deepshard.mesh.tensor", &config.mesh.tensor),
+                           std::pair("deepshard.mesh.pipe", &config.mesh.pipe)}) {
+    *size = reader.wholeWithin(key, 1, 1, std::numeric_limits<int32_t>::max());
+    if (*size > 1)
+      reader.error(
+          key, fmt::format("an axis of size {} is not supported yet; leave it out or set it to 1",
+                           *size));
+  }
+}
+
+void readRest(Reader &reader, TrainingConfig &config) {
+  config.gradientClipping =
+      reader.numberWithin("gradient_clipping", 1.0, 0, std::numeric_limits<double>::max());
+  if (!reader.find("gradient_clipping") && config.optimizer)
+    reader.note("gradient_clipping",
+                "not given: gradients are clipped to norm 1.0, DeepSpeed's default; 0 turns "
+                "clipping off");
+  config.stepsPerPrint =
+      reader.wholeWithin("steps_per_print", 0, 0, std::numeric_limits<int32_t>::max());
+  config.bucketSize =
+      reader.wholeWithin("deepshard.bucket_size", config.bucketSize, 1, int64_t(1) << 40);
+}
+
+uint64_t hashText(const std::string &text) {
+  return llvm::xxh3_64bits(
+      llvm::ArrayRef(reinterpret_cast<const uint8_t *>(text.data()), text.size()));
+}
+
+} // namespace
+
+std::string Diagnostic::str() const {
+  std::string out = file;
+  if (line > 0)
+    out += fmt::format(":{}", line);
+  if (!key.empty())
+    out += fmt::format(": {}", key);
+  return out + ": " + message;
+}
+
+std::string TrainingConfig::str() const {
+  std::string out;
+  auto line = [&](std::string_view key, const auto &value) {
+    out += fmt::format("{} = {}\n", key, value);
+  };
+  line("train_batch_size", trainBatch);
+  line("train_micro_batch_size_per_gpu", microBatch);
+  line("gradient_accumulation_steps", accumulation);
+  line("data_parallel_size", dataParallel);
+  line("gradient_clipping", gradientClipping);
+  if (optimizer) {
+    line("optimizer.type", optimizer->type);
+    line("optimizer.params.lr", optimizer->lr);
+    line("optimizer.params.betas", fmt::format("[{}, {}]", optimizer->beta1, optimizer->beta2));
+    line("optimizer.params.eps", optimizer->eps);
+    line("optimizer.params.weight_decay", optimizer->weightDecay);
+    line("optimizer.params.bias_correction", optimizer->biasCorrection);
+  }
+  if (!scheduler.type.empty()) {
+    line("scheduler.type", scheduler.type);
+    for (const auto &[key, value] : scheduler.numbers)
+      line("scheduler.params." + key, value);
+    line("scheduler.params.warmup_type", scheduler.warmupType);
+  }
+  line("steps_per_print", stepsPerPrint);
+  line("deepshard.mesh.data", mesh.data);
+  line("deepshard.mesh.tensor", mesh.tensor);
+  line("deepshard.mesh.pipe", mesh.pipe);
+  line("deepshard.bucket_size", bucketSize);
+  return out;
+}
+
+ConfigResult parseConfigText(std::string_view text, const std::string &name,
+                             const ConfigOptions &options) {
+  ConfigResult result;
+  std::optional<Value> root = json::parse(text, name, result.errors);
+  if (root && !root->isObject()) {
+    result.errors.push_back(
+        {name, root->line, "", "expected an object, found " + json::describe(*root)});
+    root.reset();
+  }
+  if (!root)
+    return result;
+  for (const std::string &override : options.overrides)
+    applyOverride(*root, override, result.errors);
+
+  checkAgainstSchema(*root, "", "", result.errors, result.notes);
+  Reader reader(*root, name, result);
+  TrainingConfig config;
+  readBatch(reader, options, config);
+  readOptimizer(reader, options, config);
+  readScheduler(reader, config);
+  readMesh(reader, config);
+  readRest(reader, config);
+  // In the order of the file, so that a user can mend them from top to bottom.
+  auto byLine = [](const Diagnostic &a, const Diagnostic &b) { return a.line < b.line; };
+  std::stable_sort(result.errors.begin(), result.errors.end(), byLine);
+  std::stable_sort(result.notes.begin(), result.notes.end(), byLine);
+  if (result.errors.empty()) {
+    config.hash = hashText(config.str());
+    result.config = std::move(config);
+  }
+  return result;
+}
+
+ConfigResult parseConfigFile(const std::string &path, const ConfigOptions &options) {
+  std::ifstream stream(path, std::ios::binary);
+  std::ostringstream text;
+  // Reading a directory succeeds at open and fails here.
+  if (stream && stream.peek() != std::ifstream::traits_type::eof())
+    text << stream.rdbuf();
+  if (!stream.is_open() || stream.bad()) {
+    ConfigResult result;
+    result.errors.push_back(
+        {path, 0, "", fmt::format("cannot be read: {}", std::strerror(errno ? errno : EIO))});
+    return result;
+  }
+  return parseConfigText(text.str(), path, options);
+}
+
+} // namespace deepshard
