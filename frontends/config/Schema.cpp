@@ -100,7 +100,7 @@ std::string notYetMessage(const Value &value, const SchemaKey &row) {
   else
     off = "; leave it out";
   std::string what = value.isObject() ? "" : fmt::format(" (found {})", json::print(value));
-  return fmt::format("known key of DeepSpeed, not supported yet{}{}", what, off);
+  return fmt::format("known, not supported yet{}{}", what, off);
 }
 
 } // namespace
