@@ -1,0 +1,39 @@
+//===- Plan.h - the plan dialect -------------------------------------------------------------===//
+//
+// The program of a rank: buffers, views, tasks, segments, schedule. PlanOps.td documents all of it.
+//
+//===------------------------------------------------------------------------------------------===//
+
+#ifndef DEEPSHARD_DIALECTS_PLAN_PLAN_H
+#define DEEPSHARD_DIALECTS_PLAN_PLAN_H
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+namespace deepshard::plan {
+
+/// Bytes of one element; i1 takes one byte.
+int64_t elementBytes(mlir::Type elementType);
+
+} // namespace deepshard::plan
+
+#include "dialects/plan/PlanDialect.h.inc"
+#include "dialects/plan/PlanEnums.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "dialects/plan/PlanAttrs.h.inc"
+
+#define GET_TYPEDEF_CLASSES
+#include "dialects/plan/PlanTypes.h.inc"
+
+#define GET_OP_CLASSES
+#include "dialects/plan/PlanOps.h.inc"
+
+#endif // DEEPSHARD_DIALECTS_PLAN_PLAN_H

@@ -1,0 +1,102 @@
+//===- ChooseKernels.cpp - a provider for every op ------------------------------------------------===//
+//
+// A work list over the ops in program order. An op is settled by the first provider that runs it; a composite that none
+// runs is replaced by its decomposition, whose ops join the list. A decomposition consists of simpler ops, so this
+// ends. O(ops of the result).
+//
+//===--------------------------------------------------------------------------------------------------===//
+
+#include "passes/kernels/Passes.h"
+
+#include "dialects/graph/Graph.h"
+#include "dialects/graph/HostTensor.h"
+#include "passes/kernels/KernelSpecs.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/PatternMatch.h"
+
+using namespace mlir;
+
+namespace deepshard {
+
+#define GEN_PASS_DEF_CHOOSEKERNELSPASS
+#include "passes/kernels/Passes.h.inc"
+
+namespace {
+
+/// Listens to a builder: every op it makes carries the phase of the composite it stands for, and is to be settled.
+struct DecompositionListener : OpBuilder::Listener {
+  void notifyOperationInserted(Operation *op, OpBuilder::InsertPoint) override {
+    if (phase)
+      op->setAttr(graph::kPhaseAttr, phase);
+    inserted.push_back(op);
+  }
+
+  Attribute phase;
+  SmallVector<Operation *> inserted;
+};
+
+runtime::KernelSpec contiguousSpec(Operation *op, int threads) {
+  runtime::KernelSpec spec;
+  spec.name = kernelName(op).str();
+  spec.attributes = graph::toKernelAttributes(kernelAttributes(op));
+  spec.threads = threads;
+  auto result = op->getNumResults() == 1 ? cast<RankedTensorType>(op->getResult(0).getType()) : RankedTensorType();
+  auto evaluable = dyn_cast<graph::EvaluableOpInterface>(op);
+  bool broadcasts = evaluable && evaluable.isElementwise() && result;
+  for (Type type : op->getOperandTypes()) {
+    auto operand = cast<RankedTensorType>(type);
+    spec.inputs.push_back(tensorDesc(broadcasts ? result.clone(operand.getElementType()) : operand));
+  }
+  for (Type type : op->getResultTypes())
+    spec.outputs.push_back(tensorDesc(cast<RankedTensorType>(type)));
+  return spec;
+}
+
+struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
+  using ChooseKernelsPassBase::ChooseKernelsPassBase;
+
+  void runOnOperation() override {
+    SmallVector<Operation *> work;
+    getOperation().walk([&](func::FuncOp function) {
+      for (Operation &op : function.getOps())
+        if (isa<graph::GraphDialect>(op.getDialect()))
+          work.push_back(&op);
+    });
+    bool failedAny = false;
+    std::reverse(work.begin(), work.end());
+    while (!work.empty())
+      failedAny |= failed(settle(work.pop_back_val(), work));
+    if (failedAny)
+      signalPassFailure();
+  }
+
+  LogicalResult settle(Operation *op, SmallVectorImpl<Operation *> &work) {
+    if (isa<graph::ConstantOp, graph::ReshapeOp, graph::TransposeOp, graph::BroadcastOp, graph::SliceOp>(op))
+      return success();
+    if (const runtime::KernelProvider *provider = preferredProvider(contiguousSpec(op, threads))) {
+      op->setAttr(kProviderAttr, StringAttr::get(&getContext(), provider->name()));
+      return success();
+    }
+    auto composite = dyn_cast<graph::DecomposableOpInterface>(op);
+    if (!composite)
+      return op->emitOpError("has no kernel for these types in any provider");
+    return decompose(composite, work);
+  }
+
+  LogicalResult decompose(graph::DecomposableOpInterface composite, SmallVectorImpl<Operation *> &work) {
+    DecompositionListener listener;
+    listener.phase = composite->getAttr(graph::kPhaseAttr);
+    OpBuilder builder(composite, &listener);
+    FailureOr<SmallVector<Value>> values = composite.decompose(builder);
+    if (failed(values))
+      return composite->emitOpError("has no kernel in any provider and no decomposition for these operands");
+    composite->replaceAllUsesWith(*values);
+    composite->erase();
+    work.append(listener.inserted.rbegin(), listener.inserted.rend());
+    return success();
+  }
+};
+
+} // namespace
+} // namespace deepshard

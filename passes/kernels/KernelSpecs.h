@@ -1,0 +1,30 @@
+//===- KernelSpecs.h - asks the runtime's providers about ops --------------------------------===//
+//
+// The bridge from IR to runtime/kernels: element types, attributes and operand types in the runtime's terms.
+//
+//===------------------------------------------------------------------------------------------===//
+
+#ifndef DEEPSHARD_PASSES_KERNELS_KERNELSPECS_H
+#define DEEPSHARD_PASSES_KERNELS_KERNELSPECS_H
+
+#include "dialects/plan/Plan.h"
+#include "runtime/kernels/Kernel.h"
+
+namespace deepshard {
+
+/// Name by which providers know the kernel of a graph op.
+llvm::StringRef kernelName(mlir::Operation *op);
+
+/// The kernel's attributes: the op's own, and for attention which optional operands it has.
+mlir::DictionaryAttr kernelAttributes(mlir::Operation *op);
+
+/// Row-major or strided operand types in the runtime's terms.
+runtime::TensorDesc tensorDesc(mlir::RankedTensorType type);
+runtime::TensorDesc tensorDesc(plan::ViewType type);
+
+/// The first provider in the order of preference (oneDNN, native, reference) that runs `spec`; null if none does.
+const runtime::KernelProvider *preferredProvider(const runtime::KernelSpec &spec);
+
+} // namespace deepshard
+
+#endif // DEEPSHARD_PASSES_KERNELS_KERNELSPECS_H

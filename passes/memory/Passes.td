@@ -1,0 +1,35 @@
+//===- Passes.td - where every byte lies ---------------------------------------------*- tablegen -*-===//
+
+#ifndef DEEPSHARD_PASSES_MEMORY_PASSES
+#define DEEPSHARD_PASSES_MEMORY_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def PackBuffersPass : Pass<"pack-buffers", "::deepshard::plan::ProgramOp"> {
+  let summary = "Give every buffer its offset in the arena";
+  let description = [{
+    Persistent and step buffers lie one after another at the start of the arena. A transient buffer lives from the first
+    task that touches it to the last; behind the others, transient buffers share bytes if they never live together.
+    Several greedy orders are tried and the smallest result is kept (Packing.h).
+
+    Input:
+    ```mlir
+    %a = plan.buffer "a" persistent bytes 100 align 64
+    %b = plan.buffer "b" transient bytes 64 align 64    // tasks 0 and 1
+    %c = plan.buffer "c" transient bytes 64 align 64    // tasks 2 and 3
+    ```
+
+    Output:
+    ```mlir
+    %a = plan.buffer "a" persistent bytes 100 align 64 offset 0
+    %b = plan.buffer "b" transient bytes 64 align 64 offset 128
+    %c = plan.buffer "c" transient bytes 64 align 64 offset 128
+    ```
+
+    Leaves: offsets on all buffers; `arena` and `max_live` (the bound that liveness gives) on the program. Buffers that
+    no task or table uses are erased.
+  }];
+  let dependentDialects = ["::deepshard::plan::PlanDialect"];
+}
+
+#endif // DEEPSHARD_PASSES_MEMORY_PASSES

@@ -1,0 +1,93 @@
+//===- LowerToPlan.cpp - the step's functions become buffers and tasks ------------------------------------===//
+
+#include "passes/plan/Passes.h"
+
+#include "passes/plan/SegmentLowering.h"
+
+using namespace mlir;
+
+namespace deepshard {
+
+#define GEN_PASS_DEF_LOWERTOPLANPASS
+#include "passes/plan/Passes.h.inc"
+
+namespace {
+
+constexpr llvm::StringLiteral kMicroBatch = "micro_batch";
+constexpr llvm::StringLiteral kUpdate = "update";
+constexpr llvm::StringLiteral kZero = "zero_accumulators";
+
+struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
+  using LowerToPlanPassBase::LowerToPlanPassBase;
+
+  void runOnOperation() override {
+    if (failed(lower()))
+      signalPassFailure();
+  }
+
+  LogicalResult lower() {
+    ModuleOp module = getOperation();
+    auto microBatch = module.lookupSymbol<func::FuncOp>(kMicroBatch);
+    auto update = module.lookupSymbol<func::FuncOp>(kUpdate);
+    if (!microBatch)
+      return module.emitError("expects a function @micro_batch");
+
+    auto body = OpBuilder::atBlockEnd(module.getBody());
+    auto program = plan::ProgramOp::create(body, module.getLoc(), "train", body.getStrArrayAttr({"compute"}),
+                                           IntegerAttr(), IntegerAttr());
+    OpBuilder segments = OpBuilder::atBlockEnd(&program.getBody().emplaceBlock());
+    auto zeroSegment = createSegment(segments, module.getLoc(), kZero);
+    ProgramLowering whole(program, threads);
+    if (update && failed(whole.declareBuckets(update)))
+      return failure();
+
+    for (func::FuncOp function : {microBatch, update})
+      if (function && failed(SegmentLowering(whole, function, createSegment(segments, function.getLoc(), function.getName())).run()))
+        return failure();
+    zero(whole.getAccumulators(), zeroSegment);
+    schedule(module, program, update != nullptr, !whole.getAccumulators().empty());
+    if (whole.getAccumulators().empty())
+      zeroSegment.erase();
+    microBatch.erase();
+    if (update)
+      update.erase();
+    return success();
+  }
+
+  plan::SegmentOp createSegment(OpBuilder &builder, Location location, StringRef name) {
+    auto segment = plan::SegmentOp::create(builder, location, name);
+    segment.getBody().emplaceBlock();
+    return segment;
+  }
+
+  void zero(ArrayRef<Strided> accumulators, plan::SegmentOp segment) {
+    auto tasks = OpBuilder::atBlockEnd(&segment.getBody().front());
+    auto attributes = tasks.getDictionaryAttr(tasks.getNamedAttr("value", tasks.getF64FloatAttr(0)));
+    for (const Strided &place : accumulators) {
+      Location location = place.buffer.getLoc();
+      Value view = plan::ViewOp::create(tasks, location, place.type(), place.buffer, place.offset);
+      plan::LaunchOp::create(tasks, location, "reference", "fill", ValueRange(), view, Value(), kComputeStream,
+                             attributes, 0, "forward");
+    }
+  }
+
+  void schedule(ModuleOp module, plan::ProgramOp program, bool updates, bool zeroes) {
+    auto steps = module->getAttrOfType<IntegerAttr>(graph::kAccumulationAttr);
+    int64_t microBatches = steps ? steps.getInt() : 1;
+    auto builder = OpBuilder::atBlockEnd(&program.getBody().front());
+    SmallVector<Attribute> calls;
+    auto call = [&](StringRef segment, int64_t microBatch) {
+      calls.push_back(plan::CallAttr::get(&getContext(), FlatSymbolRefAttr::get(&getContext(), segment), microBatch, 0));
+    };
+    if (zeroes)
+      call(kZero, 0);
+    for (int64_t i = 0; i < microBatches; ++i)
+      call(kMicroBatch, i);
+    if (updates)
+      call(kUpdate, microBatches - 1);
+    plan::ScheduleOp::create(builder, module.getLoc(), builder.getArrayAttr(calls));
+  }
+};
+
+} // namespace
+} // namespace deepshard

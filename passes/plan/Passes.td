@@ -1,0 +1,55 @@
+//===- Passes.td - from the step's functions to the program of a rank ---------------*- tablegen -*-===//
+
+#ifndef DEEPSHARD_PASSES_PLAN_PASSES
+#define DEEPSHARD_PASSES_PLAN_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def LowerToPlanPass : Pass<"lower-to-plan", "::mlir::ModuleOp"> {
+  let summary = "Turn the step's functions into a program of buffers and tasks";
+  let description = [{
+    `@micro_batch` and `@update` become segments of `plan.program @train`, run by a schedule of
+    `graph.accumulation_steps` micro-batches and one update. Buckets, states and run state get buffers that outlive a
+    segment, inputs a feed, every other value a transient buffer or, for reshape, transpose, slice and broadcast, a view
+    of its operand's buffer where strides can say it. A result with a place of its own (a member of a bucket, a state)
+    is computed there: in the buffer of its argument if that argument is not read later, else by a copy at the end.
+    Accumulators are zeroed by a segment of their own at the start of a step.
+
+    A kernel that does not take an operand's strides gets a contiguous copy of it.
+
+    Input:
+    ```mlir
+    func.func @micro_batch(%x: tensor<4x8xf32> {graph.input = "x", graph.batch_dimension = 0 : i64})
+        -> (tensor<f32> {graph.metric = "loss"}) {
+      %0 = graph.transpose %x [1, 0] : tensor<4x8xf32>
+      %1 = graph.reduce_sum %0 dims [0, 1] {graph.phase = "forward", graph.provider = "reference"} : tensor<8x4xf32>
+      return %1 : tensor<f32>
+    }
+    ```
+
+    Output:
+    ```mlir
+    plan.program @train streams ["compute"] {
+      %0 = plan.buffer "x" transient bytes 128 align 64
+      %1 = plan.buffer "loss" step bytes 4 align 64
+      plan.segment @micro_batch {
+        %2 = plan.view %0 offset 0 : !plan.view<4x8xf32>
+        plan.feed "x" %2 on 0 batch_dimension 0 : !plan.view<4x8xf32>
+        %3 = plan.view %0 offset 0 : !plan.view<8x4xf32 strides [1, 8]>
+        %4 = plan.view %1 offset 0 : !plan.view<f32>
+        plan.launch "reference" "reduce_sum" ins(%3 : ...) outs(%4 : ...) on 0 ...
+      }
+      plan.schedule [#plan.call<@micro_batch, micro_batch = 0, slot = 0>]
+      plan.metric "loss" ...
+    }
+    ```
+
+    Requires: `choose-kernels`. Leaves: one program, buffers without offsets; the functions are gone.
+  }];
+  let dependentDialects = ["::deepshard::plan::PlanDialect"];
+  let options = [
+    Option<"threads", "threads", "int", /*default=*/"1", "Threads a rank will run its kernels with">
+  ];
+}
+
+#endif // DEEPSHARD_PASSES_PLAN_PASSES

@@ -1,0 +1,275 @@
+//===- SegmentLowering.cpp - one function becomes one segment ------------------------------------------------===//
+
+#include "passes/plan/SegmentLowering.h"
+
+#include "dialects/graph/HostTensor.h"
+#include "passes/kernels/KernelSpecs.h"
+#include "passes/kernels/Passes.h"
+
+using namespace mlir;
+
+namespace deepshard {
+
+static StringRef stringAttr(DictionaryAttr attributes, StringRef name) {
+  auto attribute = attributes.getAs<StringAttr>(name);
+  return attribute ? attribute.getValue() : StringRef();
+}
+
+static StringRef phaseOf(Operation *op) {
+  auto phase = op ? op->getAttrOfType<StringAttr>(graph::kPhaseAttr) : StringAttr();
+  return phase ? phase.getValue() : "forward";
+}
+
+static bool isElementwise(Operation *op) {
+  auto evaluable = dyn_cast<graph::EvaluableOpInterface>(op);
+  return evaluable && evaluable.isElementwise();
+}
+
+static RankedTensorType tensorType(Value value) { return cast<RankedTensorType>(value.getType()); }
+
+SegmentLowering::SegmentLowering(ProgramLowering &program, func::FuncOp function, plan::SegmentOp segment)
+    : program(program), function(function), tasks(segment.getContext()) {
+  tasks.setInsertionPointToEnd(&segment.getBody().front());
+}
+
+LogicalResult SegmentLowering::run() {
+  dropResultsWithoutPlace();
+  for (auto [position, op] : llvm::enumerate(function.getBody().front()))
+    positions[&op] = position;
+  for (BlockArgument argument : function.getArguments())
+    if (failed(placeArgument(argument)))
+      return failure();
+  if (failed(placeResults()))
+    return failure();
+  for (Operation &op : function.getBody().front().without_terminator())
+    if (failed(emit(&op)))
+      return failure();
+  for (auto &[value, place] : copies)
+    copy(value.getLoc(), places[value], place, phaseOf(value.getDefiningOp()));
+  return success();
+}
+
+void SegmentLowering::dropResultsWithoutPlace() {
+  for (unsigned i = function.getNumResults(); i-- > 0;) {
+    DictionaryAttr attributes = function.getResultAttrDict(i);
+    if (attributes && (attributes.contains(graph::kMetricAttr) || attributes.contains(graph::kStateAttr) ||
+                       attributes.contains(graph::kMemberAttr) || attributes.contains(graph::kBucketAttr)))
+      continue;
+    terminator()->eraseOperand(i);
+    (void)function.eraseResult(i);
+  }
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front().without_terminator())))
+    if (op.use_empty())
+      op.erase();
+}
+
+//===----------------------------------------------------------------------===//
+// Places
+//===----------------------------------------------------------------------===//
+
+LogicalResult SegmentLowering::placeArgument(BlockArgument argument) {
+  DictionaryAttr attributes = function.getArgAttrDict(argument.getArgNumber());
+  if (!attributes)
+    attributes = DictionaryAttr::get(function.getContext());
+  RankedTensorType type = tensorType(argument);
+  Location location = argument.getLoc();
+  FailureOr<std::optional<Strided>> inBucket = program.bucketPlace(location, attributes, type);
+  if (failed(inBucket))
+    return failure();
+  StringRef parameter = stringAttr(attributes, graph::kParameterAttr);
+  StringRef tensor = parameter.empty() ? stringAttr(attributes, graph::kBufferAttr) : parameter;
+  StringRef input = stringAttr(attributes, graph::kInputAttr);
+  StringRef runState = stringAttr(attributes, graph::kRunStateAttr);
+  StringRef state = stringAttr(attributes, graph::kStateAttr);
+
+  Strided place;
+  if (*inBucket) {
+    place = **inBucket;
+    if (attributes.contains(graph::kMemberAttr) && !state.empty())
+      program.zeroAtStart(place);
+  } else if (!input.empty()) {
+    place = contiguousPlace(program.createBuffer(location, input, plan::Lifetime::Transient, bufferBytes(type)), type);
+    auto batch = attributes.getAs<IntegerAttr>(graph::kBatchDimensionAttr);
+    plan::FeedOp::create(tasks, location, input, view(location, place), kComputeStream, batch ? batch.getInt() : -1);
+  } else if (!runState.empty()) {
+    place = program.runState(location, runState, type);
+  } else if (!state.empty()) {
+    place = program.stepValue(location, state, type);
+    program.zeroAtStart(place);
+  } else if (!tensor.empty()) {
+    place = contiguousPlace(program.createBuffer(location, tensor, plan::Lifetime::Persistent, bufferBytes(type)), type);
+  } else {
+    return emitError(location) << "argument " << argument.getArgNumber() << " of @" << function.getName()
+                               << " has no role (parameter, buffer, input, state or run state)";
+  }
+  if (!tensor.empty())
+    program.declareParameter(location, tensor, place, attributes);
+  places[argument] = place;
+  return success();
+}
+
+LogicalResult SegmentLowering::placeResults() {
+  for (OpOperand &returned : terminator()->getOpOperands()) {
+    Value value = returned.get();
+    Location location = value.getLoc();
+    DictionaryAttr attributes = function.getResultAttrDict(returned.getOperandNumber());
+    FailureOr<std::optional<Strided>> inBucket = program.bucketPlace(location, attributes, tensorType(value));
+    if (failed(inBucket))
+      return failure();
+    StringRef metric = stringAttr(attributes, graph::kMetricAttr), state = stringAttr(attributes, graph::kStateAttr);
+    Strided place = *inBucket ? **inBucket
+                              : program.stepValue(location, state.empty() ? metric : state, tensorType(value));
+    if (!metric.empty())
+      program.declareMetric(location, metric, place);
+    if (canComputeIn(value, place))
+      destinations[value] = place;
+    else
+      copies.push_back({value, place});
+  }
+  return success();
+}
+
+bool SegmentLowering::canComputeIn(Value value, const Strided &place) {
+  Operation *producer = value.getDefiningOp();
+  if (!producer || isViewLike(producer) || isa<graph::ConstantOp>(producer) || destinations.contains(value))
+    return false;
+  for (BlockArgument argument : function.getArguments()) {
+    const Strided &taken = places[argument];
+    if (taken.buffer == place.buffer && taken.offset == place.offset && !readsEndBefore(argument, producer, /*direct=*/true))
+      return false;
+  }
+  return true;
+}
+
+bool SegmentLowering::readsEndBefore(Value value, Operation *producer, bool direct) {
+  for (Operation *user : value.getUsers()) {
+    if (user == terminator())
+      return false;
+    if (isViewLike(user)) {
+      if (!readsEndBefore(user->getResult(0), producer, /*direct=*/false))
+        return false;
+    } else if (user == producer) {
+      bool inPlace = isa<graph::AdamWOp>(user) ||
+                     (isElementwise(user) && user->getResult(0).getType() == value.getType());
+      if (!direct || !inPlace)
+        return false;
+    } else if (positions[user] > positions[producer]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Tasks
+//===----------------------------------------------------------------------===//
+
+Value SegmentLowering::view(Location location, const Strided &place) {
+  return plan::ViewOp::create(tasks, location, place.type(), place.buffer, place.offset);
+}
+
+Strided SegmentLowering::allocate(Operation *op, RankedTensorType type) {
+  auto named = dyn_cast<NameLoc>(op->getLoc());
+  StringRef name = named ? named.getName().getValue() : op->getName().stripDialect();
+  Value buffer = program.createBuffer(op->getLoc(), name, plan::Lifetime::Transient, bufferBytes(type));
+  return contiguousPlace(buffer, type);
+}
+
+void SegmentLowering::copy(Location location, const Strided &from, const Strided &to, StringRef phase) {
+  Value input = view(location, from), output = view(location, to);
+  plan::LaunchOp::create(tasks, location, "reference", "copy", input, output, Value(), kComputeStream,
+                         tasks.getDictionaryAttr({}), 0, phase);
+}
+
+Strided SegmentLowering::contiguousCopy(Operation *op, const Strided &source) {
+  Strided packed = allocate(op, RankedTensorType::get(source.shape, source.elementType));
+  copy(op->getLoc(), source, packed, phaseOf(op));
+  return packed;
+}
+
+LogicalResult SegmentLowering::emit(Operation *op) {
+  if (auto constant = dyn_cast<graph::ConstantOp>(op)) {
+    places[constant] = program.constant(constant);
+    return success();
+  }
+  return isViewLike(op) ? emitView(op) : emitLaunch(op);
+}
+
+LogicalResult SegmentLowering::emitView(Operation *op) {
+  const Strided source = places[op->getOperand(0)];
+  std::optional<Strided> renamed = viewOf(op, source);
+  // Only a reshape can need bytes of its own: it always fits a row-major copy.
+  if (!renamed)
+    renamed = viewOf(op, contiguousCopy(op, source));
+  if (!renamed)
+    return op->emitOpError("cannot be expressed by strides");
+  places[op->getResult(0)] = *renamed;
+  return success();
+}
+
+SmallVector<Strided> SegmentLowering::inputPlaces(Operation *op) {
+  bool broadcasts = isElementwise(op);
+  return llvm::map_to_vector(op->getOperands(), [&](Value operand) {
+    const Strided &place = places[operand];
+    return broadcasts ? broadcastTo(place, tensorType(op->getResult(0)).getShape()) : place;
+  });
+}
+
+SmallVector<Strided> SegmentLowering::outputPlaces(Operation *op) {
+  return llvm::map_to_vector(op->getResults(), [&](Value result) {
+    auto it = destinations.find(result);
+    return it != destinations.end() ? it->second : allocate(op, tensorType(result));
+  });
+}
+
+runtime::KernelSpec SegmentLowering::specOf(Operation *op, ArrayRef<Strided> inputs, ArrayRef<Strided> outputs) {
+  runtime::KernelSpec spec;
+  spec.name = kernelName(op).str();
+  spec.attributes = graph::toKernelAttributes(kernelAttributes(op));
+  spec.threads = program.getThreads();
+  for (const Strided &input : inputs)
+    spec.inputs.push_back(tensorDesc(input.type()));
+  for (const Strided &output : outputs)
+    spec.outputs.push_back(tensorDesc(output.type()));
+  return spec;
+}
+
+LogicalResult SegmentLowering::emitLaunch(Operation *op) {
+  auto chosen = op->getAttrOfType<StringAttr>(kProviderAttr);
+  const runtime::KernelProvider *provider = chosen ? runtime::findProvider(chosen.getValue()) : nullptr;
+  if (!provider)
+    return op->emitOpError("has no provider; run choose-kernels first");
+
+  SmallVector<Strided> inputs = inputPlaces(op), outputs = outputPlaces(op);
+  runtime::KernelSpec spec = specOf(op, inputs, outputs);
+  if (provider->whyNot(spec)) {
+    for (Strided &input : inputs)
+      if (!input.type().isContiguous())
+        input = contiguousCopy(op, input);
+    spec = specOf(op, inputs, outputs);
+  }
+  if (std::optional<std::string> reason = provider->whyNot(spec))
+    return op->emitOpError() << "cannot run as kernel \"" << spec.name << "\" of " << provider->name() << ": " << *reason;
+  launch(op, *provider, spec, inputs, outputs);
+  for (auto [result, place] : llvm::zip(op->getResults(), outputs))
+    places[result] = place;
+  return success();
+}
+
+void SegmentLowering::launch(Operation *op, const runtime::KernelProvider &provider, const runtime::KernelSpec &spec,
+                             ArrayRef<Strided> inputs, ArrayRef<Strided> outputs) {
+  Location location = op->getLoc();
+  auto viewOfPlace = [&](const Strided &place) { return view(location, place); };
+  SmallVector<Value> inputViews = llvm::map_to_vector(inputs, viewOfPlace);
+  SmallVector<Value> outputViews = llvm::map_to_vector(outputs, viewOfPlace);
+  Value workspace;
+  if (int64_t bytes = provider.workspaceBytes(spec)) {
+    Value buffer = program.createBuffer(location, "workspace", plan::Lifetime::Transient, bytes);
+    workspace = view(location, contiguousPlace(buffer, RankedTensorType::get({bytes}, tasks.getI8Type())));
+  }
+  auto cost = dyn_cast<graph::CostOpInterface>(op);
+  plan::LaunchOp::create(tasks, location, provider.name(), spec.name, inputViews, outputViews, workspace,
+                         kComputeStream, kernelAttributes(op), cost ? cost.getCost().flops : 0, phaseOf(op));
+}
+
+} // namespace deepshard
