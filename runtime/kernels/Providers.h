@@ -1,0 +1,16 @@
+//===- Providers.h - the providers of this build
+//------------------------------------------------===//
+
+#ifndef DEEPSHARD_RUNTIME_KERNELS_PROVIDERS_H
+#define DEEPSHARD_RUNTIME_KERNELS_PROVIDERS_H
+
+#include "runtime/kernels/Kernel.h"
+
+namespace deepshard::runtime {
+
+/// "reference": every primitive of the graph dialect over strided operands.
+const KernelProvider &referenceProvider();
+
+} // namespace deepshard::runtime
+
+#endif // DEEPSHARD_RUNTIME_KERNELS_PROVIDERS_H

@@ -1,0 +1,34 @@
+//===- Require.h - how a kernel says that it does not take a spec
+//-------------------------------===//
+//
+// The kernels of a provider check a spec while they prepare it and throw `std::invalid_argument`
+// with the reason; `whyNot` of a provider turns the exception into a value. Included by every
+// kernel file.
+//
+//===------------------------------------------------------------------------------------------===//
+
+#ifndef DEEPSHARD_RUNTIME_KERNELS_REQUIRE_H
+#define DEEPSHARD_RUNTIME_KERNELS_REQUIRE_H
+
+#include "runtime/kernels/Kernel.h"
+
+#include <string>
+
+namespace deepshard::runtime {
+
+/// Throws `std::invalid_argument(reason)` unless `holds`.
+void require(bool holds, const std::string &reason);
+
+/// Requires the number of operands, equal lengths of shapes and strides, at most `kMaxRank`
+/// dimensions, sizes and strides that are not negative, outputs without a repeated element (stride
+/// 0 on a size above 1) and at least one thread. `inputs` < 0: any number but at least one.
+void requireOperands(const KernelSpec &spec, int inputs, int outputs);
+
+/// "f32[2x3]", for messages.
+std::string textOf(const TensorDesc &desc);
+
+constexpr int kMaxRank = 16;
+
+} // namespace deepshard::runtime
+
+#endif // DEEPSHARD_RUNTIME_KERNELS_REQUIRE_H

@@ -1,0 +1,285 @@
+//===- Reduce.cpp - sum, maximum and minimum over dimensions
+//-------------------------------------===//
+//
+// The dimensions fall into those that are kept and those that are reduced. Where a reduced one is
+// innermost in memory, each result is folded along rows into a fixed number of lanes; where a kept
+// one is, a block of neighbouring results is folded together, row after row. A result is folded by
+// one thread, but few results of very many elements are folded in chunks of fixed length whose
+// results are folded in order: the order never depends on the threads.
+//
+//===------------------------------------------------------------------------------------------===//
+
+#include "runtime/kernels/Parallel.h"
+#include "runtime/kernels/reference/LoopNest.h"
+#include "runtime/kernels/reference/Reference.h"
+#include "runtime/kernels/reference/Types.h"
+
+#include <fmt/format.h>
+#include <limits>
+
+using namespace deepshard::runtime;
+using namespace deepshard::runtime::reference;
+
+namespace {
+
+constexpr int kLanes = 16;
+constexpr int kBlock = 256;          // neighbouring results folded together
+constexpr int64_t kChunk = 65536;    // elements folded by one thread at a time
+constexpr int64_t kFewResults = 256; // up to here chunks are worth their workspace
+
+template <typename T> struct Sum {
+  using Acc = Accumulator<T>;
+  static constexpr Acc kInitial = 0;
+  static Acc fold(Acc acc, Acc x) {
+    if constexpr (std::is_integral_v<Acc>)
+      return static_cast<Acc>(static_cast<uint64_t>(acc) + static_cast<uint64_t>(x));
+    else
+      return acc + x;
+  }
+};
+
+template <typename T> struct Max {
+  using Acc = T;
+  static constexpr Acc kInitial = std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity()
+                                                              : std::numeric_limits<T>::lowest();
+  static Acc fold(Acc acc, Acc x) { return acc > x || acc != acc ? acc : x; }
+};
+
+template <typename T> struct Min {
+  using Acc = T;
+  static constexpr Acc kInitial = std::is_floating_point_v<T> ? std::numeric_limits<T>::infinity()
+                                                              : std::numeric_limits<T>::max();
+  static Acc fold(Acc acc, Acc x) { return acc < x || acc != acc ? acc : x; }
+};
+
+template <typename T, typename Op> struct Lanes {
+  using Acc = typename Op::Acc;
+  Acc lane[kLanes];
+
+  Lanes() { std::fill_n(lane, kLanes, Op::kInitial); }
+
+  Acc folded() const {
+    Acc acc = lane[0];
+    for (int i = 1; i < kLanes; ++i)
+      acc = Op::fold(acc, lane[i]);
+    return acc;
+  }
+
+  /// A row function over one operand; `context` is the lanes.
+  static void row(const void *context, char *const *at, const int64_t *strides, int64_t count) {
+    Acc *lane = static_cast<Lanes *>(const_cast<void *>(context))->lane;
+    Acc local[kLanes];
+    std::copy_n(lane, kLanes, local);
+    int64_t i = 0;
+    if (strides[0] == sizeof(T)) {
+      const auto *in = reinterpret_cast<const T *>(at[0]);
+      for (; i + kLanes <= count; i += kLanes)
+#pragma GCC unroll 16
+        for (int k = 0; k < kLanes; ++k)
+          local[k] = Op::fold(local[k], static_cast<Acc>(in[i + k]));
+    }
+    for (; i < count; ++i)
+      local[i % kLanes] =
+          Op::fold(local[i % kLanes],
+                   static_cast<Acc>(*reinterpret_cast<const T *>(at[0] + i * strides[0])));
+    std::copy_n(local, kLanes, lane);
+  }
+};
+
+template <typename T, typename Op> struct Block {
+  using Acc = typename Op::Acc;
+  Acc acc[kBlock];
+  int64_t columns;
+  int64_t columnStride; // bytes
+
+  Block(int64_t columns, int64_t columnStride) : columns(columns), columnStride(columnStride) {
+    std::fill_n(acc, kBlock, Op::kInitial);
+  }
+
+  /// A row function over one operand, the first column; `context` is the block.
+  static void row(const void *context, char *const *at, const int64_t *strides, int64_t count) {
+    auto *block = static_cast<Block *>(const_cast<void *>(context));
+    for (int64_t i = 0; i < count; ++i) {
+      char *in = at[0] + i * strides[0];
+      if (block->columnStride == sizeof(T)) {
+        const auto *values = reinterpret_cast<const T *>(in);
+#pragma omp simd
+        for (int64_t k = 0; k < block->columns; ++k)
+          block->acc[k] = Op::fold(block->acc[k], static_cast<Acc>(values[k]));
+      } else {
+        for (int64_t k = 0; k < block->columns; ++k)
+          block->acc[k] = Op::fold(block->acc[k], static_cast<Acc>(*reinterpret_cast<const T *>(
+                                                      in + k * block->columnStride)));
+      }
+    }
+  }
+};
+
+/// The two groups of dimensions as nests: kept over (result, operand), reduced over (operand).
+struct Split {
+  LoopNest kept;
+  LoopNest reduced;
+};
+
+Split splitOf(const KernelSpec &spec) {
+  requireOperands(spec, 1, 1);
+  const TensorDesc &in = spec.inputs[0];
+  const TensorDesc &out = spec.outputs[0];
+  require(in.dtype == out.dtype,
+          fmt::format("{} of {} cannot give {}", spec.name, textOf(in), textOf(out)));
+  const bool keepDims = spec.attributes.flag("keep_dims");
+  std::vector<bool> isReduced(in.shape.size(), false);
+  for (int64_t dim : spec.attributes.integers("dims")) {
+    require(dim >= 0 && dim < in.rank() && !isReduced[dim],
+            fmt::format("dims names dimension {}, which {} does not have or which it named before",
+                        dim, textOf(in)));
+    isReduced[dim] = true;
+  }
+  TensorDesc keptOut{out.dtype, {}, {}}, keptIn = keptOut, reducedIn = keptOut;
+  std::vector<int64_t> expected;
+  for (int64_t dim = 0; dim < in.rank(); ++dim) {
+    TensorDesc &group = isReduced[dim] ? reducedIn : keptIn;
+    group.shape.push_back(in.shape[dim]);
+    group.strides.push_back(in.strides[dim]);
+    if (!isReduced[dim]) {
+      const size_t at = expected.size();
+      expected.push_back(in.shape[dim]);
+      keptOut.strides.push_back(at < out.strides.size() ? out.strides[at] : 0);
+    } else if (keepDims) {
+      expected.push_back(1);
+    }
+  }
+  require(out.shape == expected, fmt::format("the result is {}, expected {}", textOf(out),
+                                             textOf(TensorDesc::contiguous(out.dtype, expected))));
+  keptOut.shape = keptIn.shape;
+  return {LoopNest(keptIn.shape, {keptOut, keptIn}), LoopNest(reducedIn.shape, {reducedIn})};
+}
+
+int64_t chunksOf(const Split &split) {
+  const int64_t chunks = (split.reduced.count + kChunk - 1) / kChunk;
+  return split.kept.count <= kFewResults && chunks > 1 ? chunks : 1;
+}
+
+template <typename T, template <typename> typename OpOf> class ReduceKernel : public Kernel {
+  using Op = OpOf<T>;
+  using Acc = typename Op::Acc;
+
+public:
+  ReduceKernel(Split split, int threads)
+      : split(std::move(split)), chunks(chunksOf(this->split)), threads(threads) {}
+
+  void run(const KernelArguments &arguments) noexcept override {
+    auto *out = static_cast<char *>(arguments.outputs[0]);
+    auto *in = static_cast<char *>(arguments.inputs[0]);
+    if (chunks > 1)
+      runChunks(out, in, static_cast<Acc *>(arguments.workspace));
+    else if (split.kept.count > 1 && split.reduced.count > 1 &&
+             split.kept.strides.back()[1] < split.reduced.strides.back()[0])
+      runBlocks(out, in);
+    else
+      runRows(out, in);
+  }
+
+private:
+  /// Adds the offsets of kept element `index` to `out` and `in`.
+  void advance(int64_t index, char *&out, char *&in) const {
+    for (auto dim = static_cast<int>(split.kept.shape.size()) - 1; dim >= 0; --dim) {
+      const int64_t at = index % split.kept.shape[dim];
+      index /= split.kept.shape[dim];
+      out += at * split.kept.strides[dim][0];
+      in += at * split.kept.strides[dim][1];
+    }
+  }
+
+  Acc foldRange(char *in, int64_t begin, int64_t end) const {
+    Lanes<T, Op> lanes;
+    runRange(split.reduced, {in}, Lanes<T, Op>::row, &lanes, begin, end);
+    return lanes.folded();
+  }
+
+  void runRows(char *out, char *in) noexcept {
+    const int64_t grain = std::max<int64_t>(1, 8192 / std::max<int64_t>(1, split.reduced.count));
+    parallelRanges(threads, split.kept.count, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        char *to = out, *from = in;
+        advance(i, to, from);
+        *reinterpret_cast<T *>(to) = static_cast<T>(foldRange(from, 0, split.reduced.count));
+      }
+    });
+  }
+
+  void runChunks(char *out, char *in, Acc *partials) noexcept {
+    parallelRanges(threads, split.kept.count * chunks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        char *to = out, *from = in;
+        advance(i / chunks, to, from);
+        const int64_t first = i % chunks * kChunk;
+        partials[i] = foldRange(from, first, std::min(first + kChunk, split.reduced.count));
+      }
+    });
+    for (int64_t i = 0; i < split.kept.count; ++i) {
+      char *to = out, *from = in;
+      advance(i, to, from);
+      Acc acc = partials[i * chunks];
+      for (int64_t chunk = 1; chunk < chunks; ++chunk)
+        acc = Op::fold(acc, partials[i * chunks + chunk]);
+      *reinterpret_cast<T *>(to) = static_cast<T>(acc);
+    }
+  }
+
+  void runBlocks(char *out, char *in) noexcept {
+    const int64_t inner = split.kept.shape.back();
+    const ByteStrides &step = split.kept.strides.back();
+    const int64_t blocks = (inner + kBlock - 1) / kBlock;
+    parallelRanges(threads, split.kept.count / inner * blocks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t first = i % blocks * kBlock;
+        char *to = out, *from = in;
+        advance(i / blocks * inner + first, to, from);
+        Block<T, Op> block(std::min<int64_t>(kBlock, inner - first), step[1]);
+        runRange(split.reduced, {from}, Block<T, Op>::row, &block, 0, split.reduced.count);
+        for (int64_t k = 0; k < block.columns; ++k)
+          *reinterpret_cast<T *>(to + k * step[0]) = static_cast<T>(block.acc[k]);
+      }
+    });
+  }
+
+  Split split;
+  int64_t chunks;
+  int threads;
+};
+
+size_t reduceWorkspace(const KernelSpec &spec) {
+  const Split split = splitOf(spec);
+  const int64_t chunks = chunksOf(split);
+  return chunks > 1 ? static_cast<size_t>(split.kept.count * chunks) * sizeof(double) : 0;
+}
+
+std::unique_ptr<Kernel> prepareSum(const KernelSpec &spec) {
+  Split split = splitOf(spec);
+  return dispatchNumber(spec.inputs[0].dtype, "operand 0",
+                        [&](auto tag) -> std::unique_ptr<Kernel> {
+                          return std::make_unique<ReduceKernel<typename decltype(tag)::Type, Sum>>(
+                              std::move(split), spec.threads);
+                        });
+}
+
+template <template <typename> typename Op>
+std::unique_ptr<Kernel> prepareExtremum(const KernelSpec &spec) {
+  Split split = splitOf(spec);
+  if (spec.inputs[0].dtype == DType::I1) // the maximum is "any", the minimum "all"
+    return std::make_unique<ReduceKernel<uint8_t, Op>>(std::move(split), spec.threads);
+  return dispatchNumber(spec.inputs[0].dtype, "operand 0",
+                        [&](auto tag) -> std::unique_ptr<Kernel> {
+                          return std::make_unique<ReduceKernel<typename decltype(tag)::Type, Op>>(
+                              std::move(split), spec.threads);
+                        });
+}
+
+} // namespace
+
+void deepshard::runtime::reference::addReduce(KernelTable &table) {
+  table["reduce_sum"] = {prepareSum, reduceWorkspace};
+  table["reduce_max"] = {prepareExtremum<Max>, reduceWorkspace};
+  table["reduce_min"] = {prepareExtremum<Min>, reduceWorkspace};
+}
