@@ -99,15 +99,6 @@ public:
   }
 
 private:
-  static int64_t offsetOf(const TensorDesc &desc, int64_t index) {
-    int64_t offset = 0;
-    for (int64_t dim = desc.rank() - 1; dim >= 0; --dim) {
-      offset += index % desc.shape[dim] * desc.strides[dim];
-      index /= desc.shape[dim];
-    }
-    return offset;
-  }
-
   TensorDesc in, out;
 };
 

@@ -91,6 +91,15 @@ void deepshard::runtime::reference::runRange(const LoopNest &nest, const Pointer
   }
 }
 
+int64_t deepshard::runtime::reference::offsetOf(const TensorDesc &desc, int64_t index) {
+  int64_t offset = 0;
+  for (int64_t dim = desc.rank() - 1; dim >= 0; --dim) {
+    offset += index % desc.shape[dim] * desc.strides[dim];
+    index /= desc.shape[dim];
+  }
+  return offset;
+}
+
 void NestKernel::run(const KernelArguments &arguments) noexcept {
   for (const NestStep &step : steps) {
     Pointers base{};

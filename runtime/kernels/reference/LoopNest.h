@@ -79,6 +79,9 @@ std::unique_ptr<Kernel> elementwiseKernel(const KernelSpec &spec, RowFunction ro
 void runRange(const LoopNest &nest, const Pointers &base, RowFunction row, const void *context,
               int64_t begin, int64_t end) noexcept;
 
+/// Offset, in elements, of element `index` of the row-major order.
+int64_t offsetOf(const TensorDesc &desc, int64_t index);
+
 /// A row function that copies elements of `dtype` from operand 1 to operand 0.
 RowFunction copyRow(DType dtype);
 

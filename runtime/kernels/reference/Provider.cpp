@@ -14,7 +14,8 @@ namespace {
 class ReferenceProvider : public KernelProvider {
 public:
   ReferenceProvider() {
-    for (auto *add : {addUnary, addBinary, addConvert, addReduce, addLayout, addMatmul})
+    for (auto *add : {addUnary, addBinary, addConvert, addReduce, addLayout, addMatmul, addIndexing,
+                      addDropout, addUpdate})
       add(table);
   }
 

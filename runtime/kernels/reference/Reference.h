@@ -36,6 +36,9 @@ void addConvert(KernelTable &table);
 void addReduce(KernelTable &table);
 void addLayout(KernelTable &table);
 void addMatmul(KernelTable &table);
+void addIndexing(KernelTable &table);
+void addDropout(KernelTable &table);
+void addUpdate(KernelTable &table);
 
 } // namespace deepshard::runtime::reference
 

@@ -1,0 +1,29 @@
+//===- AdamW.cpp - what the kernels called adamw share
+//-------------------------------------------===//
+
+#include "runtime/kernels/AdamW.h"
+
+#include "runtime/kernels/Require.h"
+
+#include <fmt/format.h>
+
+using namespace deepshard::runtime;
+
+void deepshard::runtime::requireAdamW(const KernelSpec &spec) {
+  requireOperands(spec, spec.inputs.size() == 6 ? 6 : 7, 3);
+  const TensorDesc &parameter = spec.inputs[0];
+  for (int i = 1; i < 4; ++i)
+    require(spec.inputs[i].dtype == parameter.dtype && spec.inputs[i].shape == parameter.shape,
+            fmt::format("operand {} is {}, the parameter {}", i, textOf(spec.inputs[i]),
+                        textOf(parameter)));
+  for (int i = 0; i < 3; ++i)
+    require(spec.outputs[i].dtype == parameter.dtype && spec.outputs[i].shape == parameter.shape,
+            fmt::format("result {} is {}, the parameter {}", i, textOf(spec.outputs[i]),
+                        textOf(parameter)));
+  for (size_t i = 4; i < spec.inputs.size(); ++i) {
+    const DType expected = i == 5 ? DType::I64 : DType::F64;
+    require(spec.inputs[i].dtype == expected && spec.inputs[i].elements() == 1,
+            fmt::format("operand {} is {}, expected a scalar {}", i, textOf(spec.inputs[i]),
+                        nameOf(expected)));
+  }
+}
