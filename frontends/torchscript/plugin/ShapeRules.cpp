@@ -1,0 +1,109 @@
+//===- ShapeRules.cpp - what LibTorch's meta device does not know of single ops ----------------===//
+
+#include "frontends/torchscript/plugin/ShapeRules.h"
+
+using namespace deepshard::torchscript;
+
+namespace {
+
+/// The output of attention lies in memory as b x s x h x e, as LibTorch's own kernels leave it: models view it so.
+at::Tensor attentionShape(const Values &arguments) {
+  const at::Tensor &query = arguments[0].toTensor(), &value = arguments[2].toTensor();
+  std::vector<int64_t> shape = query.sizes().vec();
+  TORCH_CHECK(shape.size() >= 2 && value.dim() == query.dim(), "query and value have unequal ranks");
+  shape.back() = value.size(-1);
+  if (shape.size() != 4)
+    return at::empty(shape, query.options());
+  return at::empty({shape[0], shape[2], shape[1], shape[3]}, query.options()).transpose(1, 2);
+}
+
+at::Tensor embeddingShape(const Values &arguments) {
+  const at::Tensor &table = arguments[0].toTensor(), &ids = arguments[1].toTensor();
+  TORCH_CHECK(table.dim() == 2, "the table has rank ", table.dim(), ", expected 2");
+  TORCH_CHECK(ids.scalar_type() == at::kLong || ids.scalar_type() == at::kInt, "the ids have type ",
+              elementTypeName(ids.scalar_type()), ", expected i64 or i32");
+  std::vector<int64_t> shape = ids.sizes().vec();
+  shape.push_back(table.size(1));
+  return at::empty(shape, table.options());
+}
+
+at::Tensor dropoutShape(const Values &arguments) {
+  const at::Tensor &input = arguments[0].toTensor();
+  double probability = arguments[1].toDouble();
+  TORCH_CHECK(probability >= 0 && probability <= 1, "the probability is ", probability, ", expected 0 to 1");
+  return probability == 0 || !arguments[2].toBool() ? input : at::empty_like(input);
+}
+
+at::Tensor layerNormShape(const Values &arguments) {
+  const at::Tensor &input = arguments[0].toTensor();
+  std::vector<int64_t> normalized = arguments[1].toIntVector();
+  TORCH_CHECK(static_cast<int64_t>(normalized.size()) <= input.dim() &&
+                  input.sizes().slice(input.dim() - normalized.size()) == c10::IntArrayRef(normalized),
+              "the last dimensions of the input are not the normalized shape ", c10::IntArrayRef(normalized));
+  return at::empty_like(input, at::MemoryFormat::Contiguous);
+}
+
+at::Tensor wrapNegative(const at::Tensor &index, int64_t size) {
+  return at::where(index.lt(0), index.add(size), index);
+}
+
+/// index(self, [Tensor?]): a mask of rank r stands for the positions where it holds, one index per dimension.
+void normalizeIndexList(Values &arguments) {
+  const at::Tensor &self = arguments[0].toTensor();
+  c10::List<std::optional<at::Tensor>> result;
+  int64_t dim = 0;
+  for (const c10::IValue &element : arguments[1].toListRef()) {
+    if (!element.isTensor() || !element.toTensor().defined()) {
+      result.push_back(std::nullopt);
+      ++dim;
+      continue;
+    }
+    at::Tensor index = element.toTensor();
+    bool isMask = index.scalar_type() == at::kBool || index.scalar_type() == at::kByte;
+    if (!index.is_meta() && isMask) {
+      for (const at::Tensor &positions : index.to(at::kBool).nonzero_numpy())
+        result.push_back(positions);
+      dim += index.dim();
+      continue;
+    }
+    if (!index.is_meta() && dim < self.dim())
+      index = wrapNegative(index, self.size(dim));
+    result.push_back(index);
+    ++dim;
+  }
+  arguments[1] = result;
+}
+
+} // namespace
+
+bool deepshard::torchscript::dependsOnShapeOnly(std::string_view op) {
+  constexpr std::string_view kOps[] = {"aten::zeros_like", "aten::ones_like", "aten::full_like", "aten::empty_like",
+                                       "aten::new_zeros",  "aten::new_ones",  "aten::new_full",  "aten::new_empty"};
+  return std::find(std::begin(kOps), std::end(kOps), op) != std::end(kOps);
+}
+
+std::optional<Values> deepshard::torchscript::inferShape(std::string_view op, const Values &arguments) {
+  using Rule = at::Tensor (*)(const Values &);
+  constexpr std::pair<std::string_view, Rule> kRules[] = {
+      {"aten::scaled_dot_product_attention", attentionShape},
+      {"aten::embedding", embeddingShape},
+      {"aten::dropout", dropoutShape},
+      {"aten::layer_norm", layerNormShape},
+  };
+  for (auto [name, rule] : kRules)
+    if (name == op)
+      return Values{rule(arguments)};
+  return std::nullopt;
+}
+
+void deepshard::torchscript::normalizeIndices(std::string_view op, Values &arguments) {
+  if (op == "aten::index" && arguments[1].isList())
+    normalizeIndexList(arguments);
+}
+
+void deepshard::torchscript::noteInactiveDropout(ImportedGraph &graph, std::string_view op, const Values &arguments,
+                                                 const Place &place) {
+  if (op == "aten::dropout" && arguments[1].isDouble() && arguments[1].toDouble() > 0 && arguments[2].isBool() &&
+      !arguments[2].toBool())
+    graph.inactiveDropouts.push_back(place);
+}
