@@ -9,8 +9,10 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <limits>
-#include <llvm/Support/xxhash.h>
 #include <sstream>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 namespace deepshard {
 namespace {
@@ -128,11 +130,6 @@ void readRest(Reader &reader, TrainingConfig &config) {
       reader.wholeWithin("deepshard.bucket_size", config.bucketSize, 1, int64_t(1) << 40);
 }
 
-uint64_t hashText(const std::string &text) {
-  return llvm::xxh3_64bits(
-      llvm::ArrayRef(reinterpret_cast<const uint8_t *>(text.data()), text.size()));
-}
-
 } // namespace
 
 std::string Diagnostic::str() const {
@@ -203,7 +200,8 @@ ConfigResult parseConfigText(std::string_view text, const std::string &name,
   std::stable_sort(result.errors.begin(), result.errors.end(), byLine);
   std::stable_sort(result.notes.begin(), result.notes.end(), byLine);
   if (result.errors.empty()) {
-    config.hash = hashText(config.str());
+    const std::string settings = config.str();
+    config.hash = XXH3_64bits(settings.data(), settings.size());
     result.config = std::move(config);
   }
   return result;

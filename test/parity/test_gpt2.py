@@ -114,43 +114,41 @@ class GPT2Test(unittest.TestCase):
     def tearDownClass(cls):
         cls.shop.close()
 
-    def each_variant(self):
+    def test_f32_losses_norms_and_rates(self):
         for size, attention in VARIANTS:
             with self.subTest(size=size, attention=attention):
-                yield size, attention
-
-    def test_f32_losses_norms_and_rates(self):
-        for size, attention in self.each_variant():
-            rows, _ = self.shop.run(size, self.shop.plan(size, attention), f"{size}-{attention}-f32")
-            expected = self.shop.reference(size, attention, torch.float32)
-            worst = relative(column(rows, "loss"), expected.losses)
-            print(f"{size} {attention} f32: losses within {worst:.2e} of PyTorch f32")
-            self.assertLessEqual(worst, 2e-6)
-            self.assertLessEqual(relative(column(rows, "grad_norm"), expected.grad_norms), 1e-4)
-            np.testing.assert_allclose(column(rows, "lr"), expected.learning_rates, rtol=1e-6, atol=0)
+                rows, _ = self.shop.run(size, self.shop.plan(size, attention), f"{size}-{attention}-f32")
+                expected = self.shop.reference(size, attention, torch.float32)
+                worst = relative(column(rows, "loss"), expected.losses)
+                print(f"{size} {attention} f32: losses within {worst:.2e} of PyTorch f32")
+                self.assertLessEqual(worst, 2e-6)
+                self.assertLessEqual(relative(column(rows, "grad_norm"), expected.grad_norms), 1e-4)
+                np.testing.assert_allclose(column(rows, "lr"), expected.learning_rates, rtol=1e-6, atol=0)
 
     def test_f32_weights(self):
-        for size, attention in self.each_variant():
-            _, path = self.shop.run(size, self.shop.plan(size, attention), f"{size}-{attention}-weights")
-            found = load_file(path)
-            single = self.shop.reference(size, attention, torch.float32)
-            double = self.shop.reference(size, attention, torch.float64)
-            self.assertLessEqual(set(double.weights), set(found))
-            worst = 0.0
-            for name, p64 in double.weights.items():
-                moved = torch.linalg.vector_norm(p64 - double.initial[name])
-                own = (torch.linalg.vector_norm(single.weights[name] - p64) / moved).item()
-                error = (torch.linalg.vector_norm(found[name].to(torch.float64) - p64) / moved).item()
-                worst = max(worst, error / (4 * own + 1e-5))
-                self.assertLessEqual(error, 4 * own + 1e-5, f"{name}: PyTorch's own error is {own:.3e}")
-            print(f"{size} {attention} f32: weights at most {worst:.2f} of the bound")
+        for size, attention in VARIANTS:
+            with self.subTest(size=size, attention=attention):
+                _, path = self.shop.run(size, self.shop.plan(size, attention), f"{size}-{attention}-weights")
+                found = load_file(path)
+                single = self.shop.reference(size, attention, torch.float32)
+                double = self.shop.reference(size, attention, torch.float64)
+                self.assertLessEqual(set(double.weights), set(found))
+                worst = 0.0
+                for name, p64 in double.weights.items():
+                    moved = torch.linalg.vector_norm(p64 - double.initial[name])
+                    own = (torch.linalg.vector_norm(single.weights[name] - p64) / moved).item()
+                    error = (torch.linalg.vector_norm(found[name].to(torch.float64) - p64) / moved).item()
+                    worst = max(worst, error / (4 * own + 1e-5))
+                    self.assertLessEqual(error, 4 * own + 1e-5, f"{name}: PyTorch's own error is {own:.3e}")
+                print(f"{size} {attention} f32: weights at most {worst:.2f} of the bound")
 
     def test_f64_losses(self):
-        for size, attention in self.each_variant():
-            rows, _ = self.shop.run(size, self.shop.plan(size, attention, precision="f64"), f"{size}-{attention}-f64")
-            worst = relative(column(rows, "loss"), self.shop.reference(size, attention, torch.float64).losses)
-            print(f"{size} {attention} f64: losses within {worst:.2e} of PyTorch f64")
-            self.assertLessEqual(worst, 1e-9)
+        for size, attention in VARIANTS:
+            with self.subTest(size=size, attention=attention):
+                rows, _ = self.shop.run(size, self.shop.plan(size, attention, precision="f64"), f"{size}-{attention}-f64")
+                worst = relative(column(rows, "loss"), self.shop.reference(size, attention, torch.float64).losses)
+                print(f"{size} {attention} f64: losses within {worst:.2e} of PyTorch f64")
+                self.assertLessEqual(worst, 1e-9)
 
     def test_two_runs_give_the_same_bits(self):
         plan = self.shop.plan("small", "sdpa", dropout=0.1)

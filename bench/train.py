@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Training speed beside PyTorch: ds-run, PyTorch eager and torch.compile in turn, round after round, on one machine.
+
+The same model, batch, threads and optimizer (AdamW, clipping to norm 1; PyTorch's fused kernel). A round runs each
+system once, in a process of its own; ratios compare runs of one round, so that a machine that slows down slows all.
+Speed is that of the median step after the warm-up steps, which contain compilation.
+
+    ./dev bench train [--model 25m|gpt2] [--rounds 3] [--steps 5] [--warmup 2] [--threads N] [--dropout P]
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from support.models import MODELS, Failed, Workshop, check_programs, run_watched
+
+WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "support", "torch_worker.py")
+SYSTEMS = ("deepshard", "eager", "compile")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=list(MODELS), action="append", help="default: all, one after another")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=5, help="measured steps of a run (default 5)")
+    parser.add_argument("--warmup", type=int, default=2, help="steps before them (default 2)")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--dropout", type=float, default=0.0,
+                        help="of the model (default 0: with dropout PyTorch leaves its fused attention)")
+    arguments = parser.parse_args()
+    if min(arguments.rounds, arguments.steps, arguments.threads) < 1 or arguments.warmup < 0:
+        parser.error("--rounds, --steps and --threads must be at least 1")
+    return arguments
+
+
+def measure(system, model, arguments, shop):
+    """(tokens a second of the median step, peak resident bytes, losses)"""
+    steps = arguments.warmup + arguments.steps
+    if system == "deepshard":
+        rows, peak = shop.run_plan(model, steps, arguments.threads)
+        seconds, losses = [row["step_seconds"] for row in rows], [row["loss"] for row in rows]
+    else:
+        output, peak = run_watched([sys.executable, WORKER, model, system, str(steps), str(arguments.threads),
+                                    str(arguments.dropout), shop.rows(model)],
+                                   {"OMP_NUM_THREADS": str(arguments.threads)})
+        found = json.loads(output)
+        seconds, losses = found["seconds"], found["losses"]
+    shape = MODELS[model]
+    tokens = shape["batch"] * shape["seq"]
+    return tokens / statistics.median(seconds[arguments.warmup:]), peak, losses
+
+
+def bench(model, arguments, shop):
+    shape = MODELS[model]
+    print(f"\n{model}: {shape['n_layer']} layers x {shape['n_embd']}, {shape['n_head']} heads, vocabulary "
+          f"{shape['vocab_size']}, batch {shape['batch']} x {shape['seq']}, f32, {arguments.threads} threads")
+    shop.plan(model)
+    speeds = {system: [] for system in SYSTEMS}
+    peaks = {system: 0 for system in SYSTEMS}
+    losses = {}
+    for index in range(arguments.rounds):
+        for system in SYSTEMS:
+            speed, peak, losses[system] = measure(system, model, arguments, shop)
+            speeds[system].append(speed)
+            peaks[system] = max(peaks[system], peak)
+        ours = speeds["deepshard"][-1]
+        print(f"  round {index + 1}: " + ", ".join(
+            f"{system} {speeds[system][-1]:.0f} tokens/s" + ("" if system == "deepshard" else
+                                                             f" (ratio {ours / speeds[system][-1]:.3f})")
+            for system in SYSTEMS), flush=True)
+    for system in SYSTEMS:
+        line = f"  {system:10} median {statistics.median(speeds[system]):8.0f} tokens/s, peak RSS {peaks[system] / 2**20:7.0f} MiB"
+        if system != "deepshard":
+            ratios = [ours / theirs for ours, theirs in zip(speeds["deepshard"], speeds[system])]
+            line += f", deepshard is {statistics.median(ratios):.3f} times as fast (of its rounds: " \
+                    f"{', '.join(f'{ratio:.3f}' for ratio in ratios)})"
+        print(line)
+    if arguments.dropout == 0:
+        apart = max(abs(a - b) / abs(b) for a, b in zip(losses["deepshard"], losses["eager"]))
+        print(f"  losses of deepshard and eager agree within {apart:.1e} relative")
+
+
+def main():
+    arguments = parse_arguments()
+    try:
+        check_programs()
+        with tempfile.TemporaryDirectory(prefix="deepshard-bench-") as directory:
+            shop = Workshop(directory, arguments.dropout)
+            for model in arguments.model or MODELS:
+                bench(model, arguments, shop)
+    except Failed as failure:
+        sys.exit(f"bench train: {failure}")
+
+
+if __name__ == "__main__":
+    main()
