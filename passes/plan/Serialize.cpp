@@ -146,7 +146,8 @@ private:
       *launch.add_outputs() = view(output);
     if (Value workspace = op.getWorkspace())
       *launch.mutable_workspace() = view(workspace);
-    for (auto &[name, value] : graph::toKernelAttributes(op.getKernelAttributes()).all())
+    runtime::Attributes attributes = graph::toKernelAttributes(op.getKernelAttributes());
+    for (auto &[name, value] : attributes.all())
       (*launch.mutable_attributes())[name] = attribute(value);
     launch.set_flops(op.getFlops());
   }

@@ -3,12 +3,12 @@
 #include "tools/ds-opt/Tool.h"
 
 #include "dialects/graph/Graph.h"
-#ifdef DS_HAVE_SIMPLIFY
+#include "dialects/plan/Plan.h"
+#include "passes/kernels/Passes.h"
+#include "passes/memory/Passes.h"
+#include "passes/plan/Passes.h"
 #include "passes/simplify/Passes.h"
-#endif
-#ifdef DS_HAVE_TRAINING
 #include "passes/training/Passes.h"
-#endif
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
@@ -17,19 +17,18 @@
 namespace deepshard {
 
 void registerDialects(mlir::DialectRegistry &registry) {
-  registry.insert<mlir::func::FuncDialect, graph::GraphDialect>();
+  registry.insert<mlir::func::FuncDialect, graph::GraphDialect, plan::PlanDialect>();
 }
 
 int runPasses(int argc, char **argv) {
   mlir::DialectRegistry registry;
   registerDialects(registry);
   mlir::registerTransformsPasses();
-#ifdef DS_HAVE_SIMPLIFY
   registerSimplifyPasses();
-#endif
-#ifdef DS_HAVE_TRAINING
   registerTrainingPasses();
-#endif
+  registerKernelsPasses();
+  registerPlanPasses();
+  registerMemoryPasses();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "DeepShard's compiler: passes on IR\n", registry));
 }
 

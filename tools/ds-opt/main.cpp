@@ -15,5 +15,5 @@ int main(int argc, char **argv) {
     if (argument == "-" || argument.ends_with(".mlir") || argument.ends_with(".mlirbc"))
       return deepshard::runPasses(argc, argv);
   }
-  return deepshard::runPasses(argc, argv);
+  return deepshard::planModel(argc, argv);
 }

@@ -1,0 +1,18 @@
+//===- Diagnostics.h - diagnostics as users read them ---------------------------------------------===//
+
+#ifndef DEEPSHARD_TOOLS_DSOPT_DIAGNOSTICS_H
+#define DEEPSHARD_TOOLS_DSOPT_DIAGNOSTICS_H
+
+#include "mlir/IR/Diagnostics.h"
+
+namespace deepshard {
+
+/// Prints diagnostics of the compiler on standard error: severity, message, then module path and source line.
+class UserDiagnostics : public mlir::ScopedDiagnosticHandler {
+public:
+  explicit UserDiagnostics(mlir::MLIRContext *context);
+};
+
+} // namespace deepshard
+
+#endif // DEEPSHARD_TOOLS_DSOPT_DIAGNOSTICS_H

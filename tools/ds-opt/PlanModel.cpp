@@ -1,0 +1,181 @@
+//===- PlanModel.cpp - from a model to a plan -----------------------------------------------------------===//
+
+#include "tools/ds-opt/Tool.h"
+
+#include "dialects/graph/Graph.h"
+#include "dialects/plan/Plan.h"
+#include "frontends/config/Config.h"
+#include "frontends/torchscript/Import.h"
+#include "passes/kernels/Passes.h"
+#include "passes/memory/Passes.h"
+#include "passes/plan/Passes.h"
+#include "passes/plan/Serialize.h"
+#include "passes/simplify/Passes.h"
+#include "passes/training/Passes.h"
+#include "runtime/kernels/CpuLevel.h"
+#include "runtime/plan/Checker.h"
+#include "runtime/plan/Error.h"
+#include "runtime/plan/PlanFile.h"
+#include "tools/ds-opt/Diagnostics.h"
+#include "tools/ds-opt/Options.h"
+#include "tools/ds-opt/TrainingOptions.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Support/FileUtilities.h"
+#include "mlir/Transforms/Passes.h"
+#include "llvm/Support/ToolOutputFile.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <xxhash.h>
+
+using namespace mlir;
+
+namespace deepshard {
+
+static LogicalResult fail(const llvm::Twine &message) {
+  llvm::errs() << "ds-opt: error: " << message << "\n";
+  return failure();
+}
+
+/// Reads configuration and inputs, printing all faults of both.
+static LogicalResult readSettings(const Options &options, TrainingConfig &config, std::vector<InputSpec> &inputs) {
+  bool good = true;
+  if (!options.config.empty()) {
+    ConfigOptions configOptions;
+    configOptions.overrides = options.overrides;
+    ConfigResult result = parseConfigFile(options.config, configOptions);
+    for (const auto &note : result.notes)
+      llvm::errs() << "ds-opt: note: " << note.str() << "\n";
+    for (const auto &error : result.errors)
+      good &= succeeded(fail(error.str()));
+    if (result.config)
+      config = *result.config;
+  } else {
+    config.microBatch = config.trainBatch = 1;
+  }
+  for (const std::string &text : options.inputs) {
+    std::string error;
+    if (std::optional<InputSpec> input = parseInputSpec(text, error))
+      inputs.push_back(*input);
+    else
+      good &= succeeded(fail(error));
+  }
+  return success(good);
+}
+
+static FailureOr<OwningOpRef<ModuleOp>> importModel(MLIRContext &context, const Options &options,
+                                                    const TrainingConfig &config, std::vector<InputSpec> inputs) {
+  TorchScriptImportOptions import;
+  import.path = options.model;
+  import.inputs = std::move(inputs);
+  import.batch = config.microBatch;
+  import.foldCap = options.foldMib << 20;
+  return importTorchScript(context, import);
+}
+
+static LogicalResult emitIr(ModuleOp module, const Options &options) {
+  std::string error;
+  auto file = openOutputFile(options.output.empty() ? "-" : options.output, &error);
+  if (!file)
+    return fail(error);
+  OpPrintingFlags flags;
+  flags.printNameLocAsPrefix();
+  if (options.elide)
+    flags.elideLargeElementsAttrs(16).elideLargeResourceString(16);
+  module.print(file->os(), flags);
+  file->keep();
+  return success();
+}
+
+/// Runs the passes up to the phase that is asked for.
+static LogicalResult compile(ModuleOp module, const Options &options) {
+  PassManager passes(module.getContext());
+  // Importers leave what models write out by hand; after this it is one op per thing a library computes.
+  buildSimplifyPipeline(passes);
+  if (options.emit != Emit::Graph) {
+    TrainingPipelineOptions training;
+    training.loss = options.loss;
+    training.f64 = options.f64;
+    buildTrainingPipeline(passes, training);
+  }
+  if (options.emit == Emit::PlanIr || options.emit == Emit::Plan) {
+    ChooseKernelsPassOptions kernels;
+    kernels.threads = options.threads;
+    passes.addPass(createChooseKernelsPass(kernels));
+    // Decompositions of neighbours share constants and conversions, and leave results that nobody reads.
+    passes.addPass(createCSEPass());
+    LowerToPlanPassOptions lowering;
+    lowering.threads = options.threads;
+    passes.addPass(createLowerToPlanPass(lowering));
+    passes.addNestedPass<plan::ProgramOp>(createPackBuffersPass());
+  }
+  return passes.run(module);
+}
+
+static uint64_t hashOf(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream, OpPrintingFlags().elideLargeElementsAttrs(4096));
+  return XXH3_64bits(text.data(), text.size());
+}
+
+static LogicalResult emitPlan(ModuleOp module, const Options &options, const TrainingConfig &config, uint64_t modelHash) {
+  planpb::Plan plan;
+  plan.set_format_version(runtime::kPlanFormatVersion);
+  plan.set_producer("ds-opt " DEEPSHARD_VERSION);
+  plan.set_cpu_level(std::string(runtime::cpuLevel()));
+  plan.set_threads(options.threads);
+  plan.set_ranks(1);
+  plan.set_model(options.model);
+  plan.set_model_hash(modelHash);
+  plan.set_precision(options.f64 ? "f64" : "f32");
+  plan.set_memory_budget(static_cast<uint64_t>(options.memoryGib * (int64_t(1) << 30)));
+  for (auto program : module.getOps<plan::ProgramOp>())
+    if (failed(serialize(program, plan)))
+      return failure();
+  describe(config, plan);
+
+  // What was planned is proven before it is written: a fault here is the compiler's, except for the budget.
+  std::vector<std::string> faults = runtime::checkPlan(plan);
+  for (const std::string &fault : faults)
+    (void)fail(fault);
+  if (!faults.empty())
+    return failure();
+  runtime::writePlan(plan, options.output);
+  return success();
+}
+
+static LogicalResult planWith(MLIRContext &context, const Options &options) {
+  TrainingConfig config;
+  std::vector<InputSpec> inputs;
+  if (failed(readSettings(options, config, inputs)))
+    return failure();
+  FailureOr<OwningOpRef<ModuleOp>> module = importModel(context, options, config, std::move(inputs));
+  if (failed(module))
+    return failure();
+  annotate(**module, config);
+  uint64_t modelHash = hashOf(**module);
+  if (failed(compile(**module, options)))
+    return failure();
+  return options.emit == Emit::Plan ? emitPlan(**module, options, config, modelHash) : emitIr(**module, options);
+}
+
+int planModel(int argc, char **argv) {
+  int exitCode = 0;
+  std::optional<Options> options = parseOptions(argc, argv, exitCode);
+  if (!options)
+    return exitCode;
+  DialectRegistry registry;
+  registerDialects(registry);
+  MLIRContext context(registry);
+  context.loadAllAvailableDialects();
+  UserDiagnostics diagnostics(&context);
+  try {
+    return static_cast<int>(succeeded(planWith(context, *options)) ? runtime::ExitCode::Done : runtime::ExitCode::BadInput);
+  } catch (const runtime::Error &error) {
+    (void)fail(error.what());
+    return static_cast<int>(error.code());
+  }
+}
+
+} // namespace deepshard
