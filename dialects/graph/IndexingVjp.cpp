@@ -1,0 +1,28 @@
+//===- IndexingVjp.cpp - gradients of indexing and random ops ---------------------------------===//
+
+#include "dialects/graph/Graph.h"
+#include "dialects/graph/VjpBuilder.h"
+
+using namespace mlir;
+
+namespace deepshard::graph {
+
+/// A dense table: only the rows that were read are not zero.
+LogicalResult EmbeddingOp::buildVjp(VjpBuilder &vjp) {
+  int64_t rows = cast<RankedTensorType>(getTable().getType()).getDimSize(0);
+  vjp.add(0, vjp.make<EmbeddingGradOp>(vjp.cotangent(0), getIds(), rows));
+  return success();
+}
+
+LogicalResult GatherOp::buildVjp(VjpBuilder &vjp) {
+  vjp.add(0, vjp.make<ScatterAddOp>(getX().getType(), vjp.cotangent(0), getIndex(), getDim()));
+  return success();
+}
+
+/// The same op with the same id and counter drops the same elements: nothing is saved.
+LogicalResult DropoutOp::buildVjp(VjpBuilder &vjp) {
+  vjp.add(0, vjp.make<DropoutOp>(vjp.cotangent(0), getCounter(), getPAttr(), getIdAttr()));
+  return success();
+}
+
+} // namespace deepshard::graph
