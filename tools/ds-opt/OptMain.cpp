@@ -24,8 +24,9 @@ int runPasses(int argc, char **argv) {
   mlir::DialectRegistry registry;
   registerDialects(registry);
   mlir::registerTransformsPasses();
-  registerSimplifyPasses();
+  registerSimplify();
   registerTrainingPasses();
+  registerTrainingPipeline();
   registerKernelsPasses();
   registerPlanPasses();
   registerMemoryPasses();

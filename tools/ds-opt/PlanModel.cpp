@@ -88,14 +88,18 @@ static LogicalResult emitIr(ModuleOp module, const Options &options) {
 }
 
 /// Runs the passes up to the phase that is asked for.
-static LogicalResult compile(ModuleOp module, const Options &options) {
+static LogicalResult compile(ModuleOp module, const Options &options, const TrainingConfig &config) {
   PassManager passes(module.getContext());
   // Importers leave what models write out by hand; after this it is one op per thing a library computes.
-  buildSimplifyPipeline(passes);
+  SimplifyPipelineOptions simplify;
+  simplify.maxBytes = options.foldMib << 20;
+  buildSimplifyPipeline(passes, simplify);
   if (options.emit != Emit::Graph) {
-    TrainingPipelineOptions training;
+    TrainingOptions training;
     training.loss = options.loss;
-    training.f64 = options.f64;
+    training.bucketSize = config.bucketSize;
+    if (options.f64)
+      training.precision = "f64";
     buildTrainingPipeline(passes, training);
   }
   if (options.emit == Emit::PlanIr || options.emit == Emit::Plan) {
@@ -155,7 +159,7 @@ static LogicalResult planWith(MLIRContext &context, const Options &options) {
     return failure();
   annotate(**module, config);
   uint64_t modelHash = hashOf(**module);
-  if (failed(compile(**module, options)))
+  if (failed(compile(**module, options, config)))
     return failure();
   return options.emit == Emit::Plan ? emitPlan(**module, options, config, modelHash) : emitIr(**module, options);
 }
