@@ -29,7 +29,9 @@ void checkInputs(const planpb::Plan &plan, Faults &faults) {
     if (!names.insert(input.name()).second)
       faults.add("input {}: the name occurs twice", input.name());
     std::optional<uint64_t> count = elementCount(input.shape());
-    if (!count || *count == 0 || elementBytes(input.dtype()) == 0) {
+    // Far above any micro-batch, and far below where byte counts leave 64 bits.
+    constexpr uint64_t kMostElements = uint64_t{1} << 44;
+    if (!count || *count == 0 || *count > kMostElements || elementBytes(input.dtype()) == 0) {
       faults.add("input {}: its type or shape is not valid", input.name());
       continue;
     }

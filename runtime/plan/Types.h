@@ -1,0 +1,24 @@
+//===- Types.h - the schema's types as the kernels name them
+//-----------------------------------===//
+
+#ifndef DEEPSHARD_RUNTIME_PLAN_TYPES_H
+#define DEEPSHARD_RUNTIME_PLAN_TYPES_H
+
+#include "runtime/kernels/Kernel.h"
+#include "runtime/plan/plan.pb.h"
+
+namespace deepshard::runtime {
+
+/// The element type that `dtype` stands for. Throws Error if it is not one (a checked plan has none
+/// such).
+DType dtypeOf(planpb::DType dtype);
+
+/// Type, shape and strides of a view.
+TensorDesc descOf(const planpb::View &view);
+
+/// The attributes of a launch as a kernel reads them.
+Attributes attributesOf(const planpb::Launch &launch);
+
+} // namespace deepshard::runtime
+
+#endif // DEEPSHARD_RUNTIME_PLAN_TYPES_H
