@@ -1,0 +1,60 @@
+// RUN: ds-opt %s -split-input-file -verify-diagnostics --choose-kernels | FileCheck %s
+
+// A composite without a kernel is decomposed until every op has one.
+
+// CHECK-LABEL: func.func @softmax
+// CHECK: graph.reduce_max {{.*}} {graph.phase = "forward", graph.provider = "reference"}
+// CHECK: graph.sub {{.*}}graph.provider = "reference"
+// CHECK-NOT: graph.softmax
+func.func @softmax(%x: tensor<2x3xf32>) -> tensor<2x3xf32> {
+  %y = graph.softmax %x dim 1 {graph.phase = "forward"} : tensor<2x3xf32>
+  return %y : tensor<2x3xf32>
+}
+
+// -----
+
+// oneDNN takes f32 products, the reference kernels f64.
+
+// CHECK-LABEL: func.func @matmul
+// CHECK: graph.matmul {{.*}} {graph.provider = "onednn"}
+// CHECK: graph.matmul {{.*}} {graph.provider = "reference"}
+func.func @matmul(%a: tensor<4x8xf32>, %b: tensor<8x2xf32>, %c: tensor<4x8xf64>, %d: tensor<8x2xf64>)
+    -> (tensor<4x2xf32>, tensor<4x2xf64>) {
+  %0 = graph.matmul %a, %b batch [] x [] contract [1] x [0] : tensor<4x8xf32>, tensor<8x2xf32>
+  %1 = graph.matmul %c, %d batch [] x [] contract [1] x [0] : tensor<4x8xf64>, tensor<8x2xf64>
+  return %0, %1 : tensor<4x2xf32>, tensor<4x2xf64>
+}
+
+// -----
+
+// The blocked kernel computes attention in f32; in f64 it is decomposed.
+
+// CHECK-LABEL: func.func @attention
+// CHECK: graph.attention {{.*}} graph.provider = "native"
+// CHECK-NOT: graph.attention
+// CHECK: graph.matmul
+func.func @attention(%q: tensor<1x2x8x16xf32>, %p: tensor<1x2x8x16xf64>) -> (tensor<1x2x8x16xf32>, tensor<1x2x8x16xf64>) {
+  %o, %l = graph.attention %q, %q, %q scale 2.5e-01 causal : tensor<1x2x8x16xf32>, tensor<1x2x8x16xf32>, tensor<1x2x8x16xf32>
+  %r, %m = graph.attention %p, %p, %p scale 2.5e-01 causal : tensor<1x2x8x16xf64>, tensor<1x2x8x16xf64>, tensor<1x2x8x16xf64>
+  return %o, %r : tensor<1x2x8x16xf32>, tensor<1x2x8x16xf64>
+}
+
+// -----
+
+// What only renames elements gets no provider.
+
+// CHECK-LABEL: func.func @views
+// CHECK-NOT: graph.provider
+func.func @views(%x: tensor<2x3xf32>) -> tensor<6xf32> {
+  %0 = graph.transpose %x [1, 0] : tensor<2x3xf32>
+  %1 = graph.reshape %0 : tensor<3x2xf32> to tensor<6xf32>
+  return %1 : tensor<6xf32>
+}
+
+// -----
+
+func.func @no_kernel(%x: tensor<2x3xbf16>) -> tensor<2x3xbf16> {
+  // expected-error @+1 {{has no kernel for these types in any provider}}
+  %0 = graph.exp %x : tensor<2x3xbf16>
+  return %0 : tensor<2x3xbf16>
+}
