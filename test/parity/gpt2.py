@@ -10,6 +10,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "examples"))
 import export_hf
 
+# One thread: the references are small, and their bits should not depend on the machine.
+torch.set_num_threads(1)
+
 # Odd sizes in the small one: no vector length or block divides them. Both have positions that no row reaches, whose
 # gradient is zero.
 SIZES = {
