@@ -15,13 +15,17 @@
 
 namespace deepshard::planpb {
 class Plan;
-}
+class Segment;
+} // namespace deepshard::planpb
 
 namespace deepshard::runtime {
 
 /// The faults of `plan`, each a sentence naming the place; empty if the plan is sound. At most 20
 /// are listed, a last line then says how many more there are. Never throws on any content.
 std::vector<std::string> checkPlan(const planpb::Plan &plan);
+
+/// How messages name a task: index, segment, kind or kernel, source location.
+std::string describeTask(const planpb::Segment &segment, int task);
 
 } // namespace deepshard::runtime
 

@@ -4,6 +4,7 @@
 #ifndef DEEPSHARD_RUNTIME_PLAN_CHECKERPARTS_H
 #define DEEPSHARD_RUNTIME_PLAN_CHECKERPARTS_H
 
+#include "runtime/plan/Checker.h"
 #include "runtime/plan/plan.pb.h"
 
 #include <fmt/format.h>
@@ -32,9 +33,6 @@ private:
   std::vector<std::string> listed;
   size_t count = 0;
 };
-
-/// How messages name a task: segment, index, kernel and source location.
-std::string describeTask(const planpb::Segment &segment, int task);
 
 /// Rules 1 and 2 for what belongs to the plan as a whole: inputs, parameters, training numbers.
 void checkTables(const planpb::Plan &plan, Faults &faults);

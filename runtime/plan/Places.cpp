@@ -56,6 +56,8 @@ private:
 };
 
 void PlacesCheck::checkArenas() {
+  if (program.streams_size() == 0)
+    faults.add("program {}: it has no stream", program.name());
   unsigned __int128 total = 0;
   for (int i = 0; i < program.arenas_size(); ++i) {
     const planpb::Arena &arena = program.arenas(i);

@@ -1,0 +1,194 @@
+//===- Executor.cpp - one rank: loads a plan and walks its schedule
+//----------------------------===//
+
+#include "runtime/executor/Executor.h"
+
+#include "runtime/executor/Weights.h"
+#include "runtime/plan/Checker.h"
+#include "runtime/plan/Error.h"
+#include "runtime/plan/Types.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <omp.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <span>
+
+namespace deepshard::runtime {
+
+const double *StepResult::find(const std::string &name) const {
+  for (const auto &[metric, value] : metrics)
+    if (metric == name)
+      return &value;
+  return nullptr;
+}
+
+static const planpb::Program &trainingProgram(const planpb::Plan &plan) {
+  for (const planpb::Program &program : plan.programs())
+    if (program.name() == "train")
+      return program;
+  throw Error("the plan has no program called train");
+}
+
+Executor::Executor(planpb::Plan plan, const ExecutorOptions &options)
+    : thePlan(std::move(plan)), seed(options.seed) {
+  std::vector<std::string> faults = checkPlan(thePlan);
+  if (!faults.empty())
+    throw Error(fmt::format("the plan is not sound; run ds-opt again, and report this if it is "
+                            "ds-opt's own:\n{}",
+                            fmt::join(faults, "\n")));
+  if (thePlan.ranks() != 1)
+    throw Error(fmt::format("the plan is for {} ranks; this ds-run executes plans for one",
+                            thePlan.ranks()));
+  program = &trainingProgram(thePlan);
+  initialise(options);
+}
+
+Executor::~Executor() = default;
+
+void Executor::initialise(const ExecutorOptions &options) {
+  schedule = std::make_unique<LrSchedule>(thePlan.training());
+  data = std::make_unique<DataSet>(thePlan, options.data);
+  memory = std::make_unique<Memory>(*program);
+  // Kernels that prepare themselves for a team look at the calling thread's setting.
+  omp_set_num_threads(options.threads);
+  prepared = std::make_unique<PreparedProgram>(thePlan, *program, *memory, options.threads, this);
+  for (const planpb::Buffer &buffer : program->buffers())
+    if (!buffer.constant().empty())
+      std::memcpy(memory->at(buffer), buffer.constant().data(), buffer.constant().size());
+  loadWeights(thePlan, options.weights, *memory, options.threads);
+  for (const planpb::Slot &metric : program->metrics())
+    result.metrics.emplace_back(metric.name(), 0);
+  for (uint32_t i = 0; i < program->events(); ++i)
+    events.emplace_back();
+  for (const std::string &name : program->streams())
+    streams.push_back(std::make_unique<Stream>(name, options.threads));
+}
+
+/// Copies a strided window; recursion over the dimensions needs no memory but the stack.
+static void copyStrided(const char *from, const int64_t *fromStrides, char *to,
+                        const int64_t *toStrides, const int64_t *shape, int rank, size_t width) {
+  if (rank == 0) {
+    std::memcpy(to, from, width);
+    return;
+  }
+  for (int64_t i = 0; i < shape[0]; ++i)
+    copyStrided(from + i * fromStrides[0] * int64_t(width), fromStrides + 1,
+                to + i * toStrides[0] * int64_t(width), toStrides + 1, shape + 1, rank - 1, width);
+}
+
+void Executor::run(const PreparedTask &ready, uint32_t microBatch) noexcept {
+  if (hasFailed.load(std::memory_order_relaxed))
+    return;
+  const planpb::Task &task = *ready.task;
+  if (ready.kernel) {
+    ready.kernel->run({ready.inputs, ready.outputs, ready.workspace});
+  } else if (task.has_copy()) {
+    const planpb::View &from = task.copy().from();
+    const planpb::View &to = task.copy().to();
+    copyStrided(static_cast<const char *>(ready.inputs[0]), from.strides().data(),
+                static_cast<char *>(ready.outputs[0]), to.strides().data(), from.shape().data(),
+                from.shape_size(), sizeOf(dtypeOf(from.dtype())));
+  } else if (task.has_feed()) {
+    const planpb::Training &training = thePlan.training();
+    uint64_t position =
+        (result.step - 1) * training.global_batch() + uint64_t{microBatch} * training.micro_batch();
+    const auto &strides = task.feed().view().strides();
+    try {
+      data->feed(task.feed().input(), position, ready.outputs[0],
+                 std::span(strides.data(), static_cast<size_t>(strides.size())));
+    } catch (const std::exception &error) {
+      std::lock_guard lock(failureMutex);
+      if (!failure)
+        failure = std::make_exception_ptr(Error(
+            fmt::format("step {}, micro-batch {}: {}", result.step, microBatch, error.what())));
+      hasFailed = true;
+    }
+  }
+}
+
+void Executor::writeRunState(const PreparedSegment &segment, uint32_t microBatch) noexcept {
+  for (const auto &[name, place] : segment.runState) {
+    auto step = static_cast<int64_t>(result.step);
+    if (name == "random_counter") {
+      int64_t counter[3] = {static_cast<int64_t>(seed), step - 1, microBatch};
+      std::memcpy(place, counter, sizeof(counter));
+    } else if (name == "learning_rate") {
+      std::memcpy(place, &result.learningRate, sizeof(double));
+    } else if (name == "update_step") {
+      std::memcpy(place, &step, sizeof(step));
+    }
+  }
+}
+
+void Executor::issue(const PreparedTask &task, uint32_t microBatch) {
+  Stream &stream = *streams[task.task->stream()];
+  if (task.task->kind_case() == planpb::Task::kRecord)
+    return stream.record(events[task.task->record()]);
+  if (task.task->kind_case() == planpb::Task::kWait)
+    return stream.wait(events[task.task->wait()]);
+  auto work = [](void *context, uint64_t argument) noexcept {
+    auto *ready = static_cast<PreparedTask *>(context);
+    ready->executor->run(*ready, static_cast<uint32_t>(argument));
+  };
+  stream.issue(work, const_cast<PreparedTask *>(&task), microBatch);
+}
+
+const StepResult &Executor::step() {
+  auto start = std::chrono::steady_clock::now();
+  ++result.step;
+  result.learningRate = schedule->at(result.step);
+  for (int i = 0; i < program->schedule_size(); ++i) {
+    uint32_t microBatch = program->schedule(i).micro_batch();
+    PreparedSegment *segment = prepared->calls()[static_cast<size_t>(i)];
+    auto write = [](void *context, uint64_t argument) noexcept {
+      auto *segment = static_cast<PreparedSegment *>(context);
+      segment->executor->writeRunState(*segment, static_cast<uint32_t>(argument));
+    };
+    streams.front()->issue(write, segment, microBatch);
+    for (const PreparedTask &task : segment->tasks)
+      issue(task, microBatch);
+  }
+  for (const std::unique_ptr<Stream> &stream : streams)
+    stream->join();
+  if (hasFailed)
+    std::rethrow_exception(failure);
+  readMetrics();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (const double *loss = result.find("loss"); loss && !std::isfinite(*loss))
+    throw Error(fmt::format("step {}: the loss is {}; training stopped. A smaller learning rate, a "
+                            "longer warm-up or gradient_clipping may help",
+                            result.step, *loss),
+                ExitCode::Diverged);
+  return result;
+}
+
+void Executor::readMetrics() {
+  uint32_t lastSlot = program->schedule().empty() ? 0 : program->schedule().rbegin()->slot();
+  for (int i = 0; i < program->metrics_size(); ++i) {
+    const planpb::View &view = program->metrics(i).view();
+    const char *place = memory->at(view, lastSlot);
+    double &value = result.metrics[static_cast<size_t>(i)].second;
+    if (view.dtype() == planpb::F64) {
+      std::memcpy(&value, place, sizeof(double));
+    } else if (view.dtype() == planpb::F32) {
+      float number = 0;
+      std::memcpy(&number, place, sizeof(number));
+      value = number;
+    } else {
+      int64_t number = 0;
+      std::memcpy(&number, place, sizeof(number));
+      value = static_cast<double>(number);
+    }
+  }
+}
+
+void Executor::saveWeights(const std::string &path) const {
+  runtime::saveWeights(thePlan, *memory, path);
+}
+
+} // namespace deepshard::runtime

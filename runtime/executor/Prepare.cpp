@@ -1,0 +1,154 @@
+//===- Prepare.cpp - tasks with kernels and addresses, ready to run
+//----------------------------===//
+
+#include "runtime/executor/Prepare.h"
+
+#include "runtime/executor/Memory.h"
+#include "runtime/plan/Checker.h"
+#include "runtime/plan/Error.h"
+#include "runtime/plan/Geometry.h"
+#include "runtime/plan/Types.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <stdexcept>
+
+namespace deepshard::runtime {
+
+namespace {
+
+KernelSpec specOf(const planpb::Launch &launch, int threads) {
+  KernelSpec spec;
+  spec.name = launch.kernel();
+  for (const planpb::View &view : launch.inputs())
+    spec.inputs.push_back(descOf(view));
+  for (const planpb::View &view : launch.outputs())
+    spec.outputs.push_back(descOf(view));
+  spec.attributes = attributesOf(launch);
+  spec.threads = threads;
+  return spec;
+}
+
+/// Equal for launches that one prepared kernel serves: all but places and flops, and the stream,
+/// because a kernel runs on one thread at a time.
+std::string keyOf(uint32_t stream, const planpb::Launch &launch) {
+  planpb::Launch type = launch;
+  type.clear_workspace();
+  type.clear_flops();
+  auto forget = [](planpb::View &view) {
+    view.clear_buffer();
+    view.clear_offset();
+  };
+  for (planpb::View &view : *type.mutable_inputs())
+    forget(view);
+  for (planpb::View &view : *type.mutable_outputs())
+    forget(view);
+  std::string key = fmt::format("{}:", stream);
+  {
+    google::protobuf::io::StringOutputStream stream(&key);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    type.SerializeToCodedStream(&coded);
+  }
+  return key;
+}
+
+} // namespace
+
+PreparedProgram::PreparedProgram(const planpb::Plan &plan, const planpb::Program &program,
+                                 const Memory &memory, int threads, Executor *executor)
+    : plan(plan), threads(threads) {
+  std::vector<std::string> faults;
+  std::map<const planpb::Task *, Kernel *> kernelOf;
+  for (const planpb::Segment &segment : program.segments())
+    for (int i = 0; i < segment.tasks_size(); ++i)
+      if (segment.tasks(i).has_launch())
+        kernelOf[&segment.tasks(i)] = kernelFor(segment, i, faults);
+  reportFaults(faults);
+  for (const planpb::SegmentCall &call : program.schedule()) {
+    auto [entry, isNew] = segments.try_emplace({call.segment(), call.slot()});
+    PreparedSegment &prepared = entry->second;
+    callOrder.push_back(&prepared);
+    if (!isNew)
+      continue;
+    prepared.executor = executor;
+    auto at = [&](const planpb::View &view) -> void * { return memory.at(view, call.slot()); };
+    for (const planpb::Slot &state : program.run_state())
+      prepared.runState.emplace_back(state.name(), at(state.view()));
+    for (const planpb::Task &task : program.segments(static_cast<int>(call.segment())).tasks()) {
+      PreparedTask &ready = prepared.tasks.emplace_back();
+      ready.executor = executor;
+      ready.task = &task;
+      if (task.has_launch()) {
+        ready.kernel = kernelOf.at(&task);
+        for (const planpb::View &view : task.launch().inputs())
+          ready.inputs.push_back(at(view));
+        for (const planpb::View &view : task.launch().outputs())
+          ready.outputs.push_back(at(view));
+        if (task.launch().has_workspace())
+          ready.workspace = at(task.launch().workspace());
+      } else if (task.has_feed()) {
+        ready.outputs.push_back(at(task.feed().view()));
+      } else if (task.has_copy()) {
+        ready.inputs.push_back(at(task.copy().from()));
+        ready.outputs.push_back(at(task.copy().to()));
+      }
+    }
+  }
+}
+
+Kernel *PreparedProgram::kernelFor(const planpb::Segment &segment, int index,
+                                   std::vector<std::string> &faults) {
+  const planpb::Task &task = segment.tasks(index);
+  const planpb::Launch &launch = task.launch();
+  std::string where = describeTask(segment, index);
+  const KernelProvider *provider = findProvider(launch.provider());
+  if (!provider) {
+    faults.push_back(
+        fmt::format("{}: this ds-run has no kernel provider {}", where, launch.provider()));
+    return nullptr;
+  }
+  try {
+    KernelSpec spec = specOf(launch, threads);
+    if (std::optional<std::string> reason = provider->whyNot(spec)) {
+      faults.push_back(fmt::format("{}: {} cannot run it: {}", where, launch.provider(), *reason));
+      return nullptr;
+    }
+    uint64_t planned = launch.has_workspace() ? *byteSpan(launch.workspace()) : 0;
+    uint64_t needed = provider->workspaceBytes(spec);
+    if (needed > planned) {
+      hasSmallWorkspace = true;
+      faults.push_back(fmt::format("{}: its workspace has {} bytes, {} are needed with {} threads",
+                                   where, planned, needed, threads));
+      return nullptr;
+    }
+    std::unique_ptr<Kernel> &kernel = kernels[keyOf(task.stream(), launch)];
+    if (!kernel)
+      kernel = provider->prepare(spec);
+    return kernel.get();
+  } catch (const std::invalid_argument &error) {
+    faults.push_back(
+        fmt::format("{}: {} cannot run it: {}", where, launch.provider(), error.what()));
+  }
+  return nullptr;
+}
+
+void PreparedProgram::reportFaults(const std::vector<std::string> &faults) const {
+  if (faults.empty())
+    return;
+  constexpr size_t kMostListed = 20;
+  std::vector<std::string> listed(faults.begin(),
+                                  faults.begin() + std::min(faults.size(), kMostListed));
+  if (faults.size() > kMostListed)
+    listed.push_back(fmt::format("and {} more faults", faults.size() - kMostListed));
+  if (hasSmallWorkspace)
+    listed.push_back(fmt::format("the plan was made for {0} threads: run it with --threads {0}, or "
+                                 "run ds-opt again with --threads {1}",
+                                 plan.threads(), threads));
+  throw Error(fmt::format("{}", fmt::join(listed, "\n")));
+}
+
+} // namespace deepshard::runtime

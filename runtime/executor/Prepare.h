@@ -1,0 +1,64 @@
+//===- Prepare.h - tasks with kernels and addresses, ready to run
+//------------------------------===//
+
+#ifndef DEEPSHARD_RUNTIME_EXECUTOR_PREPARE_H
+#define DEEPSHARD_RUNTIME_EXECUTOR_PREPARE_H
+
+#include "runtime/kernels/Kernel.h"
+#include "runtime/plan/plan.pb.h"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace deepshard::runtime {
+
+class Executor;
+class Memory;
+
+/// A task as a stream runs it: nothing is left to look up.
+struct PreparedTask {
+  Executor *executor = nullptr;
+  const planpb::Task *task = nullptr; // kind, stream, event, location
+  Kernel *kernel = nullptr;           // launch
+  std::vector<void *> inputs;         // launch; copy: from
+  std::vector<void *> outputs;        // launch; copy: to; feed: to
+  void *workspace = nullptr;
+};
+
+/// A segment at one slot, with the addresses of the run state at that slot.
+struct PreparedSegment {
+  Executor *executor = nullptr;
+  std::vector<PreparedTask> tasks;
+  std::vector<std::pair<std::string, void *>> runState;
+};
+
+/// All segments of a program, prepared. Kernels with equal specs on one stream are prepared once.
+class PreparedProgram {
+public:
+  /// Throws one Error with every fault: kernels that this build does not have or refuses,
+  /// workspaces that do not suffice for `threads`.
+  PreparedProgram(const planpb::Plan &plan, const planpb::Program &program, const Memory &memory,
+                  int threads, Executor *executor);
+
+  /// The segments in the order of the schedule.
+  const std::vector<PreparedSegment *> &calls() const { return callOrder; }
+
+private:
+  Kernel *kernelFor(const planpb::Segment &segment, int index, std::vector<std::string> &faults);
+  void reportFaults(const std::vector<std::string> &faults) const;
+
+  const planpb::Plan &plan;
+  int threads;
+  bool hasSmallWorkspace = false;
+  std::map<std::string, std::unique_ptr<Kernel>> kernels;
+  std::map<std::pair<uint32_t, uint32_t>, PreparedSegment> segments;
+  std::vector<PreparedSegment *> callOrder;
+};
+
+} // namespace deepshard::runtime
+
+#endif // DEEPSHARD_RUNTIME_EXECUTOR_PREPARE_H
