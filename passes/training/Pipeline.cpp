@@ -1,0 +1,32 @@
+//===- Pipeline.cpp - the passes of the phase "training" ----------------------------------------===//
+
+#include "passes/training/Passes.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+namespace deepshard {
+
+void buildTrainingPipeline(mlir::OpPassManager &passes, const TrainingOptions &options) {
+  // Before the gradients exist, so that they are built in the precision they are computed in.
+  if (!options.precision.empty())
+    passes.addPass(createSetPrecision({options.precision}));
+  // The gradients, as ops beside the forward ones.
+  passes.addPass(createDifferentiate({options.loss}));
+  // Rules of neighbours name the same intermediate; what only unwanted gradients needed is dead.
+  passes.addPass(mlir::createCSEPass());
+  // Sums over micro-batches, as state of the function.
+  passes.addPass(createAccumulateGradients());
+  // Clipping and the optimizer over buckets: the function that runs once per step.
+  passes.addPass(createCreateUpdate({options.bucketSize}));
+  // The border: what the planner and the lowering rely on.
+  passes.addPass(createVerifyDifferentiated());
+}
+
+void registerTrainingPipeline() {
+  mlir::PassPipelineRegistration<TrainingOptions>(
+      "training", "From a simplified @forward to the training step: @micro_batch and @update", buildTrainingPipeline);
+}
+
+} // namespace deepshard
