@@ -65,7 +65,7 @@ def Graph_AddOp : Graph_Binary<"add", Graph_Number, "lhs + rhs", [Commutative, G
 def Graph_SubOp : Graph_Binary<"sub", Graph_Number, "lhs - rhs", [Graph_Differentiable]> { let hasFolder = 1; }
 def Graph_MulOp : Graph_Binary<"mul", Graph_Number, "lhs * rhs", [Commutative, Graph_Differentiable]> { let hasFolder = 1; }
 def Graph_DivOp : Graph_Binary<"div", Graph_Number, "lhs / rhs (integers truncate)", [Graph_Differentiable]> { let hasFolder = 1; }
-def Graph_PowOp : Graph_Binary<"pow", Graph_Float, "lhs to the power of rhs", [Graph_Differentiable]> { let hasCanonicalizer = 1; }
+def Graph_PowOp : Graph_Binary<"pow", Graph_Float, "lhs to the power of rhs", [Graph_Differentiable]> { let hasCanonicalizeMethod = 1; }
 def Graph_MaximumOp : Graph_Binary<"maximum", Graph_Number, "the larger (NaN if either is)", [Commutative, Graph_Differentiable]>;
 def Graph_MinimumOp : Graph_Binary<"minimum", Graph_Number, "the smaller (NaN if either is)", [Commutative, Graph_Differentiable]>;
 def Graph_AndOp : Graph_Binary<"and", Graph_Bool, "logical and", [Commutative]>;

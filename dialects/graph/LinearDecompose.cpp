@@ -1,0 +1,18 @@
+//===- LinearDecompose.cpp - linear as primitives ----------------------------------------------===//
+
+#include "dialects/graph/PrimitiveBuilder.h"
+
+using namespace mlir;
+
+namespace deepshard::graph {
+
+FailureOr<SmallVector<Value>> LinearOp::decompose(OpBuilder &builder) {
+  PrimitiveBuilder b(builder, getLoc());
+  int64_t last = getX().getType().getRank() - 1;
+  Value y = b.matmul(getX(), getWeight(), {}, last, getTransposeWeight() ? 1 : 0);
+  if (getBias())
+    y = b.add(y, getBias());
+  return SmallVector<Value>{y};
+}
+
+} // namespace deepshard::graph

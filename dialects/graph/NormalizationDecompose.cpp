@@ -1,0 +1,99 @@
+//===- NormalizationDecompose.cpp - softmax, layer norm, cross entropy as primitives -----------===//
+
+#include "dialects/graph/PrimitiveBuilder.h"
+
+using namespace mlir;
+
+namespace deepshard::graph {
+
+namespace {
+
+/// begin, begin + 1, ..., end - 1.
+SmallVector<int64_t> dimensions(int64_t begin, int64_t end) { return llvm::to_vector(llvm::seq(begin, end)); }
+
+/// The shape `x` keeps when the dimensions from `leading` on are reduced to size 1.
+SmallVector<int64_t> keptShape(RankedTensorType x, int64_t leading) {
+  SmallVector<int64_t> shape(x.getShape());
+  std::fill(shape.begin() + leading, shape.end(), 1);
+  return shape;
+}
+
+} // namespace
+
+FailureOr<SmallVector<Value>> SoftmaxOp::decompose(OpBuilder &builder) {
+  PrimitiveBuilder b(builder, getLoc());
+  int64_t dim = static_cast<int64_t>(getDim());
+  Value e = b.exp(b.sub(getX(), b.max(getX(), dim)));
+  return SmallVector<Value>{b.div(e, b.sum(e, dim))};
+}
+
+FailureOr<SmallVector<Value>> SoftmaxGradOp::decompose(OpBuilder &builder) {
+  PrimitiveBuilder b(builder, getLoc());
+  Value sum = b.sum(b.mul(getDy(), getY()), static_cast<int64_t>(getDim()));
+  return SmallVector<Value>{b.mul(getY(), b.sub(getDy(), sum))};
+}
+
+FailureOr<SmallVector<Value>> LayerNormOp::decompose(OpBuilder &builder) {
+  PrimitiveBuilder b(builder, getLoc());
+  RankedTensorType type = getX().getType();
+  int64_t leading = type.getRank() - getWeight().getType().getRank();
+  SmallVector<int64_t> dims = dimensions(leading, type.getRank());
+  double count = static_cast<double>(getWeight().getType().getNumElements());
+  // Two passes: the variance is the mean of squares of centred values, never a difference of large numbers.
+  Value mean = b.div(b.sum(getX(), dims), count);
+  Value centred = b.sub(getX(), mean);
+  Value variance = b.div(b.sum(b.mul(centred, centred), dims), count);
+  Value rstd = b.rsqrt(b.add(variance, getEps().convertToDouble()));
+  Value y = b.add(b.mul(b.mul(centred, rstd), getWeight()), getBias());
+  ArrayRef<int64_t> rows = type.getShape().take_front(leading);
+  return SmallVector<Value>{y, b.reshape(mean, rows), b.reshape(rstd, rows)};
+}
+
+FailureOr<SmallVector<Value>> LayerNormGradOp::decompose(OpBuilder &builder) {
+  PrimitiveBuilder b(builder, getLoc());
+  RankedTensorType type = getX().getType();
+  int64_t leading = type.getRank() - getWeight().getType().getRank();
+  SmallVector<int64_t> kept = keptShape(type, leading);
+  SmallVector<int64_t> rows = dimensions(0, leading), dims = dimensions(leading, type.getRank());
+  double count = static_cast<double>(getWeight().getType().getNumElements());
+  Value rstd = b.reshape(getRstd(), kept);
+  Value n = b.mul(b.sub(getX(), b.reshape(getMean(), kept)), rstd);
+  Value g = b.mul(getDy(), getWeight());
+  Value meanG = b.div(b.sum(g, dims), count);
+  Value meanGN = b.div(b.sum(b.mul(g, n), dims), count);
+  Value dx = b.mul(rstd, b.sub(b.sub(g, meanG), b.mul(n, meanGN)));
+  return SmallVector<Value>{dx, b.sum(b.mul(getDy(), n), rows, /*keep=*/false),
+                            b.sum(getDy(), rows, /*keep=*/false)};
+}
+
+FailureOr<SmallVector<Value>> CrossEntropyOp::decompose(OpBuilder &builder) {
+  PrimitiveBuilder b(builder, getLoc());
+  RankedTensorType type = getLogits().getType();
+  int64_t rows = type.getDimSize(0);
+  Value max = b.max(getLogits(), 1);
+  Value sum = b.sum(b.exp(b.sub(getLogits(), max)), 1);
+  Value lse = b.reshape(b.add(max, b.log(sum)), rows);
+
+  Value counts = b.compare("ne", getTarget(), b.scalarLike(getTarget(), static_cast<double>(getIgnoreIndex())));
+  // Rows that do not count read column 0 instead of a column that need not exist.
+  Value column = b.select(counts, getTarget(), b.scalarLike(getTarget(), 0.0));
+  Value chosen = b.reshape(b.gather(getLogits(), b.reshape(column, {rows, 1}), 1), rows);
+  Value loss = b.select(counts, b.sub(lse, chosen), b.scalarLike(lse, 0.0));
+  return SmallVector<Value>{b.sum(loss, 0, /*keep=*/false),
+                            b.sum(b.convert(counts, type.getElementType()), 0, /*keep=*/false), lse};
+}
+
+FailureOr<SmallVector<Value>> CrossEntropyGradOp::decompose(OpBuilder &builder) {
+  PrimitiveBuilder b(builder, getLoc());
+  RankedTensorType type = getLogits().getType();
+  int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
+  Value target = b.reshape(getTarget(), {rows, 1});
+  Value counts = b.compare("ne", target, b.scalarLike(target, static_cast<double>(getIgnoreIndex())));
+  Value probability = b.exp(b.sub(getLogits(), b.reshape(getLse(), {rows, 1})));
+  Value hit = b.compare("eq", b.iota(b.elementTypeOf(target), {1, columns}, 1), target);
+  Value difference = b.sub(probability, b.convert(hit, type.getElementType()));
+  return SmallVector<Value>{
+      b.select(counts, b.mul(difference, getDlossSum()), b.scalarLike(getLogits(), 0.0))};
+}
+
+} // namespace deepshard::graph

@@ -1,0 +1,30 @@
+//===- RandomOps.cpp - types and folds of random ops ---------------------------------------===//
+
+#include "dialects/graph/Graph.h"
+#include "dialects/graph/Inference.h"
+
+using namespace mlir;
+
+namespace deepshard::graph {
+
+LogicalResult DropoutOp::inferReturnTypes(MLIRContext *, OptionalLocation location, Adaptor adaptor,
+                                          SmallVectorImpl<Type> &types) {
+  FailureOr<RankedTensorType> type = tensorType(location, "x", adaptor.getX());
+  if (failed(type))
+    return failure();
+  types.push_back(*type);
+  return success();
+}
+
+LogicalResult DropoutOp::verify() {
+  double p = getP().convertToDouble();
+  if (!(p >= 0.0 && p < 1.0))
+    return emitOpError() << "p is " << p << "; expected 0 <= p < 1";
+  return success();
+}
+
+OpFoldResult DropoutOp::fold(FoldAdaptor) {
+  return getP().isZero() ? OpFoldResult(getX()) : OpFoldResult();
+}
+
+} // namespace deepshard::graph

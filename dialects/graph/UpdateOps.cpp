@@ -1,0 +1,43 @@
+//===- UpdateOps.cpp - types and costs of the gradient norm and the optimizers -----------------===//
+
+#include "dialects/graph/Graph.h"
+#include "dialects/graph/Inference.h"
+
+using namespace mlir;
+
+namespace deepshard::graph {
+
+LogicalResult SumSquaresOp::inferReturnTypes(MLIRContext *context, OptionalLocation location, Adaptor adaptor,
+                                             SmallVectorImpl<Type> &types) {
+  FailureOr<RankedTensorType> type = tensorType(location, "x", adaptor.getX());
+  if (failed(type) || failed(checkRank(location, "x", *type, 1)))
+    return failure();
+  types.push_back(RankedTensorType::get({}, Float64Type::get(context)));
+  return success();
+}
+
+OpCost SumSquaresOp::getCost() {
+  OpCost cost = elementwiseCost(*this);
+  cost.flops = 2 * getX().getType().getNumElements();
+  return cost;
+}
+
+LogicalResult AdamWOp::inferReturnTypes(MLIRContext *, OptionalLocation, Adaptor adaptor,
+                                        SmallVectorImpl<Type> &types) {
+  types.assign({adaptor.getParameter().getType(), adaptor.getExpAvg().getType(), adaptor.getExpAvgSq().getType()});
+  return success();
+}
+
+LogicalResult AdamWOp::verify() {
+  ArrayRef<int64_t> shape = getParameter().getType().getShape();
+  return checkShape(getLoc(), "gradient", getGradient().getType(), "the shape of parameter", shape);
+}
+
+OpCost AdamWOp::getCost() {
+  OpCost cost = elementwiseCost(*this);
+  // Clip, decay, two moments of 3 and 4 operations, the step of 7: counted from the formula of the op.
+  cost.flops = 16 * getParameter().getType().getNumElements();
+  return cost;
+}
+
+} // namespace deepshard::graph
