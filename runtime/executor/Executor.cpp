@@ -27,6 +27,15 @@ const double *StepResult::find(const std::string &name) const {
   return nullptr;
 }
 
+void requireFiniteLoss(const StepResult &result) {
+  const double *loss = result.find("loss");
+  if (loss && !std::isfinite(*loss))
+    throw Error(fmt::format("step {}: the loss is {}; training stopped. A smaller learning rate, a "
+                            "longer warm-up or gradient_clipping may help",
+                            result.step, *loss),
+                ExitCode::Diverged);
+}
+
 static const planpb::Program &trainingProgram(const planpb::Plan &plan) {
   for (const planpb::Program &program : plan.programs())
     if (program.name() == "train")
@@ -159,11 +168,6 @@ const StepResult &Executor::step() {
     std::rethrow_exception(failure);
   readMetrics();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (const double *loss = result.find("loss"); loss && !std::isfinite(*loss))
-    throw Error(fmt::format("step {}: the loss is {}; training stopped. A smaller learning rate, a "
-                            "longer warm-up or gradient_clipping may help",
-                            result.step, *loss),
-                ExitCode::Diverged);
   return result;
 }
 

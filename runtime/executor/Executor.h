@@ -42,6 +42,9 @@ struct StepResult {
   const double *find(const std::string &name) const;
 };
 
+/// Throws Error with ExitCode::Diverged, naming the step, if the loss is not finite.
+void requireFiniteLoss(const StepResult &result);
+
 /// Executes the training program of a plan on one CPU rank.
 ///
 /// Run state (Program.run_state), written in the order of stream 0 before each segment call:
@@ -57,9 +60,8 @@ public:
   Executor(const Executor &) = delete;
   Executor &operator=(const Executor &) = delete;
 
-  /// Runs one step. Allocates nothing. Throws Error: data that do not fit (naming task, file and
-  /// sample), or, with ExitCode::Diverged, a loss that is not finite. The result stays valid until
-  /// the next step.
+  /// Runs one step. Allocates nothing. Throws Error if data do not fit, naming step, file and
+  /// sample. The result stays valid until the next step.
   const StepResult &step();
 
   /// Writes the parameters as safetensors. Throws Error.

@@ -1,0 +1,70 @@
+//===- Options.cpp - the command line of ds-run
+//------------------------------------------------===//
+
+#include "tools/ds-run/Options.h"
+
+#include "runtime/plan/Error.h"
+
+#include <CLI/CLI.hpp>
+
+#include <sched.h>
+
+namespace deepshard {
+
+/// Cores that this process may use.
+static int availableCores() {
+  cpu_set_t cores;
+  if (::sched_getaffinity(0, sizeof(cores), &cores) != 0)
+    return 1;
+  return std::max(1, CPU_COUNT(&cores));
+}
+
+static std::string splitData(const std::vector<std::string> &texts, RunOptions &options) {
+  for (const std::string &text : texts) {
+    size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+      return "--data " + text + ": NAME=FILE was expected";
+    options.data.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return "";
+}
+
+std::optional<RunOptions> parseOptions(int argc, char **argv, int &exitCode) {
+  RunOptions options;
+  std::vector<std::string> data;
+  bool noShuffle = false;
+  CLI::App app("Executes a plan made by ds-opt.", "ds-run");
+  app.add_option("plan", options.plan, "The plan (*.dsplan)")->required()->type_name("PLAN");
+  app.add_option("--data", data,
+                 "Data of an input: .npy, or a flat file of numbers (.bin; type from FILE.json or "
+                 "as FILE:uint16)")
+      ->type_name("NAME=FILE")
+      ->allow_extra_args(false);
+  CLI::Option *steps = app.add_option("--steps", options.steps, "Optimizer steps to run")
+                           ->check(CLI::PositiveNumber);
+  app.add_option("--seed", options.seed, "Seed of shuffling and dropout")->capture_default_str();
+  app.add_flag("--no-shuffle", noShuffle, "Take samples in the order of the file");
+  app.add_option("--metrics", options.metrics, "Write one JSON object a step to this file");
+  app.add_option("--weights", options.weights, "Start from these weights (safetensors)");
+  app.add_option("--save-weights", options.saveWeights, "Write the weights here at the end");
+  app.add_option("--threads", options.threads, "Threads of the rank (default: cores)")
+      ->check(CLI::Range(1, 4096));
+  app.add_flag("--check", options.checkOnly, "Prove the plan, print what it holds, run nothing");
+  try {
+    app.parse(argc, argv);
+    if (!options.checkOnly && steps->count() == 0)
+      throw CLI::RequiredError("--steps");
+    if (std::string fault = splitData(data, options); !fault.empty())
+      throw CLI::ValidationError(fault);
+  } catch (const CLI::ParseError &error) {
+    bool isHelp = app.exit(error) == 0;
+    exitCode = static_cast<int>(isHelp ? runtime::ExitCode::Done : runtime::ExitCode::Usage);
+    return std::nullopt;
+  }
+  options.shuffle = !noShuffle;
+  if (options.threads == 0)
+    options.threads = availableCores();
+  return options;
+}
+
+} // namespace deepshard

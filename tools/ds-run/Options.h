@@ -1,0 +1,34 @@
+//===- Options.h - the command line of ds-run
+//--------------------------------------------------===//
+
+#ifndef DEEPSHARD_TOOLS_DS_RUN_OPTIONS_H
+#define DEEPSHARD_TOOLS_DS_RUN_OPTIONS_H
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace deepshard {
+
+struct RunOptions {
+  std::string plan;
+  std::vector<std::pair<std::string, std::string>> data; ///< input, file
+  uint64_t steps = 0;
+  uint64_t seed = 0;
+  bool shuffle = true;
+  bool checkOnly = false;
+  int threads = 0; ///< never 0 after parsing
+  std::string metrics;
+  std::string weights;
+  std::string saveWeights;
+};
+
+/// Reads the command line. Nothing if there is nothing to run (--help, a wrong option): `exitCode`
+/// then says how to leave, and the message has been printed.
+std::optional<RunOptions> parseOptions(int argc, char **argv, int &exitCode);
+
+} // namespace deepshard
+
+#endif // DEEPSHARD_TOOLS_DS_RUN_OPTIONS_H

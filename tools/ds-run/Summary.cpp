@@ -1,0 +1,83 @@
+//===- Summary.cpp - what a plan holds
+//---------------------------------------------------------===//
+
+#include "tools/ds-run/Summary.h"
+
+#include "runtime/plan/Geometry.h"
+#include "runtime/plan/Types.h"
+#include "runtime/plan/plan.pb.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
+
+namespace deepshard {
+
+static std::string mebibytes(uint64_t bytes) {
+  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
+}
+
+static std::string summarizeProgram(const planpb::Program &program) {
+  std::string text;
+  size_t tasks = 0;
+  size_t run = 0;
+  for (const planpb::Segment &segment : program.segments())
+    tasks += static_cast<size_t>(segment.tasks_size());
+  for (const planpb::SegmentCall &call : program.schedule())
+    run += static_cast<size_t>(program.segments(static_cast<int>(call.segment())).tasks_size());
+  text += fmt::format("program {}: {} segments, {} tasks, {} run in a step, {} streams\n",
+                      program.name(), program.segments_size(), tasks, run, program.streams_size());
+  for (int i = 0; i < program.arenas_size(); ++i) {
+    const planpb::Arena &arena = program.arenas(i);
+    text += fmt::format("  arena {}: {}", i, mebibytes(arena.bytes()));
+    if (arena.max_live_bytes() > 0)
+      text += fmt::format(", {:.3f} x the most that lives at once",
+                          static_cast<double>(arena.bytes()) /
+                              static_cast<double>(arena.max_live_bytes()));
+    text += '\n';
+  }
+  constexpr std::array<const char *, 5> kNames = {"persistent", "step", "slot", "transient",
+                                                  "window"};
+  std::array<uint64_t, kNames.size()> bytes = {};
+  std::array<size_t, kNames.size()> count = {};
+  for (const planpb::Buffer &buffer : program.buffers()) {
+    auto lifetime = static_cast<size_t>(buffer.lifetime());
+    if (lifetime >= kNames.size())
+      continue;
+    uint64_t copies = buffer.lifetime() == planpb::SLOT ? runtime::slotCount(program) : 1;
+    bytes[lifetime] += buffer.bytes() * copies;
+    ++count[lifetime];
+  }
+  for (size_t i = 0; i < kNames.size(); ++i)
+    if (count[i] > 0)
+      text += fmt::format("  {} {} buffers: {}\n", count[i], kNames[i], mebibytes(bytes[i]));
+  return text;
+}
+
+std::string summarize(const planpb::Plan &plan) {
+  const planpb::Training &training = plan.training();
+  std::string text =
+      fmt::format("made by {} from {} for {} with {} threads a rank, {}\n", plan.producer(),
+                  plan.model(), plan.cpu_level(), plan.threads(), plan.precision());
+  text += fmt::format("{} rank{}, global batch {} = {} micro-batches of {} a rank\n", plan.ranks(),
+                      plan.ranks() == 1 ? "" : "s", training.global_batch(),
+                      training.accumulation(), training.micro_batch());
+  uint64_t trained = 0;
+  for (const planpb::Parameter &parameter : plan.parameters())
+    if (parameter.trainable())
+      trained += runtime::elementCount(parameter.shape()).value_or(0);
+  text += fmt::format("{} parameters, {} numbers trained; {:.3e} FLOPs a step\n",
+                      plan.parameters_size(), trained, static_cast<double>(plan.flops_per_step()));
+  for (const planpb::Input &input : plan.inputs())
+    text += fmt::format("input {}: {} of shape {}\n", input.name(),
+                        runtime::nameOf(runtime::dtypeOf(input.dtype())),
+                        fmt::join(input.shape(), "x"));
+  for (const planpb::Program &program : plan.programs())
+    text += summarizeProgram(program);
+  for (const std::string &kernel : plan.nondeterministic())
+    text += fmt::format("may differ from run to run: {}\n", kernel);
+  return text;
+}
+
+} // namespace deepshard
