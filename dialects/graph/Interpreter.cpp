@@ -15,7 +15,7 @@ namespace deepshard::graph {
 
 namespace {
 
-using Results = std::vector<HostTensor>;
+using Results = SmallVector<HostTensor>;
 
 /// The values of a block while it runs; a value is dropped after its last use.
 class Values {

@@ -23,10 +23,10 @@ namespace deepshard::graph {
 
 /// The results of one op of the graph dialect for the values `operands` of its operands, whose types must be those of
 /// the op. Reports at the op's location and fails if there is no kernel or decomposition for it.
-mlir::FailureOr<std::vector<HostTensor>> evaluateOp(mlir::Operation *op, llvm::ArrayRef<const HostTensor *> operands);
+mlir::FailureOr<llvm::SmallVector<HostTensor>> evaluateOp(mlir::Operation *op, llvm::ArrayRef<const HostTensor *> operands);
 
 /// The results of a function of one block of graph ops. Values are freed after their last use.
-mlir::FailureOr<std::vector<HostTensor>> evaluateFunction(mlir::func::FuncOp function,
+mlir::FailureOr<llvm::SmallVector<HostTensor>> evaluateFunction(mlir::func::FuncOp function,
                                                           llvm::ArrayRef<HostTensor> arguments);
 
 } // namespace deepshard::graph
