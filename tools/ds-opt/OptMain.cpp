@@ -24,7 +24,7 @@ int runPasses(int argc, char **argv) {
   mlir::DialectRegistry registry;
   registerDialects(registry);
   mlir::registerTransformsPasses();
-  registerSimplify();
+  registerSimplifyPasses();
   registerTrainingPasses();
   registerTrainingPipeline();
   registerKernelsPasses();
