@@ -1,0 +1,258 @@
+//===- PlanBuilder.cpp - small plans and files for the tests of the runtime
+//--------------------===//
+
+#include "test/unit/runtime/PlanBuilder.h"
+
+#include "runtime/plan/File.h"
+#include "runtime/plan/Geometry.h"
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include <stdlib.h>
+
+namespace deepshard::runtime::test {
+
+TemporaryDirectory::TemporaryDirectory() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "ds-unit-XXXXXX").string();
+  if (!::mkdtemp(pattern.data()))
+    throw Error("no temporary directory: " + pattern);
+  directory = pattern;
+}
+
+TemporaryDirectory::~TemporaryDirectory() { std::filesystem::remove_all(directory); }
+
+std::vector<std::string> TemporaryDirectory::names() const {
+  std::vector<std::string> result;
+  for (const auto &entry : std::filesystem::directory_iterator(directory))
+    result.push_back(entry.path().filename().string());
+  std::sort(result.begin(), result.end());
+  return result;
+}
+
+std::string readFile(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void writeFile(const std::string &path, const std::string &bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
+
+std::string numpyBytes(int version, const std::string &header, const std::string &data) {
+  std::string text = "\x93NUMPY";
+  text += static_cast<char>(version);
+  text += '\0';
+  size_t bytes = header.size() + 1;
+  for (int i = 0; i < (version == 1 ? 2 : 4); ++i)
+    text += static_cast<char>(bytes >> (8 * i) & 0xff);
+  return text + header + "\n" + data;
+}
+
+PlanBuilder::PlanBuilder() {
+  plan.set_ranks(1);
+  plan.set_threads(1);
+  plan.set_cpu_level("x86-64-v3");
+  plan.set_precision("f64");
+  plan.mutable_training()->set_micro_batch(1);
+  plan.mutable_training()->set_accumulation(1);
+  plan.mutable_training()->set_global_batch(1);
+  planpb::Program &train = *plan.add_programs();
+  train.set_name("train");
+  train.add_streams("compute");
+  planpb::Arena &arena = *train.add_arenas();
+  arena.set_alignment(4096);
+}
+
+planpb::View PlanBuilder::buffer(const std::string &name, planpb::Lifetime lifetime,
+                                 planpb::DType dtype, std::vector<int64_t> shape) {
+  constexpr uint64_t kAlignment = 64;
+  planpb::View view;
+  view.set_buffer(static_cast<uint32_t>(program().buffers_size()));
+  view.set_dtype(dtype);
+  view.mutable_shape()->Add(shape.begin(), shape.end());
+  int64_t stride = 1;
+  view.mutable_strides()->Resize(static_cast<int>(shape.size()), 0);
+  for (int i = static_cast<int>(shape.size()) - 1; i >= 0; --i) {
+    view.set_strides(i, stride);
+    stride *= shape[static_cast<size_t>(i)];
+  }
+  planpb::Arena &arena = *program().mutable_arenas(0);
+  planpb::Buffer &buffer = *program().add_buffers();
+  buffer.set_name(name);
+  buffer.set_lifetime(lifetime);
+  buffer.set_bytes(*byteSpan(view));
+  buffer.set_alignment(kAlignment);
+  buffer.set_offset(arena.bytes());
+  arena.set_bytes((arena.bytes() + buffer.bytes() + kAlignment - 1) / kAlignment * kAlignment);
+  return view;
+}
+
+planpb::View PlanBuilder::constant(const std::string &name, double value) {
+  planpb::View view = buffer(name, planpb::PERSISTENT, planpb::F64, {});
+  program().mutable_buffers()->rbegin()->set_constant(bytesOf(std::vector<double>{value}));
+  return view;
+}
+
+uint32_t PlanBuilder::segment(const std::string &name) {
+  program().add_segments()->set_name(name);
+  return static_cast<uint32_t>(program().segments_size() - 1);
+}
+
+void PlanBuilder::call(uint32_t segment, uint32_t microBatch, uint32_t slot) {
+  planpb::SegmentCall &call = *program().add_schedule();
+  call.set_segment(segment);
+  call.set_micro_batch(microBatch);
+  call.set_slot(slot);
+}
+
+planpb::Task &PlanBuilder::task(uint32_t stream) {
+  planpb::Task &task = *program().mutable_segments()->rbegin()->add_tasks();
+  task.set_stream(stream);
+  task.set_location("test");
+  return task;
+}
+
+planpb::Task &PlanBuilder::launch(const std::string &kernel, std::vector<planpb::View> inputs,
+                                  std::vector<planpb::View> outputs, uint32_t stream) {
+  planpb::Task &result = task(stream);
+  planpb::Launch &launch = *result.mutable_launch();
+  launch.set_provider("reference");
+  launch.set_kernel(kernel);
+  for (const planpb::View &view : inputs)
+    *launch.add_inputs() = view;
+  for (const planpb::View &view : outputs)
+    *launch.add_outputs() = view;
+  return result;
+}
+
+planpb::Task &PlanBuilder::feed(uint32_t input, const planpb::View &to) {
+  planpb::Task &result = task(0);
+  result.mutable_feed()->set_input(input);
+  *result.mutable_feed()->mutable_view() = to;
+  return result;
+}
+
+planpb::Task &PlanBuilder::record(uint32_t stream, uint32_t event) {
+  planpb::Task &result = task(stream);
+  result.set_record(event);
+  return result;
+}
+
+planpb::Task &PlanBuilder::wait(uint32_t stream, uint32_t event) {
+  planpb::Task &result = task(stream);
+  result.set_wait(event);
+  return result;
+}
+
+planpb::View repeat(planpb::View view, std::vector<int64_t> shape) {
+  view.mutable_shape()->Clear();
+  view.mutable_shape()->Add(shape.begin(), shape.end());
+  view.mutable_strides()->Clear();
+  view.mutable_strides()->Resize(static_cast<int>(shape.size()), 0);
+  return view;
+}
+
+static void setIntegers(planpb::Task &task, const std::string &name, std::vector<int64_t> values) {
+  planpb::Attribute &attribute = (*task.mutable_launch()->mutable_attributes())[name];
+  attribute.mutable_integers()->mutable_values()->Add(values.begin(), values.end());
+}
+
+static void addMatmul(PlanBuilder &builder, const planpb::View &lhs, int64_t lhsContract,
+                      const planpb::View &rhs, const planpb::View &out) {
+  planpb::Task &task = builder.launch("matmul", {lhs, rhs}, {out});
+  setIntegers(task, "lhs_batch", {});
+  setIntegers(task, "rhs_batch", {});
+  setIntegers(task, "lhs_contract", {lhsContract});
+  setIntegers(task, "rhs_contract", {0});
+}
+
+static void addZero(PlanBuilder &builder, const planpb::View &view) {
+  planpb::Task &task = builder.launch("fill", {}, {view});
+  (*task.mutable_launch()->mutable_attributes())["value"].set_number(0);
+}
+
+static void addInput(planpb::Plan &plan, const std::string &name, const planpb::View &view) {
+  planpb::Input &input = *plan.add_inputs();
+  input.set_name(name);
+  input.set_dtype(view.dtype());
+  *input.mutable_shape() = view.shape();
+}
+
+static void addWeight(planpb::Plan &plan, const std::string &path, const planpb::View &view) {
+  InputFile file(path);
+  planpb::DataFile &source = *plan.add_files();
+  source.set_path(path);
+  source.set_bytes(file.size());
+  source.set_modified_ns(file.modifiedNs());
+  planpb::Parameter &parameter = *plan.add_parameters();
+  parameter.set_name("weight");
+  parameter.add_aliases("tied.weight");
+  parameter.set_dtype(view.dtype());
+  *parameter.mutable_shape() = view.shape();
+  *parameter.mutable_view() = view;
+  parameter.set_file_dtype(planpb::F64);
+  parameter.add_file_strides(1);
+  parameter.set_trainable(true);
+}
+
+planpb::Plan linearRegression(const std::string &weightFile, uint32_t features, uint32_t microBatch,
+                              uint32_t accumulation, double learningRate) {
+  PlanBuilder b;
+  planpb::Training &training = *b.plan.mutable_training();
+  training.set_micro_batch(microBatch);
+  training.set_accumulation(accumulation);
+  training.set_global_batch(microBatch * accumulation);
+  training.set_learning_rate(learningRate);
+  using planpb::F64, planpb::PERSISTENT, planpb::STEP, planpb::TRANSIENT;
+  planpb::View weight = b.buffer("weight", PERSISTENT, F64, {features});
+  planpb::View rate = b.buffer("rate", PERSISTENT, F64, {});
+  planpb::View mean = b.constant("mean", 1.0 / (microBatch * accumulation));
+  planpb::View two = b.constant("two", 2);
+  planpb::View gradient = b.buffer("gradient", STEP, F64, {features});
+  planpb::View total = b.buffer("total", STEP, F64, {});
+  planpb::View x = b.buffer("x", TRANSIENT, F64, {microBatch, features});
+  planpb::View y = b.buffer("y", TRANSIENT, F64, {microBatch});
+  planpb::View prediction = b.buffer("prediction", TRANSIENT, F64, {microBatch});
+  planpb::View part = b.buffer("part", TRANSIENT, F64, {features});
+  planpb::View partLoss = b.buffer("part_loss", TRANSIENT, F64, {});
+  planpb::View factor = b.buffer("factor", TRANSIENT, F64, {});
+  planpb::View loss = b.buffer("loss", STEP, F64, {});
+  addInput(b.plan, "x", x);
+  addInput(b.plan, "y", y);
+  addWeight(b.plan, weightFile, weight);
+  planpb::Slot &state = *b.program().add_run_state();
+  state.set_name("learning_rate");
+  *state.mutable_view() = rate;
+  planpb::Slot &metric = *b.program().add_metrics();
+  metric.set_name("loss");
+  *metric.mutable_view() = loss;
+
+  uint32_t start = b.segment("start");
+  addZero(b, gradient);
+  addZero(b, total);
+  uint32_t micro = b.segment("micro_batch");
+  b.feed(0, x);
+  b.feed(1, y);
+  addMatmul(b, x, 1, weight, prediction);
+  b.launch("sub", {prediction, y}, {prediction}); // the error, in place
+  addMatmul(b, prediction, 0, prediction, partLoss);
+  b.launch("add", {total, partLoss}, {total});
+  addMatmul(b, x, 0, prediction, part);
+  b.launch("add", {gradient, part}, {gradient});
+  uint32_t update = b.segment("update");
+  b.launch("mul", {total, mean}, {loss});
+  b.launch("mul", {rate, mean}, {factor});
+  b.launch("mul", {factor, two}, {factor});
+  b.launch("mul", {gradient, repeat(factor, {features})}, {gradient});
+  b.launch("sub", {weight, gradient}, {weight});
+  b.call(start);
+  for (uint32_t i = 0; i < accumulation; ++i)
+    b.call(micro, i);
+  b.call(update);
+  return b.plan;
+}
+
+} // namespace deepshard::runtime::test
