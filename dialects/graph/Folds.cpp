@@ -151,7 +151,7 @@ OpFoldResult SliceOp::fold(FoldAdaptor) {
 OpFoldResult PadOp::fold(FoldAdaptor) { return ifTyped(getX(), getType()); }
 
 /// x to the power of a constant that has a cheaper op.
-static LogicalResult replaceConstantPower(PowOp op, PatternRewriter &rewriter) {
+LogicalResult PowOp::canonicalize(PowOp op, PatternRewriter &rewriter) {
   DenseElementsAttr constant;
   Value x = op.getLhs();
   if (x.getType() != op.getType() || !matchPattern(op.getRhs(), m_Constant(&constant)))
@@ -172,10 +172,6 @@ static LogicalResult replaceConstantPower(PowOp op, PatternRewriter &rewriter) {
   else
     return failure();
   return success();
-}
-
-void PowOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *) {
-  patterns.add(replaceConstantPower);
 }
 
 } // namespace deepshard::graph
