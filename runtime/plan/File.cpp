@@ -52,8 +52,8 @@ void InputFile::read(uint64_t offset, void *to, size_t count) const {
       throw Error(
           fmt::format("{}: cannot be read at byte {}: {}", name, offset, std::strerror(errno)));
     if (got == 0)
-      throw Error(
-          fmt::format("{}: ends at byte {}, but {} more bytes were expected", name, offset, count));
+      throw Error(fmt::format("{}: ends before byte {}; {} more bytes were expected there", name,
+                              offset, count));
     position += got;
     offset += static_cast<uint64_t>(got);
     count -= static_cast<size_t>(got);
