@@ -6,7 +6,7 @@
 include "dialects/graph/GraphDialect.td"
 
 class Graph_Unary<string mnemonic, Constraint type, string formula, list<Trait> traits = []>
-    : Graph_Primitive<mnemonic, !listconcat([Elementwise, SameOperandsAndResultType, Graph_DefaultCost], traits)> {
+    : Graph_Primitive<mnemonic, !listconcat([Graph_Elementwise, SameOperandsAndResultType, Graph_DefaultCost], traits)> {
   let summary = "Computes " # formula # " element by element";
   let arguments = (ins type:$x);
   let results = (outs type:$y);
@@ -29,7 +29,7 @@ def Graph_ErfOp : Graph_Unary<"erf", Graph_Float, "the error function of x", [Gr
 def Graph_SigmoidOp : Graph_Unary<"sigmoid", Graph_Float, "1 / (1 + e^-x)", [Graph_Differentiable]>;
 def Graph_NotOp : Graph_Unary<"not", Graph_Bool, "the negation of x">;
 
-def Graph_ConvertOp : Graph_Primitive<"convert", [Elementwise, SameOperandsAndResultShape, Graph_DefaultCost,
+def Graph_ConvertOp : Graph_Primitive<"convert", [Graph_Elementwise, SameOperandsAndResultShape, Graph_DefaultCost,
                                                   Graph_Differentiable]> {
   let summary = "Converts the element type";
   let description = [{
@@ -48,7 +48,7 @@ def Graph_ConvertOp : Graph_Primitive<"convert", [Elementwise, SameOperandsAndRe
 
 /// Binary ops broadcast as NumPy does: trailing dimensions align, a size of 1 or a missing dimension repeats.
 class Graph_Binary<string mnemonic, Constraint type, string formula, list<Trait> traits = []>
-    : Graph_Primitive<mnemonic, !listconcat([Elementwise, SameOperandsAndResultElementType, InferTypeOpAdaptor,
+    : Graph_Primitive<mnemonic, !listconcat([Graph_Elementwise, SameOperandsAndResultElementType, InferTypeOpAdaptor,
                                              Graph_DefaultCost], traits)> {
   let summary = "Computes " # formula # " element by element";
   let description = [{
@@ -71,7 +71,7 @@ def Graph_MinimumOp : Graph_Binary<"minimum", Graph_Number, "the smaller (NaN if
 def Graph_AndOp : Graph_Binary<"and", Graph_Bool, "logical and", [Commutative]>;
 def Graph_OrOp : Graph_Binary<"or", Graph_Bool, "logical or", [Commutative]>;
 
-def Graph_CompareOp : Graph_Primitive<"compare", [Elementwise, InferTypeOpAdaptor, Graph_DefaultCost]> {
+def Graph_CompareOp : Graph_Primitive<"compare", [Graph_Elementwise, InferTypeOpAdaptor, Graph_DefaultCost]> {
   let summary = "Compares element by element";
   let description = [{
     Constraints:
@@ -89,7 +89,7 @@ def Graph_CompareOp : Graph_Primitive<"compare", [Elementwise, InferTypeOpAdapto
   let hasVerifier = 1;
 }
 
-def Graph_SelectOp : Graph_Primitive<"select", [Elementwise, InferTypeOpAdaptor, Graph_DefaultCost,
+def Graph_SelectOp : Graph_Primitive<"select", [Graph_Elementwise, InferTypeOpAdaptor, Graph_DefaultCost,
                                                 Graph_Differentiable]> {
   let summary = "Takes `on_true` where the predicate holds, else `on_false`";
   let description = [{
@@ -105,7 +105,7 @@ def Graph_SelectOp : Graph_Primitive<"select", [Elementwise, InferTypeOpAdaptor,
   let hasFolder = 1;
 }
 
-def Graph_GeluOp : Graph_Composite<"gelu", [Elementwise, SameOperandsAndResultType, Graph_OwnCost,
+def Graph_GeluOp : Graph_Composite<"gelu", [Graph_Elementwise, SameOperandsAndResultType, Graph_OwnCost,
                                             Graph_Differentiable]> {
   let summary = "The Gaussian error linear unit, exact or by tanh";
   let description = [{
@@ -117,7 +117,7 @@ def Graph_GeluOp : Graph_Composite<"gelu", [Elementwise, SameOperandsAndResultTy
   let assemblyFormat = "(`tanh` $tanh^)? $x attr-dict `:` type($x)";
 }
 
-def Graph_GeluGradOp : Graph_Composite<"gelu_grad", [Elementwise, SameOperandsAndResultType, Graph_OwnCost]> {
+def Graph_GeluGradOp : Graph_Composite<"gelu_grad", [Graph_Elementwise, SameOperandsAndResultType, Graph_OwnCost]> {
   let summary = "The gradient of gelu with respect to x";
   let arguments = (ins Graph_Float:$dy, Graph_Float:$x, UnitAttr:$tanh);
   let results = (outs Graph_Float:$dx);

@@ -37,6 +37,10 @@ OpCost elementwiseCost(mlir::Operation *op);
 /// The inherent attributes of `op` as a dictionary (without operand segment sizes).
 mlir::DictionaryAttr inherentAttributes(mlir::Operation *op);
 
+/// Trait: an element of the result depends on one element of each operand, and operands broadcast as NumPy does (MLIR's
+/// trait of this name forbids that).
+template <typename Op> class Elementwise : public mlir::OpTrait::TraitBase<Op, Elementwise> {};
+
 /// Names of the discardable attributes; GraphDialect.td says what each means.
 inline constexpr llvm::StringLiteral kParameterAttr = "graph.parameter";
 inline constexpr llvm::StringLiteral kBufferAttr = "graph.buffer";

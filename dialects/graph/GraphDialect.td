@@ -112,6 +112,10 @@ class Graph_Scalar<Type type> : Type<
          CPred<"::llvm::cast<::mlir::RankedTensorType>($_self).getRank() == 0">]>,
     "scalar tensor of " # type.summary, "::mlir::RankedTensorType">;
 
+def Graph_Elementwise : NativeOpTrait<"Elementwise"> {
+  let cppNamespace = "::deepshard::graph";
+}
+
 class Graph_Op<string mnemonic, list<Trait> traits = []>
     : Op<Graph_Dialect, mnemonic, !listconcat([Pure], traits)>;
 

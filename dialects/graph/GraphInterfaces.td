@@ -22,7 +22,7 @@ def EvaluableOpInterface : OpInterface<"EvaluableOpInterface"> {
       }]>,
     InterfaceMethod<"Whether operands are broadcast to the shape of the result before the kernel sees them.",
       "bool", "isElementwise", (ins), "", [{
-        return $_op->template hasTrait<::mlir::OpTrait::Elementwise>();
+        return $_op->template hasTrait<::deepshard::graph::Elementwise>();
       }]>
   ];
 }
