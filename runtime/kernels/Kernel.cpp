@@ -106,7 +106,7 @@ const std::vector<int64_t> &Attributes::integers(std::string_view name) const {
 }
 
 const KernelProvider *deepshard::runtime::findProvider(std::string_view name) {
-  for (const KernelProvider *provider : {&referenceProvider()})
+  for (const KernelProvider *provider : {&referenceProvider(), &onednnProvider()})
     if (provider->name() == name)
       return provider;
   return nullptr;

@@ -11,6 +11,9 @@ namespace deepshard::runtime {
 /// "reference": every primitive of the graph dialect over strided operands.
 const KernelProvider &referenceProvider();
 
+/// "onednn": matmul and linear on f32.
+const KernelProvider &onednnProvider();
+
 } // namespace deepshard::runtime
 
 #endif // DEEPSHARD_RUNTIME_KERNELS_PROVIDERS_H

@@ -1,0 +1,232 @@
+//===- TestTensors.h - random strided tensors and running a kernel on them
+//-----------------------===//
+
+#ifndef DEEPSHARD_TEST_UNIT_KERNELS_TESTTENSORS_H
+#define DEEPSHARD_TEST_UNIT_KERNELS_TESTTENSORS_H
+
+#include "runtime/kernels/Kernel.h"
+
+#include <cstring>
+#include <functional>
+#include <gtest/gtest.h>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace deepshard::runtime::test {
+
+using Sizes = std::vector<int64_t>;
+
+/// A tensor in memory of its own, with the elements as doubles beside it in row-major order.
+struct Tensor {
+  TensorDesc desc;
+  std::vector<char> bytes;
+
+  Tensor(TensorDesc desc = {}) : desc(std::move(desc)) {
+    int64_t last = 0;
+    for (int64_t dim = 0; dim < this->desc.rank(); ++dim)
+      last += std::max<int64_t>(this->desc.shape[dim] - 1, 0) * this->desc.strides[dim];
+    bytes.resize((last + 1) * sizeOf(this->desc.dtype));
+  }
+
+  int64_t offset(int64_t index) const {
+    int64_t result = 0;
+    for (int64_t dim = desc.rank() - 1; dim >= 0; --dim) {
+      result += index % desc.shape[dim] * desc.strides[dim];
+      index /= desc.shape[dim];
+    }
+    return result;
+  }
+
+  double get(int64_t index) const {
+    const char *at = bytes.data() + offset(index) * sizeOf(desc.dtype);
+    switch (desc.dtype) {
+    case DType::F32:
+      return read<float>(at);
+    case DType::F64:
+      return read<double>(at);
+    case DType::I64:
+      return static_cast<double>(read<int64_t>(at));
+    case DType::I32:
+      return read<int32_t>(at);
+    case DType::I8:
+      return read<int8_t>(at);
+    case DType::BF16: {
+      const uint32_t wide = static_cast<uint32_t>(read<uint16_t>(at)) << 16;
+      float value;
+      std::memcpy(&value, &wide, sizeof(value));
+      return value;
+    }
+    default:
+      return read<uint8_t>(at);
+    }
+  }
+
+  void set(int64_t index, double value) {
+    char *at = bytes.data() + offset(index) * sizeOf(desc.dtype);
+    switch (desc.dtype) {
+    case DType::F32:
+      return write(at, static_cast<float>(value));
+    case DType::F64:
+      return write(at, value);
+    case DType::I64:
+      return write(at, static_cast<int64_t>(value));
+    case DType::I32:
+      return write(at, static_cast<int32_t>(value));
+    case DType::I8:
+      return write(at, static_cast<int8_t>(value));
+    default:
+      return write(at, static_cast<uint8_t>(value != 0));
+    }
+  }
+
+  std::vector<double> values() const {
+    std::vector<double> result(desc.elements());
+    for (size_t i = 0; i < result.size(); ++i)
+      result[i] = get(static_cast<int64_t>(i));
+    return result;
+  }
+
+private:
+  template <typename T> static T read(const char *at) {
+    T value;
+    std::memcpy(&value, at, sizeof(T));
+    return value;
+  }
+  template <typename T> static void write(char *at, T value) { std::memcpy(at, &value, sizeof(T)); }
+};
+
+using Random = std::mt19937_64;
+
+inline int64_t draw(Random &random, int64_t low, int64_t high) {
+  return std::uniform_int_distribution<int64_t>(low, high)(random);
+}
+
+/// Row-major, or with dimensions in a random order in memory and gaps between them; `repeats`
+/// allows strides of 0.
+inline TensorDesc randomDesc(Random &random, DType dtype, const Sizes &shape, bool repeats) {
+  TensorDesc desc = TensorDesc::contiguous(dtype, shape);
+  if (draw(random, 0, 2) == 0)
+    return desc;
+  std::vector<int64_t> order(shape.size());
+  for (size_t i = 0; i < order.size(); ++i)
+    order[i] = static_cast<int64_t>(i);
+  std::shuffle(order.begin(), order.end(), random);
+  int64_t stride = draw(random, 1, 2);
+  for (int64_t dim : order) {
+    desc.strides[dim] = stride;
+    stride *= shape[dim] + draw(random, 0, 1);
+  }
+  if (repeats)
+    for (int64_t &each : desc.strides)
+      if (draw(random, 0, 3) == 0)
+        each = 0;
+  return desc;
+}
+
+inline void fillUniform(Tensor &tensor, Random &random, double low, double high) {
+  std::uniform_real_distribution<double> value(low, high);
+  for (int64_t i = 0; i < tensor.desc.elements(); ++i)
+    tensor.set(i, value(random));
+}
+
+inline Tensor uniform(Random &random, TensorDesc desc, double low = -2, double high = 2) {
+  Tensor tensor(std::move(desc));
+  fillUniform(tensor, random, low, high);
+  return tensor;
+}
+
+inline Tensor uniform(Random &random, DType dtype, const Sizes &shape, double low = -2,
+                      double high = 2) {
+  return uniform(random, TensorDesc::contiguous(dtype, shape), low, high);
+}
+
+inline Sizes randomShape(Random &random, int64_t rank, int64_t largest) {
+  Sizes shape(rank);
+  for (int64_t &size : shape)
+    size = draw(random, 0, 3) == 0 ? 1 : draw(random, 1, largest);
+  return shape;
+}
+
+/// Runs a kernel once on `threads` threads; the workspace ends where it was asked to end (guarded).
+inline void runOnce(const KernelProvider &provider, const std::string &name,
+                    const Attributes &attributes, const std::vector<Tensor *> &inputs,
+                    const std::vector<Tensor *> &outputs, int threads) {
+  KernelSpec spec{name, {}, {}, attributes, threads};
+  std::vector<void *> in, out;
+  for (Tensor *tensor : inputs) {
+    spec.inputs.push_back(tensor->desc);
+    in.push_back(tensor->bytes.data());
+  }
+  for (Tensor *tensor : outputs) {
+    spec.outputs.push_back(tensor->desc);
+    out.push_back(tensor->bytes.data());
+  }
+  const auto reason = provider.whyNot(spec);
+  ASSERT_FALSE(reason) << name << ": " << *reason;
+  const size_t bytes = provider.workspaceBytes(spec);
+  constexpr size_t kGuard = 64;
+  std::vector<char> memory(bytes + 64 + kGuard, 0x5a);
+  void *workspace = memory.data();
+  size_t space = memory.size();
+  workspace = std::align(64, bytes + kGuard, workspace, space);
+  auto kernel = provider.prepare(spec);
+  kernel->run({in, out, workspace});
+  for (size_t i = 0; i < kGuard; ++i)
+    ASSERT_EQ(static_cast<char *>(workspace)[bytes + i], 0x5a)
+        << name << " wrote beyond its workspace";
+}
+
+/// Runs a kernel with 1, 2 and 3 threads and expects the same bits; leaves the results in
+/// `outputs`.
+inline void runThreads(const std::string &provider, const std::string &name,
+                       const Attributes &attributes, const std::vector<Tensor *> &inputs,
+                       const std::vector<Tensor *> &outputs) {
+  const KernelProvider *found = findProvider(provider);
+  ASSERT_NE(found, nullptr);
+  runOnce(*found, name, attributes, inputs, outputs, 1);
+  std::vector<std::vector<char>> first;
+  for (Tensor *tensor : outputs)
+    first.push_back(tensor->bytes);
+  for (int threads : {2, 3}) {
+    for (Tensor *tensor : outputs)
+      std::fill(tensor->bytes.begin(), tensor->bytes.end(), 0);
+    runOnce(*found, name, attributes, inputs, outputs, threads);
+    for (size_t i = 0; i < outputs.size(); ++i)
+      EXPECT_TRUE(outputs[i]->bytes == first[i])
+          << name << " differs with " << threads << " threads";
+  }
+}
+
+inline std::string textOf(const Sizes &shape) {
+  std::string text = "[";
+  for (int64_t size : shape)
+    text += std::to_string(size) + " ";
+  return text + "]";
+}
+
+/// max |found - expected| <= tolerance max |expected|, NaN and infinities at the same places.
+inline void expectNear(const Tensor &found, const std::vector<double> &expected, double tolerance,
+                       const std::string &what) {
+  ASSERT_EQ(found.desc.elements(), static_cast<int64_t>(expected.size())) << what;
+  double largest = 0;
+  for (double value : expected)
+    if (std::isfinite(value))
+      largest = std::max(largest, std::abs(value));
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const double value = found.get(static_cast<int64_t>(i));
+    if (std::isfinite(expected[i])) {
+      ASSERT_LE(std::abs(value - expected[i]), tolerance * largest)
+          << what << " " << textOf(found.desc.shape) << " element " << i << ": " << value << " "
+          << expected[i];
+    } else if (std::isnan(expected[i])) {
+      ASSERT_TRUE(std::isnan(value)) << what << " element " << i << ": " << value;
+    } else {
+      ASSERT_EQ(value, expected[i]) << what << " element " << i;
+    }
+  }
+}
+
+} // namespace deepshard::runtime::test
+
+#endif // DEEPSHARD_TEST_UNIT_KERNELS_TESTTENSORS_H
