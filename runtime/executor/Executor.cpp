@@ -72,6 +72,8 @@ void Executor::initialise(const ExecutorOptions &options) {
   loadWeights(thePlan, options.weights, *memory, options.threads);
   for (const planpb::Slot &metric : program->metrics())
     result.metrics.emplace_back(metric.name(), 0);
+  if (options.recordTimeline)
+    recorder = std::make_unique<Timeline>(thePlan);
   for (uint32_t i = 0; i < program->events(); ++i)
     events.emplace_back();
   for (const std::string &name : program->streams())
@@ -90,9 +92,30 @@ static void copyStrided(const char *from, const int64_t *fromStrides, char *to,
                 to + i * toStrides[0] * int64_t(width), toStrides + 1, shape + 1, rank - 1, width);
 }
 
+void Executor::feed(const PreparedTask &ready, uint32_t microBatch) noexcept {
+  const planpb::Training &training = thePlan.training();
+  const planpb::Feed &feed = ready.task->feed();
+  uint64_t position =
+      (result.step - 1) * training.global_batch() + uint64_t{microBatch} * training.micro_batch();
+  const auto &strides = feed.view().strides();
+  try {
+    data->feed(feed.input(), position, ready.outputs[0],
+               std::span(strides.data(), static_cast<size_t>(strides.size())));
+  } catch (const std::exception &error) {
+    std::lock_guard lock(failureMutex);
+    if (!failure)
+      failure = std::make_exception_ptr(
+          Error(fmt::format("step {}, micro-batch {}: {}", result.step, microBatch, error.what())));
+    hasFailed = true;
+  }
+}
+
 void Executor::run(const PreparedTask &ready, uint32_t microBatch) noexcept {
   if (hasFailed.load(std::memory_order_relaxed))
     return;
+  Timeline::Clock::time_point begin;
+  if (recorder)
+    begin = Timeline::Clock::now();
   const planpb::Task &task = *ready.task;
   if (ready.kernel) {
     ready.kernel->run({ready.inputs, ready.outputs, ready.workspace});
@@ -103,21 +126,10 @@ void Executor::run(const PreparedTask &ready, uint32_t microBatch) noexcept {
                 static_cast<char *>(ready.outputs[0]), to.strides().data(), from.shape().data(),
                 from.shape_size(), sizeOf(dtypeOf(from.dtype())));
   } else if (task.has_feed()) {
-    const planpb::Training &training = thePlan.training();
-    uint64_t position =
-        (result.step - 1) * training.global_batch() + uint64_t{microBatch} * training.micro_batch();
-    const auto &strides = task.feed().view().strides();
-    try {
-      data->feed(task.feed().input(), position, ready.outputs[0],
-                 std::span(strides.data(), static_cast<size_t>(strides.size())));
-    } catch (const std::exception &error) {
-      std::lock_guard lock(failureMutex);
-      if (!failure)
-        failure = std::make_exception_ptr(Error(
-            fmt::format("step {}, micro-batch {}: {}", result.step, microBatch, error.what())));
-      hasFailed = true;
-    }
+    feed(ready, microBatch);
   }
+  if (recorder)
+    recorder->add(task, result.step, microBatch, begin, Timeline::Clock::now());
 }
 
 void Executor::writeRunState(const PreparedSegment &segment, uint32_t microBatch) noexcept {

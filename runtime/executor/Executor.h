@@ -10,6 +10,7 @@
 #include "runtime/executor/Memory.h"
 #include "runtime/executor/Prepare.h"
 #include "runtime/plan/plan.pb.h"
+#include "runtime/trace/Timeline.h"
 
 #include <atomic>
 #include <cstdint>
@@ -28,6 +29,7 @@ struct ExecutorOptions {
   uint64_t seed = 0; ///< of dropout; DataOptions has that of the shuffle
   DataOptions data;
   std::string weights; ///< safetensors with initial values; empty: those that the plan names
+  bool recordTimeline = false;
 };
 
 /// What a step gave.
@@ -70,6 +72,8 @@ public:
   const planpb::Plan &plan() const { return thePlan; }
   /// Bytes of all arenas.
   uint64_t plannedBytes() const { return memory->bytes(); }
+  /// When each task ran; null unless asked for.
+  const Timeline *timeline() const { return recorder.get(); }
   /// Samples in an epoch; 0 if the inputs have none.
   uint64_t samples() const { return data->samples(); }
 
@@ -78,6 +82,7 @@ private:
   void issue(const PreparedTask &task, uint32_t microBatch);
   void writeRunState(const PreparedSegment &segment, uint32_t microBatch) noexcept;
   void run(const PreparedTask &task, uint32_t microBatch) noexcept;
+  void feed(const PreparedTask &task, uint32_t microBatch) noexcept;
   void readMetrics();
 
   planpb::Plan thePlan;
@@ -88,6 +93,7 @@ private:
   std::unique_ptr<LrSchedule> schedule;
   std::unique_ptr<PreparedProgram> prepared;
   std::deque<Event> events;
+  std::unique_ptr<Timeline> recorder;
   StepResult result;
 
   std::atomic<bool> hasFailed = false;

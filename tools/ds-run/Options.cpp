@@ -45,6 +45,8 @@ std::optional<RunOptions> parseOptions(int argc, char **argv, int &exitCode) {
   app.add_option("--seed", options.seed, "Seed of shuffling and dropout")->capture_default_str();
   app.add_flag("--no-shuffle", noShuffle, "Take samples in the order of the file");
   app.add_option("--metrics", options.metrics, "Write one JSON object a step to this file");
+  app.add_option("--trace", options.trace,
+                 "Write when each task ran (JSON for ui.perfetto.dev) to this file");
   app.add_option("--weights", options.weights, "Start from these weights (safetensors)");
   app.add_option("--save-weights", options.saveWeights, "Write the weights here at the end");
   app.add_option("--threads", options.threads, "Threads of the rank (default: cores)")

@@ -21,6 +21,7 @@ struct RunOptions {
   bool checkOnly = false;
   int threads = 0; ///< never 0 after parsing
   std::string metrics;
+  std::string trace;
   std::string weights;
   std::string saveWeights;
 };

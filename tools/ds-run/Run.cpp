@@ -62,6 +62,7 @@ ExecutorOptions executorOptions(const RunOptions &options) {
   result.seed = options.seed;
   result.data = {options.data, options.seed, options.shuffle};
   result.weights = options.weights;
+  result.recordTimeline = !options.trace.empty();
   return result;
 }
 
@@ -107,14 +108,17 @@ ExitCode run(const RunOptions &options) {
     return check(plan, options.plan);
   requireCpu(plan);
   // A place that cannot be written to is found before the training, not after.
-  if (!options.saveWeights.empty())
-    OutputFile probe(options.saveWeights);
+  for (const std::string &path : {options.saveWeights, options.trace})
+    if (!path.empty())
+      OutputFile probe(path);
   std::unique_ptr<MetricsWriter> writer;
   Executor executor(std::move(plan), executorOptions(options));
   if (!options.metrics.empty())
     writer = std::make_unique<MetricsWriter>(options.metrics);
   catchSignals();
   uint64_t done = train(executor, options, writer.get());
+  if (executor.timeline())
+    executor.timeline()->write(options.trace);
   if (!options.saveWeights.empty()) {
     executor.saveWeights(options.saveWeights);
     fmt::print("weights after step {} saved to {}\n", done, options.saveWeights);

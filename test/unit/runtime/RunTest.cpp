@@ -112,6 +112,24 @@ TEST_F(RunTest, CheckPrintsWhatThePlanHolds) {
   EXPECT_THAT(outcome.output, AllOf(HasSubstr("not sound"), HasSubstr("buffer weight: offset 1")));
 }
 
+TEST_F(RunTest, TraceShowsEveryTask) {
+  std::string trace = directory.path("t.json");
+  Outcome outcome = run(fmt::format("{} {} --steps 2 --trace {}", planPath, data, trace));
+  EXPECT_EQ(outcome.code, 0) << outcome.output;
+  nlohmann::json events = nlohmann::json::parse(readFile(trace));
+  size_t tasks = 2 + 3 * 8 + 5; // start, three micro-batches, update
+  ASSERT_EQ(events.size(), 1 + 2 * tasks);
+  EXPECT_EQ(events[0]["args"]["name"], "compute");
+  double end = 0;
+  for (size_t i = 1; i < events.size(); ++i) { // one stream: in order, none over another
+    EXPECT_GE(events[i]["ts"].get<double>(), end);
+    end = events[i]["ts"].get<double>() + events[i]["dur"].get<double>() * 0.999;
+    EXPECT_EQ(events[i]["args"]["step"], i <= tasks ? 1 : 2);
+  }
+  EXPECT_EQ(events[3]["name"], "feed");
+  EXPECT_EQ(events[5]["name"], "matmul");
+}
+
 TEST_F(RunTest, CommandLineFaults) {
   for (const char *arguments :
        {"", "--steps 3", "p --steps 0", "p", "p --steps 3 --data x", "p --steps 1 --unknown"}) {
