@@ -15,7 +15,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <memory>
 
 #include <unistd.h>
@@ -103,6 +105,7 @@ uint64_t train(Executor &executor, const RunOptions &options, MetricsWriter *wri
 } // namespace
 
 ExitCode run(const RunOptions &options) {
+  auto start = std::chrono::steady_clock::now();
   planpb::Plan plan = readPlan(options.plan);
   if (options.checkOnly)
     return check(plan, options.plan);
@@ -115,6 +118,9 @@ ExitCode run(const RunOptions &options) {
   Executor executor(std::move(plan), executorOptions(options));
   if (!options.metrics.empty())
     writer = std::make_unique<MetricsWriter>(options.metrics);
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  fmt::print("{}: ready after {:.2f} s, {} threads\n", options.plan, seconds, options.threads);
+  std::fflush(stdout);
   catchSignals();
   uint64_t done = train(executor, options, writer.get());
   if (executor.timeline())
