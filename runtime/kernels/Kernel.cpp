@@ -3,6 +3,7 @@
 
 #include "runtime/kernels/Kernel.h"
 
+#include "runtime/kernels/CpuLevel.h"
 #include "runtime/kernels/Providers.h"
 
 #include <array>
@@ -106,7 +107,8 @@ const std::vector<int64_t> &Attributes::integers(std::string_view name) const {
 }
 
 const KernelProvider *deepshard::runtime::findProvider(std::string_view name) {
-  for (const KernelProvider *provider : {&referenceProvider(), &onednnProvider()})
+  for (const KernelProvider *provider :
+       {&referenceProvider(), &onednnProvider(), &nativeProvider(cpuLevel())})
     if (provider->name() == name)
       return provider;
   return nullptr;

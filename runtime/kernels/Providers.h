@@ -14,6 +14,9 @@ const KernelProvider &referenceProvider();
 /// "onednn": matmul and linear on f32.
 const KernelProvider &onednnProvider();
 
+/// "native": attention and the update on f32, for a machine of `level` (see CpuLevel.h).
+const KernelProvider &nativeProvider(std::string_view level);
+
 } // namespace deepshard::runtime
 
 #endif // DEEPSHARD_RUNTIME_KERNELS_PROVIDERS_H

@@ -1,0 +1,26 @@
+//===- Level3.cpp - the native loops for x86-64-v3
+//-----------------------------------------------===//
+
+#include "runtime/kernels/AdamW.h"
+#include "runtime/kernels/Philox.h"
+#include "runtime/kernels/native/Loops.h"
+
+using namespace deepshard::runtime;
+using namespace deepshard::runtime::native;
+
+namespace {
+constexpr int kWidth = 8; // floats in a vector
+constexpr int kRows = 6;  // 16 vector registers: 12 sums, 2 columns, 1 element
+} // namespace
+
+// clang-format off
+#include "runtime/kernels/native/Vector.inc"
+#include "runtime/kernels/native/Attention.inc"
+#include "runtime/kernels/native/Update.inc"
+// clang-format on
+
+const Loops &deepshard::runtime::native::loopsLevel3() {
+  static constexpr Loops kLoops = {forwardScratch, backwardScratch, forward,
+                                   backward,       adamw,           sumSquares};
+  return kLoops;
+}

@@ -1,0 +1,26 @@
+//===- Level4.cpp - the native loops for x86-64-v4
+//-----------------------------------------------===//
+
+#include "runtime/kernels/AdamW.h"
+#include "runtime/kernels/Philox.h"
+#include "runtime/kernels/native/Loops.h"
+
+using namespace deepshard::runtime;
+using namespace deepshard::runtime::native;
+
+namespace {
+constexpr int kWidth = 16; // floats in a vector
+constexpr int kRows = 12;  // 32 vector registers: 24 sums, 2 columns, 1 element
+} // namespace
+
+// clang-format off
+#include "runtime/kernels/native/Vector.inc"
+#include "runtime/kernels/native/Attention.inc"
+#include "runtime/kernels/native/Update.inc"
+// clang-format on
+
+const Loops &deepshard::runtime::native::loopsLevel4() {
+  static constexpr Loops kLoops = {forwardScratch, backwardScratch, forward,
+                                   backward,       adamw,           sumSquares};
+  return kLoops;
+}

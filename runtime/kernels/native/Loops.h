@@ -1,0 +1,77 @@
+//===- Loops.h - the inner functions of the native kernels, per CPU level
+//------------------------===//
+//
+// Attention.inc and Update.inc are compiled once per level, by Level3.cpp and Level4.cpp; this is
+// what they offer. Plain pointers and numbers only: an inline function of the C++ library that a
+// wide file instantiates could be the copy that the linker keeps for everybody.
+//
+//===------------------------------------------------------------------------------------------===//
+
+#ifndef DEEPSHARD_RUNTIME_KERNELS_NATIVE_LOOPS_H
+#define DEEPSHARD_RUNTIME_KERNELS_NATIVE_LOOPS_H
+
+#include <cstddef>
+#include <cstdint>
+
+namespace deepshard::runtime {
+struct AdamWStep;
+} // namespace deepshard::runtime
+
+namespace deepshard::runtime::native {
+
+/// Element strides of a rank-4 operand.
+struct Strides4 {
+  int64_t b, h, s, d;
+};
+
+enum class MaskKind {
+  None,
+  Added,
+  Seen
+}; // f32 added to the scores; i1 that says which keys are seen
+
+/// One call of attention or its gradient; the letters are those of `graph.attention`.
+struct AttentionCall {
+  int64_t b, h, g, s, t, d, e; // g: key/value heads
+  Strides4 q, k, v, o, mask;
+  Strides4 dO, dQ, dK, dV; // of attention_grad
+  int64_t lse[3];          // strides over b, h, s
+  MaskKind maskKind;
+  float scale;
+  bool causal;
+  double dropout;
+  int64_t id;
+};
+
+/// Addresses of one run; `lse` and `o` are results of attention and operands of attention_grad.
+struct AttentionData {
+  const float *q, *k, *v;
+  float *o, *lse;
+  const void *mask;       // null without a mask
+  const int64_t *counter; // null without dropout
+  const float *dO;
+  float *dQ, *dK, *dV;
+};
+
+struct Loops {
+  /// Bytes of scratch memory, 64-byte aligned, that one thread needs.
+  size_t (*forwardScratch)(const AttentionCall &call);
+  size_t (*backwardScratch)(const AttentionCall &call);
+  /// All heads that read key/value head `group` of batch row `batch`.
+  void (*forward)(const AttentionCall &call, const AttentionData &data, int64_t batch,
+                  int64_t group, float *scratch);
+  void (*backward)(const AttentionCall &call, const AttentionData &data, int64_t batch,
+                   int64_t group, float *scratch);
+  /// Elements [begin, end) of p, g, m, v -> p', m', v'.
+  void (*adamw)(const AdamWStep &step, const float *const *in, float *const *out, int64_t begin,
+                int64_t end);
+  /// The sum of squares of `count` elements in f64, kept in 16 lanes that are added in order.
+  double (*sumSquares)(const float *x, int64_t count);
+};
+
+const Loops &loopsLevel3(); // x86-64-v3
+const Loops &loopsLevel4(); // x86-64-v4
+
+} // namespace deepshard::runtime::native
+
+#endif // DEEPSHARD_RUNTIME_KERNELS_NATIVE_LOOPS_H

@@ -1,0 +1,33 @@
+//===- Native.h - the kernels of the native provider
+//---------------------------------------------===//
+
+#ifndef DEEPSHARD_RUNTIME_KERNELS_NATIVE_NATIVE_H
+#define DEEPSHARD_RUNTIME_KERNELS_NATIVE_NATIVE_H
+
+#include "runtime/kernels/Kernel.h"
+#include "runtime/kernels/native/Loops.h"
+
+namespace deepshard::runtime::native {
+
+/// A kernel and the bytes of workspace it uses. Factories throw `std::invalid_argument` with the
+/// reason.
+struct Prepared {
+  std::unique_ptr<Kernel> kernel;
+  size_t workspaceBytes;
+};
+
+/// q, k, v, [mask], [counter] -> o, lse; and dO, q, k, v, o, lse, [mask], [counter] -> dq, dk, dv;
+/// f32, any strides. A mask has rank 4, the counter rank 1: which of them are there follows from
+/// the operands. Attributes: scale, causal, dropout (absent: 0), id. See `graph.attention` for the
+/// meaning.
+Prepared prepareAttention(const KernelSpec &spec, const Loops &loops);
+Prepared prepareAttentionGrad(const KernelSpec &spec, const Loops &loops);
+
+/// As the reference kernels, for contiguous f32: adamw rounds after every operation, sum_squares
+/// adds a block in 16 lanes.
+Prepared prepareAdamW(const KernelSpec &spec, const Loops &loops);
+Prepared prepareSumSquares(const KernelSpec &spec, const Loops &loops);
+
+} // namespace deepshard::runtime::native
+
+#endif // DEEPSHARD_RUNTIME_KERNELS_NATIVE_NATIVE_H

@@ -1,0 +1,235 @@
+//===- AttentionTest.cpp - blocked attention against softmax written out in f64
+//------------------===//
+
+#include "TestTensors.h"
+
+#include "runtime/kernels/CpuLevel.h"
+#include "runtime/kernels/Philox.h"
+#include "runtime/kernels/Providers.h"
+
+#include <cmath>
+#include <limits>
+
+using namespace deepshard::runtime;
+using namespace deepshard::runtime::test;
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+enum class Mask { None, Added, Seen };
+
+struct Problem {
+  int64_t b, h, g, s, t, d, e;
+  bool causal = false;
+  Mask mask = Mask::None;
+  double dropout = 0;
+};
+
+struct Operands {
+  Tensor q, k, v, mask, counter, dO;
+};
+
+struct Expected {
+  std::vector<double> o, lse, dQ, dK, dV;
+};
+
+/// Softmax row by row with all scores at hand; gradients by the textbook.
+Expected naive(const Problem &p, const Operands &x, double scale) {
+  Expected r;
+  r.o.assign(p.b * p.h * p.s * p.e, 0);
+  r.lse.assign(p.b * p.h * p.s, -kInfinity);
+  r.dQ.assign(p.b * p.h * p.s * p.d, 0);
+  r.dK.assign(p.b * p.g * p.t * p.d, 0);
+  r.dV.assign(p.b * p.g * p.t * p.e, 0);
+  int64_t counter[3] = {};
+  for (int i = 0; i < 3; ++i)
+    counter[i] = static_cast<int64_t>(x.counter.get(i));
+  const DropoutMask dropout(counter, p.dropout, 5, p.b * p.h * p.s * p.t);
+  for (int64_t row = 0; row < p.b * p.h * p.s; ++row) {
+    const int64_t i = row % p.s, head = row / p.s % p.h, batch = row / p.s / p.h;
+    const int64_t keyBase = (batch * p.g + head / (p.h / p.g)) * p.t;
+    std::vector<double> probability(p.t, 0), factor(p.t, 1), slope(p.t, 0);
+    double largest = -kInfinity, sum = 0;
+    for (int64_t j = 0; j < p.t; ++j) {
+      double score = 0;
+      for (int64_t c = 0; c < p.d; ++c)
+        score += x.q.get(row * p.d + c) * x.k.get((keyBase + j) * p.d + c);
+      score *= scale;
+      if (p.mask == Mask::Added)
+        score += x.mask.get(row * p.t + j);
+      if ((p.mask == Mask::Seen && x.mask.get(row * p.t + j) == 0) ||
+          (p.causal && j > i + p.t - p.s))
+        score = -kInfinity;
+      probability[j] = score;
+      largest = std::max(largest, score);
+      if (p.dropout > 0)
+        factor[j] = dropout.keeps(row * p.t + j) ? 1 / (1 - p.dropout) : 0;
+    }
+    if (largest == -kInfinity)
+      continue;
+    for (double &each : probability)
+      sum += each = std::exp(each - largest);
+    r.lse[row] = largest + std::log(sum);
+    double delta = 0;
+    for (int64_t j = 0; j < p.t; ++j) {
+      probability[j] /= sum;
+      for (int64_t c = 0; c < p.e; ++c) {
+        const double v = x.v.get((keyBase + j) * p.e + c), dO = x.dO.get(row * p.e + c);
+        r.o[row * p.e + c] += probability[j] * factor[j] * v;
+        r.dV[(keyBase + j) * p.e + c] += probability[j] * factor[j] * dO;
+        slope[j] += factor[j] * v * dO;
+      }
+      delta += probability[j] * slope[j];
+    }
+    for (int64_t j = 0; j < p.t; ++j)
+      for (int64_t c = 0; c < p.d; ++c) {
+        const double ds = probability[j] * (slope[j] - delta) * scale;
+        r.dQ[row * p.d + c] += ds * x.k.get((keyBase + j) * p.d + c);
+        r.dK[(keyBase + j) * p.d + c] += ds * x.q.get(row * p.d + c);
+      }
+  }
+  return r;
+}
+
+/// [b, h, s, d] with sequence before heads in memory, as a projection leaves it, or row-major.
+TensorDesc heads(bool isInterleaved, int64_t b, int64_t h, int64_t s, int64_t d) {
+  TensorDesc desc = TensorDesc::contiguous(DType::F32, {b, h, s, d});
+  if (isInterleaved)
+    desc.strides = {s * h * d, d, h * d, 1};
+  return desc;
+}
+
+Operands makeOperands(const Problem &p, Random &random, bool isInterleaved) {
+  Operands x{uniform(random, heads(isInterleaved, p.b, p.h, p.s, p.d)),
+             uniform(random, heads(isInterleaved, p.b, p.g, p.t, p.d)),
+             uniform(random, heads(isInterleaved, p.b, p.g, p.t, p.e)),
+             Tensor(),
+             Tensor(TensorDesc::contiguous(DType::I64, {3})),
+             uniform(random, heads(!isInterleaved, p.b, p.h, p.s, p.e))};
+  if (p.mask != Mask::None) {
+    TensorDesc desc =
+        TensorDesc::contiguous(p.mask == Mask::Added ? DType::F32 : DType::I1, {1, 1, p.s, p.t});
+    desc.shape = {p.b, p.h, p.s, p.t};
+    desc.strides = {0, 0, p.t, 1};
+    x.mask = Tensor(desc);
+    for (int64_t i = 0; i < p.s * p.t; ++i)
+      x.mask.set(i, p.mask == Mask::Seen
+                        ? static_cast<double>(draw(random, 0, 2) > 0 && i / p.t != 1)
+                        : static_cast<double>(draw(random, -40, 40)) / 20);
+  }
+  x.counter.set(0, 1234567);
+  x.counter.set(1, 7);
+  x.counter.set(2, 3);
+  return x;
+}
+
+void check(const Problem &p, const KernelProvider &provider, bool isInterleaved) {
+  Random random(p.s * 131 + p.t);
+  Operands x = makeOperands(p, random, isInterleaved);
+  const double scale = 1 / std::sqrt(static_cast<double>(p.d));
+  Attributes attributes{
+      {"scale", scale}, {"causal", p.causal}, {"dropout", p.dropout}, {"id", int64_t{5}}};
+  Tensor o(heads(isInterleaved, p.b, p.h, p.s, p.e)),
+      lse(TensorDesc::contiguous(DType::F32, {p.b, p.h, p.s}));
+  std::vector<Tensor *> inputs = {&x.q, &x.k, &x.v};
+  std::vector<Tensor *> gradInputs = {&x.dO, &x.q, &x.k, &x.v, &o, &lse};
+  for (std::vector<Tensor *> *list : {&inputs, &gradInputs}) {
+    if (p.mask != Mask::None)
+      list->push_back(&x.mask);
+    if (p.dropout > 0)
+      list->push_back(&x.counter);
+  }
+  Tensor dQ(x.q.desc), dK(x.k.desc), dV(x.v.desc);
+  std::vector<std::vector<char>> first;
+  for (int threads : {1, 2, 3}) {
+    runOnce(provider, "attention", attributes, inputs, {&o, &lse}, threads);
+    runOnce(provider, "attention_grad", attributes, gradInputs, {&dQ, &dK, &dV}, threads);
+    const std::vector<std::vector<char>> bytes = {o.bytes, lse.bytes, dQ.bytes, dK.bytes, dV.bytes};
+    if (threads == 1)
+      first = bytes;
+    EXPECT_TRUE(first == bytes) << "attention differs with " << threads << " threads";
+  }
+  const Expected expected = naive(p, x, scale);
+  expectNear(o, expected.o, 2e-6, "o");
+  expectNear(lse, expected.lse, 2e-6, "lse");
+  expectNear(dQ, expected.dQ, 4e-6, "dq");
+  expectNear(dK, expected.dK, 4e-6, "dk");
+  expectNear(dV, expected.dV, 4e-6, "dv");
+}
+
+/// Both variants where this machine has them.
+void checkLevels(const Problem &p) {
+  for (std::string_view level : {"x86-64-v3", "x86-64-v4"})
+    if (offers(cpuLevel(), level))
+      for (bool isInterleaved : {false, true})
+        check(p, nativeProvider(level), isInterleaved);
+}
+
+TEST(Attention, Plain) {
+  checkLevels({2, 3, 3, 20, 20, 8, 8});
+  checkLevels({1, 1, 1, 1, 1, 1, 1});
+  checkLevels({1, 2, 2, 5, 7, 3, 33});
+}
+
+TEST(Attention, Causal) {
+  checkLevels({2, 2, 2, 50, 50, 16, 16, true});
+  checkLevels({1, 2, 2, 130, 130, 48, 48, true});
+}
+
+TEST(Attention, SeveralBlocksOfKeys) {
+  checkLevels({1, 1, 1, 30, 600, 20, 24});
+  checkLevels({1, 1, 1, 300, 300, 64, 64, true});
+}
+
+TEST(Attention, FewerQueriesThanKeys) { checkLevels({1, 2, 2, 3, 40, 8, 8, true}); }
+
+TEST(Attention, QueriesThatSeeNoKey) { checkLevels({1, 2, 2, 60, 9, 8, 8, true}); }
+
+TEST(Attention, GroupedHeads) {
+  checkLevels({2, 6, 2, 17, 23, 8, 12});
+  checkLevels({1, 4, 1, 33, 33, 16, 16, true});
+}
+
+TEST(Attention, AddedMask) { checkLevels({2, 2, 2, 19, 31, 8, 8, false, Mask::Added}); }
+
+TEST(Attention, MaskOfSeenKeys) {
+  checkLevels({2, 2, 2, 19, 31, 8, 8, false, Mask::Seen});
+  checkLevels({1, 2, 2, 21, 21, 8, 8, true, Mask::Seen});
+}
+
+TEST(Attention, Dropout) {
+  checkLevels({2, 2, 2, 19, 31, 8, 8, false, Mask::None, 0.3});
+  checkLevels({1, 4, 2, 64, 64, 16, 16, true, Mask::Added, 0.1});
+}
+
+TEST(Attention, ANotANumberIsNotHidden) {
+  Random random(9);
+  Problem p{1, 1, 1, 4, 4, 4, 4, true};
+  Operands x = makeOperands(p, random, false);
+  x.q.set(0, std::numeric_limits<double>::quiet_NaN());
+  Tensor o(heads(false, 1, 1, 4, 4)), lse(TensorDesc::contiguous(DType::F32, {1, 1, 4}));
+  runOnce(*findProvider("native"), "attention", {{"scale", 1.0}, {"causal", true}},
+          {&x.q, &x.k, &x.v}, {&o, &lse}, 1);
+  EXPECT_TRUE(std::isnan(o.get(0)));
+  EXPECT_FALSE(std::isnan(o.get(4)));
+}
+
+TEST(Attention, FaultsAreNamed) {
+  const KernelProvider &native = *findProvider("native");
+  auto f32 = [](Sizes shape) { return TensorDesc::contiguous(DType::F32, std::move(shape)); };
+  KernelSpec spec{"attention",
+                  {f32({1, 4, 8, 8}), f32({1, 3, 8, 8}), f32({1, 3, 8, 8})},
+                  {f32({1, 4, 8, 8}), f32({1, 4, 8})},
+                  {{"scale", 1.0}},
+                  1};
+  EXPECT_EQ(native.whyNot(spec), "4 heads are not a multiple of 3 key/value heads");
+  spec.inputs[1] = spec.inputs[2] = f32({1, 2, 8, 8});
+  EXPECT_EQ(native.whyNot(spec), std::nullopt);
+  spec.attributes.set("dropout", 0.5);
+  EXPECT_EQ(native.whyNot(spec), "dropout needs a counter");
+  spec.inputs[0] = TensorDesc::contiguous(DType::F64, {1, 4, 8, 8});
+  EXPECT_EQ(native.whyNot(spec), "q is f64[1x4x8x8], expected f32[1x4x8x8]");
+}
+
+} // namespace
