@@ -24,10 +24,10 @@ struct AccumulateGradientsPass : impl::AccumulateGradientsBase<AccumulateGradien
 
   LogicalResult check(func::FuncOp function) {
     if (!hasGradients(function))
-      return function.emitError("has no gradients to accumulate; run 'differentiate' first");
+      return emitError(function.getLoc(), "@forward has no gradients to accumulate; run 'differentiate' first");
     for (unsigned index = 0; index < function.getNumResults(); ++index)
       if (function.getResultAttr(index, graph::kGradientAttr) && function.getResultAttr(index, graph::kStateAttr))
-        return function.emitError("accumulates its gradients already");
+        return emitError(function.getLoc(), "@forward accumulates its gradients already");
     return success();
   }
 
@@ -50,7 +50,7 @@ struct AccumulateGradientsPass : impl::AccumulateGradientsBase<AccumulateGradien
     for (unsigned index = 0, end = function.getNumResults(); index < end; ++index)
       if (resultString(function, index, graph::kMetricAttr) == "loss")
         return accumulateLoss(function, builder, index, steps);
-    return function.emitError("has no result marked '") << graph::kMetricAttr << "' = \"loss\"";
+    return emitError(function.getLoc(), "@forward has no result marked '") << graph::kMetricAttr << "' = \"loss\"";
   }
 
   /// Moves the metric from the loss of one micro-batch to a new result: the sum of loss / steps.

@@ -151,23 +151,23 @@ struct CreateUpdatePass : impl::CreateUpdateBase<CreateUpdatePass> {
     LogicalResult result = success();
     optimizer = module->getAttrOfType<graph::AdamWAttr>(graph::kOptimizerAttr);
     if (!optimizer)
-      result = module.emitError() << "expected '" << graph::kOptimizerAttr << "' = #graph.adamw<...>; a step needs an "
+      result = emitError(module.getLoc()) << "expected '" << graph::kOptimizerAttr << "' = #graph.adamw<...>; a step needs an "
                                   << "optimizer";
     clipping = 0;
     if (Attribute attribute = module->getAttr(graph::kClippingAttr)) {
       auto number = dyn_cast<FloatAttr>(attribute);
       clipping = number ? number.getValueAsDouble() : -1;
       if (!(clipping >= 0))
-        result = module.emitError() << "'" << graph::kClippingAttr << "' is " << attribute
+        result = emitError(module.getLoc()) << "'" << graph::kClippingAttr << "' is " << attribute
                                     << "; expected a number that is not negative";
     }
     if (bucketSize < 1)
-      result = module.emitError() << "bucket-size is " << bucketSize << "; expected at least 1";
+      result = emitError(module.getLoc()) << "bucket-size is " << bucketSize << "; expected at least 1";
     for (StringRef taken : {kMicroBatchName, kUpdateName})
       if (module.lookupSymbol(taken))
-        result = module.emitError() << "has a function @" << taken << " already";
+        result = emitError(module.getLoc()) << "has a function @" << taken << " already";
     if (!hasGradients(function))
-      result = function.emitError("has no gradients; run 'differentiate' on a model with parameters first");
+      result = emitError(function.getLoc(), "@forward has no gradients; run 'differentiate' on a model with parameters first");
     return failed(checkGradients(function)) ? failure() : result;
   }
 
@@ -181,7 +181,7 @@ struct CreateUpdatePass : impl::CreateUpdateBase<CreateUpdatePass> {
     for (BlockArgument argument : function.getArguments()) {
       StringRef name = argumentString(function, argument.getArgNumber(), graph::kParameterAttr);
       if (!name.empty() && gradients.lookup(name) != argument.getType())
-        result = function.emitError() << "parameter '" << name << "' of " << argument.getType()
+        result = emitError(function.getLoc()) << "parameter '" << name << "' of " << argument.getType()
                                       << " has no gradient of its type";
     }
     return result;

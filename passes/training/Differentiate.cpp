@@ -124,7 +124,7 @@ FailureOr<unsigned> findLoss(func::FuncOp function, StringRef name) {
   }
   if (candidates.size() == 1 && isFloatScalar(function.getResultTypes()[candidates[0]]))
     return candidates[0];
-  InFlightDiagnostic error = function.emitError();
+  InFlightDiagnostic error = emitError(function.getLoc());
   if (candidates.empty() && name.empty())
     error << "no output is a float scalar, so there is no loss to minimise";
   else if (candidates.empty())
@@ -146,7 +146,7 @@ LogicalResult checkParameters(func::FuncOp function) {
     StringRef name = argumentString(function, argument.getArgNumber(), graph::kParameterAttr);
     if (name.empty() || isFloat(argument.getType()))
       continue;
-    result = function.emitError() << "parameter '" << name << "' is of " << argument.getType()
+    result = emitError(function.getLoc()) << "parameter '" << name << "' is of " << argument.getType()
                                   << ", which cannot be trained; mark it '" << graph::kBufferAttr << "'";
   }
   return result;
@@ -160,7 +160,7 @@ LogicalResult checkRules(func::FuncOp function, const Activity &activity) {
       missing.push_back(op);
   if (missing.empty())
     return success();
-  InFlightDiagnostic error = function.emitError()
+  InFlightDiagnostic error = emitError(function.getLoc())
                              << missing.size() << (missing.size() == 1 ? " op" : " ops")
                              << " between the parameters and the loss cannot be differentiated";
   for (Operation *op : missing)
@@ -179,7 +179,7 @@ struct DifferentiatePass : impl::DifferentiateBase<DifferentiatePass> {
 
   LogicalResult differentiate(func::FuncOp function) {
     if (hasGradients(function))
-      return function.emitError("has gradients already; gradients of gradients are not supported");
+      return emitError(function.getLoc(), "@forward has gradients already; gradients of gradients are not supported");
     FailureOr<int64_t> steps = accumulationSteps(getOperation());
     FailureOr<unsigned> lossIndex = findLoss(function, loss);
     if (failed(checkParameters(function)) || failed(steps) || failed(lossIndex))
@@ -220,7 +220,7 @@ struct DifferentiatePass : impl::DifferentiateBase<DifferentiatePass> {
         continue;
       Value gradient = cotangents.sums.lookup(argument);
       if (!gradient) {
-        function.emitWarning() << "the loss does not depend on parameter " << name << "; its gradient is zero";
+        emitWarning(function.getLoc()) << "the loss does not depend on parameter " << name << "; its gradient is zero";
         auto type = cast<RankedTensorType>(argument.getType());
         gradient = graph::ConstantOp::create(builder, argument.getLoc(),
                                              DenseElementsAttr::get(type, builder.getZeroAttr(type.getElementType())));

@@ -44,7 +44,7 @@ struct SetPrecisionPass : impl::SetPrecisionBase<SetPrecisionPass> {
   void runOnOperation() override {
     Builder builder(&getContext());
     if (type != "f64" && type != "f32") {
-      getOperation().emitError() << "precision '" << type << "' is not supported; expected f64 or f32";
+      emitError(getOperation().getLoc()) << "precision '" << type << "' is not supported; expected f64 or f32";
       return signalPassFailure();
     }
     precision = type == "f64" ? FloatType(builder.getF64Type()) : FloatType(builder.getF32Type());
@@ -66,7 +66,8 @@ struct SetPrecisionPass : impl::SetPrecisionBase<SetPrecisionPass> {
 
   LogicalResult setTypes(func::FuncOp function) {
     if (function.isExternal() || hasGradients(function))
-      return function.emitError("expected a function with a body and without gradients");
+      return emitError(function.getLoc())
+             << "@" << function.getSymName() << ": expected a function with a body and without gradients";
     for (BlockArgument argument : function.getArguments())
       if (!isRunState(argument, function))
         argument.setType(converted(argument.getType()));

@@ -11,7 +11,7 @@ namespace deepshard {
 func::FuncOp findForward(ModuleOp module) {
   auto function = module.lookupSymbol<func::FuncOp>(kForwardName);
   if (!function || function.isExternal() || !function.getBody().hasOneBlock()) {
-    module.emitError() << "expected a function @" << kForwardName << " with one block; import a model first";
+    emitError(module.getLoc()) << "expected a function @" << kForwardName << " with one block; import a model first";
     return nullptr;
   }
   return function;
@@ -23,7 +23,7 @@ FailureOr<int64_t> accumulationSteps(ModuleOp module) {
     return 1;
   auto steps = dyn_cast<IntegerAttr>(attribute);
   if (!steps || !steps.getType().isSignlessInteger(64) || steps.getInt() < 1) {
-    module.emitError() << "'" << graph::kAccumulationAttr << "' is " << attribute << "; expected a positive i64";
+    emitError(module.getLoc()) << "'" << graph::kAccumulationAttr << "' is " << attribute << "; expected a positive i64";
     return failure();
   }
   return steps.getInt();

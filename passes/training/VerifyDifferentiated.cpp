@@ -45,7 +45,7 @@ public:
 private:
   InFlightDiagnostic fault(Operation *op) {
     valid = false;
-    return op->emitError();
+    return emitError(op->getLoc());
   }
 
   /// 1, 2
