@@ -42,7 +42,7 @@ void deepshard::runtime::requireOperands(const KernelSpec &spec, int inputs, int
     const TensorDesc &desc = spec.outputs[i];
     requireDesc(desc, fmt::format("result {}", i));
     for (int64_t dim = 0; dim < desc.rank(); ++dim)
-      require(desc.shape[dim] <= 1 || desc.strides[dim] != 0,
+      require(desc.shape[dim] <= 1 || desc.strides[dim] != 0 || desc.elements() == 0,
               fmt::format("dimension {} of result {} has stride 0: a result repeats no element",
                           dim, i));
   }

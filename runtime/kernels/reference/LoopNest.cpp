@@ -58,6 +58,8 @@ LoopNest::LoopNest(const std::vector<int64_t> &fullShape, const std::vector<Tens
 void deepshard::runtime::reference::runRange(const LoopNest &nest, const Pointers &base,
                                              RowFunction row, const void *context, int64_t begin,
                                              int64_t end) noexcept {
+  if (begin >= end)
+    return;
   const auto dims = static_cast<int>(nest.shape.size());
   const int64_t length = nest.shape[dims - 1];
   std::array<int64_t, kMaxRank> index{};
