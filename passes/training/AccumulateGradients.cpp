@@ -42,7 +42,6 @@ struct AccumulateGradientsPass : impl::AccumulateGradientsBase<AccumulateGradien
         FailureOr<Value> sum = addToState(function, builder, value, state);
         if (failed(sum))
           return failure();
-        function.setArgAttr(function.getNumArguments() - 1, graph::kGradientAttr, name);
         function.setResultAttr(index, graph::kStateAttr, state);
         terminator->setOperand(index, *sum);
       }

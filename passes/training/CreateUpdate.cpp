@@ -199,12 +199,18 @@ struct CreateUpdatePass : impl::CreateUpdateBase<CreateUpdatePass> {
         gradients[argumentString(function, member.argument, graph::kParameterAttr)] = place(kGradientKind);
       }
     }
+    llvm::StringMap<graph::MemberAttr> accumulators;
+    for (unsigned index = 0; index < function.getNumResults(); ++index) {
+      graph::MemberAttr member = gradients.lookup(resultString(function, index, graph::kGradientAttr));
+      if (!member)
+        continue;
+      function.setResultAttr(index, graph::kMemberAttr, member);
+      accumulators[resultString(function, index, graph::kStateAttr)] = member;
+    }
     for (unsigned index = 0; index < function.getNumArguments(); ++index)
-      if (graph::MemberAttr member = gradients.lookup(argumentString(function, index, graph::kGradientAttr)))
-        function.setArgAttr(index, graph::kMemberAttr, member);
-    for (unsigned index = 0; index < function.getNumResults(); ++index)
-      if (graph::MemberAttr member = gradients.lookup(resultString(function, index, graph::kGradientAttr)))
-        function.setResultAttr(index, graph::kMemberAttr, member);
+      if (StringRef state = argumentString(function, index, graph::kStateAttr); !state.empty())
+        if (graph::MemberAttr member = accumulators.lookup(state))
+          function.setArgAttr(index, graph::kMemberAttr, member);
   }
 
   graph::AdamWAttr optimizer;

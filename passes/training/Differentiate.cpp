@@ -207,7 +207,19 @@ struct DifferentiatePass : impl::DifferentiateBase<DifferentiatePass> {
         return failure();
     }
     function.setResultAttr(*lossIndex, graph::kMetricAttr, builder.getStringAttr("loss"));
-    return returnGradients(function, cotangents);
+    if (failed(returnGradients(function, cotangents)))
+      return failure();
+    eraseUnused(function);
+    return success();
+  }
+
+  /// Erases what rules built for operands that did not want it.
+  void eraseUnused(func::FuncOp function) {
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front()))) {
+      auto phase = op.getAttrOfType<StringAttr>(graph::kPhaseAttr);
+      if (phase && phase.getValue() == kBackward && op.use_empty())
+        op.erase();
+    }
   }
 
   /// Appends a result per parameter, zeros where nothing arrived.

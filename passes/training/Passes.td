@@ -112,8 +112,7 @@ def AccumulateGradients : Pass<"accumulate-gradients", "::mlir::ModuleOp"> {
     Output:
     ```mlir
     func.func @forward(%w: tensor<f32> {graph.parameter = "w"},
-                       %g: tensor<f32> {graph.gradient = "w", graph.state = "gradient.w"},
-                       %l: tensor<f32> {graph.state = "loss"})
+                       %g: tensor<f32> {graph.state = "gradient.w"}, %l: tensor<f32> {graph.state = "loss"})
         -> (tensor<f32> {graph.output = "loss"}, tensor<f32> {graph.gradient = "w", graph.state = "gradient.w"},
             tensor<f32> {graph.metric = "loss", graph.state = "loss"}) {
       %0 = graph.sin %w {graph.phase = "forward"} : tensor<f32>
@@ -134,7 +133,7 @@ def CreateUpdate : Pass<"create-update", "::mlir::ModuleOp"> {
   let description = [{
     @forward becomes @micro_batch. Its parameters are assigned, in argument order, to buckets: flat tensors of up to
     `bucket-size` elements in which every member starts at a multiple of 64 bytes; a larger parameter has a bucket of
-    its own, and a bucket holds one element type. `graph.member` says where a parameter and its gradient lie; buckets of
+    its own, and a bucket holds one element type. `graph.member` says where a parameter, its gradient and the accumulator of that lie; buckets of
     equal index have one layout whatever their kind.
 
     ```

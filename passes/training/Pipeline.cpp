@@ -14,7 +14,7 @@ void buildTrainingPipeline(mlir::OpPassManager &passes, const TrainingOptions &o
     passes.addPass(createSetPrecision({options.precision}));
   // The gradients, as ops beside the forward ones.
   passes.addPass(createDifferentiate({options.loss}));
-  // Rules of neighbours name the same intermediate; what only unwanted gradients needed is dead.
+  // Rules of neighbours name the same intermediate.
   passes.addPass(mlir::createCSEPass());
   // Sums over micro-batches, as state of the function.
   passes.addPass(createAccumulateGradients());
