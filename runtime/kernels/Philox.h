@@ -62,32 +62,35 @@ struct DropoutMask {
     return words(element >> 2).word[element & 3] >= threshold;
   }
 
-  /// Writes 1 (kept) or 0 for the `count` elements from `index` on; eight groups of four at a time,
-  /// which the compiler turns into vector code.
+  /// Writes 1 (kept) or 0 for the `count` elements from `index` on; kGroups groups of four at a
+  /// time, which the compiler turns into vector code.
   void keepRow(int64_t index, int64_t count, uint8_t *kept) const {
-    constexpr int kGroups = 8;
     const uint64_t first = base + static_cast<uint64_t>(index);
     const uint64_t end = first + static_cast<uint64_t>(count);
     for (uint64_t group = first >> 2; group << 2 < end; group += kGroups) {
-      uint32_t x[4][kGroups];
-      philoxGroups(group, x);
-      const uint64_t begin = group << 2 > first ? group << 2 : first;
-      const uint64_t limit = (group + kGroups) << 2 < end ? (group + kGroups) << 2 : end;
+      uint8_t all[4 * kGroups];
+      keepGroups(group, all);
+      const uint64_t whole = group << 2;
+      const uint64_t begin = whole > first ? whole : first;
+      const uint64_t limit = whole + 4 * kGroups < end ? whole + 4 * kGroups : end;
       for (uint64_t element = begin; element < limit; ++element)
-        kept[element - first] = x[element & 3][(element >> 2) - group] >= threshold;
+        kept[element - first] = all[element - whole];
     }
   }
 
 private:
+  static constexpr int kGroups = 16;
+
   static uint64_t thresholdOf(double p) {
     const double scaled = p * 4294967296.0;
     const auto truncated = static_cast<uint64_t>(scaled);
     return truncated + (static_cast<double>(truncated) < scaled ? 1 : 0);
   }
 
-  /// `words` of eight consecutive groups; x[w][g] is word w of group `group` + g.
-  void philoxGroups(uint64_t group, uint32_t (&x)[4][8]) const {
-    for (int g = 0; g < 8; ++g) {
+  /// Whether the elements of kGroups consecutive groups are kept.
+  void keepGroups(uint64_t group, uint8_t (&kept)[4 * kGroups]) const {
+    uint32_t x[4][kGroups]; // word w of group `group` + g
+    for (int g = 0; g < kGroups; ++g) {
       x[0][g] = static_cast<uint32_t>(group + g);
       x[1][g] = static_cast<uint32_t>((group + g) >> 32);
       x[2][g] = id;
@@ -95,7 +98,7 @@ private:
     }
     auto key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
     for (int round = 0; round < 10; ++round) {
-      for (int g = 0; g < 8; ++g) {
+      for (int g = 0; g < kGroups; ++g) {
         const uint64_t product0 = uint64_t{0xD2511F53} * x[0][g];
         const uint64_t product1 = uint64_t{0xCD9E8D57} * x[2][g];
         x[0][g] = static_cast<uint32_t>(product1 >> 32) ^ x[1][g] ^ key0;
@@ -106,6 +109,9 @@ private:
       key0 += 0x9E3779B9;
       key1 += 0xBB67AE85;
     }
+    for (int w = 0; w < 4; ++w)
+      for (int g = 0; g < kGroups; ++g)
+        kept[4 * g + w] = x[w][g] >= threshold;
   }
 };
 

@@ -5,6 +5,7 @@
 #include "runtime/kernels/reference/Reference.h"
 #include "runtime/kernels/reference/Rows.h"
 #include "runtime/kernels/reference/Types.h"
+#include "runtime/kernels/reference/VectorMath.h"
 
 #include <cmath>
 
@@ -14,16 +15,16 @@ using namespace deepshard::runtime::reference;
 namespace {
 
 // clang-format off
-struct Exp { template <typename T> static T apply(T x) { return std::exp(x); } };
+struct Exp { static float apply(float x) { return vectorExp(x); } static double apply(double x) { return std::exp(x); } };
 struct Log { template <typename T> static T apply(T x) { return std::log(x); } };
 struct Sqrt { template <typename T> static T apply(T x) { return std::sqrt(x); } };
 struct Rsqrt { template <typename T> static T apply(T x) { return T(1) / std::sqrt(x); } };
 struct Reciprocal { template <typename T> static T apply(T x) { return T(1) / x; } };
 struct Sin { template <typename T> static T apply(T x) { return std::sin(x); } };
 struct Cos { template <typename T> static T apply(T x) { return std::cos(x); } };
-struct Tanh { template <typename T> static T apply(T x) { return std::tanh(x); } };
-struct Erf { template <typename T> static T apply(T x) { return std::erf(x); } };
-struct Sigmoid { template <typename T> static T apply(T x) { return T(1) / (T(1) + std::exp(-x)); } };
+struct Tanh { static float apply(float x) { return vectorTanh(x); } static double apply(double x) { return std::tanh(x); } };
+struct Erf { static float apply(float x) { return vectorErf(x); } static double apply(double x) { return std::erf(x); } };
+struct Sigmoid { static float apply(float x) { return vectorSigmoid(x); } static double apply(double x) { return 1.0 / (1.0 + std::exp(-x)); } };
 struct Floor { template <typename T> static T apply(T x) { return std::floor(x); } };
 // clang-format on
 
