@@ -114,7 +114,7 @@ FailureOr<OwningOpRef<ModuleOp>> deepshard::importTorchScript(MLIRContext &conte
     emitError(fault.place ? locationOf(&context, *fault.place) : UnknownLoc::get(&context)) << fault.message;
   if (graph.outputs.empty() && graph.faults.empty())
     return emitError(UnknownLoc::get(&context)) << "the model's forward returns no tensor";
-  FailureOr<OwningOpRef<ModuleOp>> module = translate(context, graph, options.path);
+  FailureOr<OwningOpRef<ModuleOp>> module = translate(context, graph, options.path, options.f64);
   if (failed(module) || !graph.faults.empty())
     return failure();
   if (options.training)

@@ -24,6 +24,8 @@ struct TorchScriptImportOptions {
   std::string pluginPath;
   /// Tensors that depend on constants only are computed at import up to this many bytes each.
   int64_t foldCap = int64_t(64) << 20;
+  /// Every float type becomes f64, so that scalars of the model are not rounded before a plan in f64 sees them.
+  bool f64 = false;
   /// Whether to warn when the model was traced in eval mode.
   bool training = true;
 };

@@ -50,12 +50,16 @@ template <class Function> void forEachTensor(const AtenNode &node, Function func
 
 class Translator : public TranslationState {
 public:
-  Translator(MLIRContext &context, const ImportedGraph &graph, StringRef path)
-      : context(&context), graph(graph), path(path), builder(&context), values(graph.values.size()),
+  Translator(MLIRContext &context, const ImportedGraph &graph, StringRef path, bool f64)
+      : context(&context), graph(graph), path(path), f64(f64), builder(&context), values(graph.values.size()),
         live(graph.values.size()), trained(graph.values.size()) {}
 
   FailureOr<OwningOpRef<ModuleOp>> run();
 
+  Type elementType(StringRef name) const override {
+    Type type = parseElementType(context, name);
+    return f64 && isa_and_nonnull<FloatType>(type) ? Float64Type::get(context) : type;
+  }
   Value valueOf(TensorRef ref) override;
   Value randomCounter() override;
   int64_t nextRandomId() override { return randomIds++; }
@@ -85,6 +89,7 @@ private:
   MLIRContext *context;
   const ImportedGraph &graph;
   StringRef path;
+  bool f64;
   OpBuilder builder;
   func::FuncOp function;
   std::vector<Value> values;
@@ -191,7 +196,7 @@ DictionaryAttr Translator::argumentAttributes(const Argument &argument) {
 
 void Translator::addArgument(const Argument &argument) {
   const torchscript::TensorType &type = graph.values[argument.value.id];
-  auto tensorType = RankedTensorType::get(type.shape, parseElementType(context, type.elementType));
+  auto tensorType = RankedTensorType::get(type.shape, elementType(type.elementType));
   Location location = NameLoc::get(builder.getStringAttr(argument.name));
   (void)function.insertArgument(function.getNumArguments(), tensorType, argumentAttributes(argument), location);
   values[argument.value.id] = function.getArguments().back();
@@ -232,6 +237,8 @@ Value Translator::valueOf(TensorRef ref) {
   std::memcpy(tensor.data(), constant->bytes.data(), std::min(tensor.size(), constant->bytes.size()));
   auto elements = graph::toElements(tensor);
   value = graph::ConstantOp::create(builder, builder.getUnknownLoc(), tensor.getType(), elements);
+  if (Type wanted = elementType(type.elementType); wanted != tensor.getType().getElementType())
+    value = graph::PrimitiveBuilder(builder, builder.getUnknownLoc()).convert(value, wanted);
   return value;
 }
 
@@ -336,6 +343,6 @@ Location torchscript::locationOf(MLIRContext *context, const Place &place) {
 }
 
 FailureOr<OwningOpRef<ModuleOp>> torchscript::translate(MLIRContext &context, const ImportedGraph &graph,
-                                                        StringRef path) {
-  return Translator(context, graph, path).run();
+                                                        StringRef path, bool f64) {
+  return Translator(context, graph, path, f64).run();
 }

@@ -118,10 +118,10 @@ SmallVector<int64_t> AtenOp::dims(StringRef name, int64_t rank) const {
 
 RankedTensorType AtenOp::resultType(size_t i) const {
   const torchscript::TensorType &type = graph.values[node.results[i].id];
-  return RankedTensorType::get(type.shape, parseElementType(builder.getContext(), type.elementType));
+  return RankedTensorType::get(type.shape, state.elementType(type.elementType));
 }
 
-Type AtenOp::promotedType() const { return parseElementType(builder.getContext(), node.operandType); }
+Type AtenOp::promotedType() const { return state.elementType(node.operandType); }
 
 LogicalResult AtenOp::unsupported(const Twine &reason) {
   why = reason.str();

@@ -17,6 +17,8 @@ mlir::Type parseElementType(mlir::MLIRContext *context, llvm::StringRef name);
 class TranslationState {
 public:
   virtual ~TranslationState() = default;
+  /// The type of the graph that stands for element type `name`; null if there is none.
+  virtual mlir::Type elementType(llvm::StringRef name) const = 0;
   /// The value of a tensor of the imported graph.
   virtual mlir::Value valueOf(TensorRef ref) = 0;
   /// The counter of random ops, an argument of the program.

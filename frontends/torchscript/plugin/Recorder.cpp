@@ -49,14 +49,28 @@ Compressed compress(const at::Tensor &tensor) {
   return result;
 }
 
-/// "file.py(12): forward" is how the tracer writes a frame of the Python stack.
+/// Reads "file.py(12): forward", as the tracer writes a frame of the Python stack.
 bool parseFrame(std::string_view text, Place &place) {
-  text = text.substr(0, text.find('\n'));
   size_t close = text.find("): "), open = text.rfind('(', close);
   if (close == std::string_view::npos || open == std::string_view::npos)
     return false;
   place.file = text.substr(0, open);
   return std::from_chars(text.data() + open + 1, text.data() + close, place.line).ec == std::errc();
+}
+
+/// The innermost frame that is not inside the torch package: that is the line the user knows.
+bool parseStack(std::string_view text, Place &place) {
+  while (!text.empty()) {
+    size_t end = std::min(text.find('\n'), text.size());
+    Place frame;
+    if (parseFrame(text.substr(0, end), frame) && frame.file.find("/torch/") == std::string::npos) {
+      place.file = frame.file;
+      place.line = frame.line;
+      return true;
+    }
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return false;
 }
 
 } // namespace
@@ -169,11 +183,11 @@ Place Recorder::place(const torch::jit::Node *node, const std::string &module) c
     range = *original;
   if (!range.source())
     return place;
+  if (parseStack(range.text().str(), place))
+    return place;
   if (auto position = range.file_line_col()) {
     place.file = std::get<0>(*position);
     place.line = std::get<1>(*position);
-  } else {
-    parseFrame(range.text().str(), place);
   }
   return place;
 }
