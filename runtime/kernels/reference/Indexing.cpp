@@ -150,8 +150,11 @@ public:
     parallelRanges(threads, result.elements(), 16, [&](int64_t begin, int64_t end) {
       for (int64_t line = begin; line < end; ++line) {
         T *sums = to + offsetOf(result, line);
-        for (int64_t i = 0; i < length; ++i)
-          sums[i * resultStep] = 0;
+        if (resultStep == 1)
+          std::fill_n(sums, length, T(0));
+        else
+          for (int64_t i = 0; i < length; ++i)
+            sums[i * resultStep] = 0;
         const int64_t position = lineOfIndex(line);
         if (position < 0)
           continue;
@@ -278,8 +281,7 @@ public:
     // rows are wide.
     parallelRanges(threads, width, 64, [&](int64_t begin, int64_t end) {
       for (int64_t r = 0; r < rows; ++r)
-        for (int64_t i = begin; i < end; ++i)
-          to[r * rowStep + columnOf(resultRow, i)] = 0;
+        clearRow(to + r * rowStep, begin, end);
       for (int64_t position = 0; position < count; ++position) {
         const int64_t id = indices[offsetOf(ids, position)];
         if (id < 0 || id >= rows)
@@ -290,8 +292,12 @@ public:
   }
 
 private:
-  int64_t columnOf(const TensorDesc &desc, int64_t i) const {
-    return isPlain ? i : offsetOf(desc, i);
+  void clearRow(T *to, int64_t begin, int64_t end) const {
+    if (isPlain)
+      std::fill(to + begin, to + end, T(0));
+    else
+      for (int64_t i = begin; i < end; ++i)
+        to[offsetOf(resultRow, i)] = 0;
   }
 
   void addRow(T *to, const T *from, int64_t begin, int64_t end) const {
