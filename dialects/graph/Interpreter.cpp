@@ -84,14 +84,14 @@ FailureOr<Results> runKernel(EvaluableOpInterface op, ArrayRef<const HostTensor 
   return results;
 }
 
-/// Runs all ops of `block` but its terminator; `outputs` are the values to return.
-FailureOr<Results> runBlock(Block &block, ArrayRef<const HostTensor *> arguments, ValueRange outputs) {
+/// Runs `ops`, which read `parameters` and each other's results; `outputs` are the values to return.
+template <typename Ops>
+FailureOr<Results> runOps(Ops &&ops, ValueRange parameters, ArrayRef<const HostTensor *> arguments,
+                          ValueRange outputs) {
   Values values(outputs);
-  for (auto [argument, tensor] : llvm::zip_equal(block.getArguments(), arguments))
-    values.set(argument, *tensor);
-  for (Operation &op : block) {
-    if (op.hasTrait<OpTrait::IsTerminator>())
-      break;
+  for (auto [parameter, tensor] : llvm::zip_equal(parameters, arguments))
+    values.set(parameter, *tensor);
+  for (Operation &op : ops) {
     SmallVector<const HostTensor *> operands;
     for (Value operand : op.getOperands())
       operands.push_back(values.get(operand));
@@ -114,7 +114,8 @@ FailureOr<Results> runDecomposition(DecomposableOpInterface op, ArrayRef<const H
   Block block;
   for (Value operand : op->getOperands())
     block.addArgument(operand.getType(), op->getLoc());
-  OpBuilder builder = OpBuilder::atBlockEnd(&block);
+  OpBuilder builder(op->getContext());
+  builder.setInsertionPointToEnd(&block);
   Operation *copy = builder.clone(*op);
   copy->setOperands(block.getArguments());
   builder.setInsertionPoint(copy);
@@ -122,7 +123,7 @@ FailureOr<Results> runDecomposition(DecomposableOpInterface op, ArrayRef<const H
   copy->erase();
   if (failed(outputs))
     return op->emitError("has no decomposition for these types");
-  return runBlock(block, operands, *outputs);
+  return runOps(block, block.getArguments(), operands, *outputs);
 }
 
 } // namespace
@@ -141,7 +142,7 @@ FailureOr<Results> evaluateOp(Operation *op, ArrayRef<const HostTensor *> operan
 }
 
 FailureOr<Results> evaluateFunction(func::FuncOp function, ArrayRef<HostTensor> arguments) {
-  if (!function.getBody().hasOneBlock())
+  if (!function.getBody().hasOneBlock() || function.getBody().front().empty())
     return function.emitError("cannot be evaluated: expected a body of one block");
   if (arguments.size() != function.getNumArguments())
     return function.emitError("takes ") << function.getNumArguments() << " arguments, got " << arguments.size();
@@ -153,7 +154,7 @@ FailureOr<Results> evaluateFunction(func::FuncOp function, ArrayRef<HostTensor> 
     pointers.push_back(&argument);
   }
   Block &body = function.getBody().front();
-  return runBlock(body, pointers, body.getTerminator()->getOperands());
+  return runOps(body.without_terminator(), body.getArguments(), pointers, body.back().getOperands());
 }
 
 } // namespace deepshard::graph

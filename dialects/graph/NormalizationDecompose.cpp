@@ -74,7 +74,7 @@ FailureOr<SmallVector<Value>> CrossEntropyOp::decompose(OpBuilder &builder) {
   Value sum = b.sum(b.exp(b.sub(getLogits(), max)), 1);
   Value lse = b.reshape(b.add(max, b.log(sum)), rows);
 
-  Value counts = b.compare("ne", getTarget(), b.scalarLike(getTarget(), static_cast<double>(getIgnoreIndex())));
+  Value counts = b.compare("ne", getTarget(), b.scalarLike(getTarget(), static_cast<int64_t>(getIgnoreIndex())));
   // Rows that do not count read column 0 instead of a column that need not exist.
   Value column = b.select(counts, getTarget(), b.scalarLike(getTarget(), 0.0));
   Value chosen = b.reshape(b.gather(getLogits(), b.reshape(column, {rows, 1}), 1), rows);
@@ -88,7 +88,7 @@ FailureOr<SmallVector<Value>> CrossEntropyGradOp::decompose(OpBuilder &builder) 
   RankedTensorType type = getLogits().getType();
   int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
   Value target = b.reshape(getTarget(), {rows, 1});
-  Value counts = b.compare("ne", target, b.scalarLike(target, static_cast<double>(getIgnoreIndex())));
+  Value counts = b.compare("ne", target, b.scalarLike(target, static_cast<int64_t>(getIgnoreIndex())));
   Value probability = b.exp(b.sub(getLogits(), b.reshape(getLse(), {rows, 1})));
   Value hit = b.compare("eq", b.iota(b.elementTypeOf(target), {1, columns}, 1), target);
   Value difference = b.sub(probability, b.convert(hit, type.getElementType()));
