@@ -1,4 +1,4 @@
-// RUN: ds-opt %s | ds-opt | FileCheck %s
+// RUN: ds-opt %s | ds-opt - | FileCheck %s
 
 // CHECK-LABEL: @grouped_causal
 // CHECK: graph.attention %{{.*}}, %{{.*}}, %{{.*}} scale 2.500000e-01 causal : tensor<2x4x5x16xf32>, tensor<2x2x7x16xf32>, tensor<2x2x7x8xf32>

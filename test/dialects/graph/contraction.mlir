@@ -1,4 +1,4 @@
-// RUN: ds-opt %s | ds-opt | FileCheck %s
+// RUN: ds-opt %s | ds-opt - | FileCheck %s
 
 // CHECK-LABEL: @scores
 // CHECK: graph.matmul %{{.*}}, %{{.*}} batch [0, 1] x [0, 1] contract [3] x [3] : tensor<2x4x8x16xf32>, tensor<2x4x5x16xf32>

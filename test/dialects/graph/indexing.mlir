@@ -1,4 +1,4 @@
-// RUN: ds-opt %s | ds-opt | FileCheck %s
+// RUN: ds-opt %s | ds-opt - | FileCheck %s
 
 // CHECK-LABEL: @rows
 // CHECK: graph.embedding %{{.*}}, %{{.*}} : tensor<7x5xf32>, tensor<2x3xi64>

@@ -145,8 +145,9 @@ func.func @pad_value(%x: tensor<4x8xf32>, %v: tensor<1xf32>) {
 
 // Concat 1.
 func.func @concat_nothing() {
-  // expected-error @+1 {{concat needs at least one operand}}
-  %r = graph.concat dim 0 :
+  // expected-error @+2 {{concat needs at least one operand}}
+  // expected-error @+1 {{failed to infer returned types}}
+  %r = "graph.concat"() {dim = 0 : i64} : () -> tensor<4xf32>
   return
 }
 

@@ -1,4 +1,4 @@
-// RUN: ds-opt %s | ds-opt | FileCheck %s --check-prefix=SAME
+// RUN: ds-opt %s | ds-opt - | FileCheck %s --check-prefix=SAME
 // RUN: ds-opt %s -canonicalize | FileCheck %s --check-prefix=FOLD
 
 // SAME-LABEL: @round_trip

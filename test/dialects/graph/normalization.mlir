@@ -1,4 +1,4 @@
-// RUN: ds-opt %s | ds-opt | FileCheck %s
+// RUN: ds-opt %s | ds-opt - | FileCheck %s
 
 // CHECK-LABEL: @softmax
 // CHECK: graph.softmax %{{.*}} dim 1 : tensor<3x7xf32>

@@ -20,6 +20,7 @@ func.func @order(%x: tensor<2x3xf32>) {
 
 // Constraint 2.
 func.func @result(%x: tensor<2x3xf32>) {
+  // expected-error @+2 {{failed to infer returned types}}
   // expected-error @+1 {{inferred type(s) 'tensor<2xf32>' are incompatible with return type(s) of operation 'tensor<2x1xf32>'}}
   %r = "graph.reduce_sum"(%x) {dims = array<i64: 1>} : (tensor<2x3xf32>) -> tensor<2x1xf32>
   return

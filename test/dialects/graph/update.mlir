@@ -1,4 +1,4 @@
-// RUN: ds-opt %s | ds-opt | FileCheck %s
+// RUN: ds-opt %s | ds-opt - | FileCheck %s
 
 // CHECK-LABEL: @update
 // CHECK: graph.sum_squares %{{.*}} : tensor<64xf32>

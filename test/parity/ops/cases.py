@@ -118,6 +118,7 @@ def elementwise(c):
     other = {"f32": "f64", "f64": "f32"}[c.element]
     c.add("convert", [c.normal(3, 5)], "{a0} : {t0} to {r0}",
           lambda x: x.to(torch.float32).double() if other == "f32" else x, [other])
+    c.add("convert", [c.normal(3, 5)], "{a0} : {t0} to {r0}", lambda x: x)
     c.add("convert", [c.normal(3, 5, scale=9)], "{a0} : {t0} to {r0}", lambda x: x.long(), ["i64"])
     c.add("convert", [c.integers(-1, 2, 3, 5).astype(NUMPY[c.element])], "{a0} : {t0} to {r0}", lambda x: x != 0, ["i1"])
     c.add("convert", [(c.flags(3, 5), "i1")], "{a0} : {t0} to {r0}", lambda x: x.double())
