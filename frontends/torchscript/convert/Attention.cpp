@@ -13,9 +13,8 @@ namespace {
 /// As b x h x s x d: missing leading dimensions are 1, more than two are one.
 Value toRank4(AtenOp &op, Value x) {
   ArrayRef<int64_t> shape = AtenOp::shapeOf(x);
-  SmallVector<int64_t> leading(shape.drop_back(3));
   int64_t batch = 1;
-  for (int64_t size : leading)
+  for (int64_t size : shape.drop_back(std::min<size_t>(shape.size(), 3)))
     batch *= size;
   int64_t heads = shape.size() > 2 ? shape[shape.size() - 3] : 1;
   SmallVector<int64_t> result{batch, heads, shape[shape.size() - 2], shape.back()};

@@ -47,6 +47,17 @@ LogicalResult gather(AtenOp &op) {
   return op.set(op.b.gather(x, index, op.dim("dim", AtenOp::rankOf(x))));
 }
 
+/// gather whose operands broadcast in every other dimension.
+LogicalResult takeAlongDim(AtenOp &op) {
+  Value x = op.tensor("self"), index = op.tensor("indices");
+  if (!op.has("dim"))
+    return op.unsupported("no dim");
+  int64_t dim = op.dim("dim", AtenOp::rankOf(x));
+  SmallVector<int64_t> shape(op.resultType().getShape()), source(shape);
+  source[dim] = AtenOp::shapeOf(x)[dim];
+  return op.set(op.b.gather(op.broadcast(x, source), op.broadcast(index, shape), dim));
+}
+
 LogicalResult indexSelect(AtenOp &op) {
   Value x = op.tensor("self"), ids = op.tensor("index");
   if (AtenOp::rankOf(ids) == 0)
@@ -126,7 +137,7 @@ LogicalResult oneHot(AtenOp &op) {
 
 void torchscript::addIndexing(ConverterTable &table) {
   const std::pair<const char *, Converter> converters[] = {
-      {"embedding", embedding}, {"gather", gather}, {"index_select", indexSelect}, {"index", index},
+      {"embedding", embedding}, {"gather", gather}, {"take_along_dim", takeAlongDim}, {"index_select", indexSelect}, {"index", index},
       {"one_hot", oneHot}};
   for (auto [name, converter] : converters)
     table["aten::" + std::string(name)] = converter;

@@ -8,9 +8,12 @@
 
 #include "frontends/torchscript/plugin/Archive.h"
 
+#include "frontends/torchscript/plugin/Recorder.h"
+
 #include <caffe2/serialize/file_adapter.h>
 #include <caffe2/serialize/inline_container.h>
 #include <caffe2/serialize/read_adapter_interface.h>
+#include <torch/csrc/jit/serialization/import_read.h>
 
 #include <fstream>
 #include <map>
@@ -83,7 +86,7 @@ std::string firstLine(std::string_view text) { return std::string(text.substr(0,
 
 } // namespace
 
-Archive::Archive(const std::string &path) {
+Archive::Archive(const std::string &path) : path(path) {
   try {
     reader = std::make_shared<LazyReader>(path);
   } catch (const std::exception &) {
@@ -117,4 +120,22 @@ at::Tensor Archive::read(const at::Tensor &tensor) const {
   if (tensor.numel() > 0)
     reader->readData(*offsetOf(tensor), copy.data_ptr(), copy.storage().nbytes());
   return copy;
+}
+
+std::vector<TensorType> Archive::tracedInputs() const {
+  std::vector<TensorType> types;
+  caffe2::serialize::PyTorchStreamReader directory(path);
+  if (!directory.hasRecord("traced_inputs.pkl"))
+    return types;
+  try {
+    c10::IValue methods = torch::jit::readArchiveAndTensors("traced_inputs", "", "traced_inputs/", std::nullopt,
+                                                            std::nullopt, std::nullopt, directory);
+    for (const auto &entry : methods.toGenericDict())
+      if (entry.key().toStringRef() == "forward")
+        for (const c10::IValue &value : entry.value().toListRef())
+          types.push_back(value.isTensor() ? tensorType(value.toTensor()) : TensorType());
+  } catch (const std::exception &) {
+    types.clear(); // they are only a hint
+  }
+  return types;
 }

@@ -33,7 +33,11 @@ public:
   /// A copy of `tensor` with its contents from the file.
   at::Tensor read(const at::Tensor &tensor) const;
 
+  /// Types and shapes of the example inputs of `forward`; empty if the archive does not have them.
+  std::vector<TensorType> tracedInputs() const;
+
 private:
+  std::string path;
   std::shared_ptr<LazyReader> reader;
   torch::jit::Module loaded;
 };

@@ -58,7 +58,6 @@ public:
 
 private:
   void evaluate(ImportedGraph &graph);
-  std::vector<TensorType> tracedInputs();
   std::vector<const RequestedInput *> matchInputs(const std::vector<std::string> &names);
   void checkTraced(const RequestedInput &input, const TensorType &traced);
   void bindAttributes(ImportedGraph &graph, Recorder &recorder, TensorOps &ops);
@@ -102,19 +101,8 @@ void Importer::run() {
   }
 }
 
-std::vector<TensorType> Importer::tracedInputs() {
-  auto traced = archive.module().retrieve_traced_inputs();
-  auto found = traced.find("forward");
-  std::vector<TensorType> types;
-  if (found == traced.end())
-    return types;
-  for (const c10::IValue &value : found->value().vec())
-    types.push_back(value.isTensor() ? tensorType(value.toTensor()) : TensorType());
-  return types;
-}
-
 std::vector<const RequestedInput *> Importer::matchInputs(const std::vector<std::string> &names) {
-  std::vector<TensorType> traced = tracedInputs();
+  std::vector<TensorType> traced = archive.tracedInputs();
   bool known = traced.size() == names.size();
   std::string expected;
   for (size_t i = 0; i < names.size(); ++i)

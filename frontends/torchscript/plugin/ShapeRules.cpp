@@ -43,6 +43,8 @@ at::Tensor layerNormShape(const Values &arguments) {
   return at::empty_like(input, at::MemoryFormat::Contiguous);
 }
 
+at::Tensor sameShape(const Values &arguments) { return at::empty_like(arguments[0].toTensor()); }
+
 at::Tensor wrapNegative(const at::Tensor &index, int64_t size) {
   return at::where(index.lt(0), index.add(size), index);
 }
@@ -89,11 +91,30 @@ std::optional<Values> deepshard::torchscript::inferShape(std::string_view op, co
       {"aten::embedding", embeddingShape},
       {"aten::dropout", dropoutShape},
       {"aten::layer_norm", layerNormShape},
+      {"aten::group_norm", sameShape},
+      {"aten::abs", sameShape},
+      {"aten::relu", sameShape},
+      {"aten::relu6", sameShape},
+      {"aten::hardtanh", sameShape},
+      {"aten::log_sigmoid", sameShape},
+      {"aten::roll", sameShape},
+      {"aten::flip", sameShape},
   };
   for (auto [name, rule] : kRules)
     if (name == op)
       return Values{rule(arguments)};
   return std::nullopt;
+}
+
+bool deepshard::torchscript::needsZeros(std::string_view op, const Values &arguments) {
+  constexpr std::string_view kOps[] = {
+      "aten::floor_divide", "aten::logical_not", "aten::logical_and", "aten::logical_or", "aten::logical_xor",
+      "aten::dot", "aten::vdot", "aten::var", "aten::std", "aten::max", "aten::min", "aten::logsumexp",
+      "aten::cross_entropy_loss", "aten::nll_loss_nd", "aten::l1_loss", "aten::binary_cross_entropy_with_logits",
+      "aten::norm", "aten::linalg_vector_norm", "aten::take_along_dim", "aten::index_select"};
+  if (op == "aten::where" || op == "aten::one_hot")
+    return arguments.size() > 2 || (op == "aten::one_hot" && arguments[1].isInt() && arguments[1].toInt() > 0);
+  return std::find(std::begin(kOps), std::end(kOps), op) != std::end(kOps);
 }
 
 void deepshard::torchscript::normalizeIndices(std::string_view op, Values &arguments) {

@@ -13,6 +13,10 @@ bool dependsOnShapeOnly(std::string_view op);
 /// The results, on the meta device, of ops whose shape functions LibTorch has in Python only.
 std::optional<Values> inferShape(std::string_view op, const Values &arguments);
 
+/// Whether LibTorch cannot run the op on the meta device although the shape of its results depends on shapes alone; it
+/// is run on zeros (ones where it divides) then.
+bool needsZeros(std::string_view op, const Values &arguments);
+
 /// Rewrites known indices of indexing ops: masks to positions, negative positions to positive ones.
 void normalizeIndices(std::string_view op, Values &arguments);
 
