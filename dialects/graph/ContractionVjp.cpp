@@ -1,4 +1,5 @@
-//===- ContractionVjp.cpp - gradients of matmul and linear -------------------------------------===//
+//===- ContractionVjp.cpp - gradients of matmul and linear
+//-------------------------------------===//
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/VjpBuilder.h"
@@ -26,8 +27,8 @@ Dims freeDims(int64_t rank, ArrayRef<int64_t> batch, ArrayRef<int64_t> contract)
 
 int64_t rankOf(Value value) { return cast<RankedTensorType>(value.getType()).getRank(); }
 
-/// One operand of a matmul, in the dimensions of the matmul's result: its batch dimensions lie at 0, 1, ..., its free
-/// ones at `freeBegin`, ...
+/// One operand of a matmul, in the dimensions of the matmul's result: its batch dimensions lie at
+/// 0, 1, ..., its free ones at `freeBegin`, ...
 struct Side {
   Value value;
   Dims batch, contract, free;
@@ -44,9 +45,9 @@ Value moveDims(VjpBuilder &vjp, Value value, ArrayRef<int64_t> places) {
   return vjp.make<TransposeOp>(value, permutation);
 }
 
-/// The cotangent of `self`: contracts dy with `other` over the free dimensions of `other`. What remains of `other` are
-/// its contracted dimensions, which are those of `self`. Of the two orders of the factors the one that needs no
-/// transposition is taken, if there is one.
+/// The cotangent of `self`: contracts dy with `other` over the free dimensions of `other`. What
+/// remains of `other` are its contracted dimensions, which are those of `self`. Of the two orders
+/// of the factors the one that needs no transposition is taken, if there is one.
 Value contractBack(VjpBuilder &vjp, const Side &self, const Side &other) {
   Value dy = vjp.cotangent(0);
   Dims dyBatch = range(0, self.batch.size());
@@ -73,9 +74,11 @@ Value contractBack(VjpBuilder &vjp, const Side &self, const Side &other) {
 
 LogicalResult MatmulOp::buildVjp(VjpBuilder &vjp) {
   Side lhs{getLhs(), Dims(getLhsBatch()), Dims(getLhsContract()),
-           freeDims(rankOf(getLhs()), getLhsBatch(), getLhsContract()), int64_t(getLhsBatch().size())};
+           freeDims(rankOf(getLhs()), getLhsBatch(), getLhsContract()),
+           int64_t(getLhsBatch().size())};
   Side rhs{getRhs(), Dims(getRhsBatch()), Dims(getRhsContract()),
-           freeDims(rankOf(getRhs()), getRhsBatch(), getRhsContract()), lhs.freeBegin + int64_t(lhs.free.size())};
+           freeDims(rankOf(getRhs()), getRhsBatch(), getRhsContract()),
+           lhs.freeBegin + int64_t(lhs.free.size())};
   if (vjp.wants(0))
     vjp.add(0, contractBack(vjp, lhs, rhs));
   if (vjp.wants(1))

@@ -1,7 +1,8 @@
 //===- ElementwiseVjp.cpp - gradients of the elementwise ops ----------------------------------===//
 //
-// Kinks follow PyTorch: the derivative of |x| at 0 is 0, maximum and minimum split the cotangent evenly at a tie.
-// `VjpBuilder::add` undoes broadcasting, so the rules of binary ops do not mention it.
+// Kinks follow PyTorch: the derivative of |x| at 0 is 0, maximum and minimum split the cotangent
+// evenly at a tie. `VjpBuilder::add` undoes broadcasting, so the rules of binary ops do not mention
+// it.
 //
 //===--------------------------------------------------------------------------------------===//
 
@@ -157,7 +158,8 @@ static Value powBaseSlope(VjpBuilder &vjp, Value base, Value exponent) {
 static Value powExponentSlope(VjpBuilder &vjp, Value base, Value exponent) {
   Value zero = vjp.scalar(base, 0);
   Value slope = vjp.make<MulOp>(vjp.make<PowOp>(base, exponent), vjp.make<LogOp>(base));
-  Value flat = vjp.make<AndOp>(vjp.make<CompareOp>("eq", base, zero), vjp.make<CompareOp>("ge", exponent, zero));
+  Value flat = vjp.make<AndOp>(vjp.make<CompareOp>("eq", base, zero),
+                               vjp.make<CompareOp>("ge", exponent, zero));
   return vjp.make<SelectOp>(flat, zero, slope);
 }
 
@@ -169,11 +171,14 @@ LogicalResult PowOp::buildVjp(VjpBuilder &vjp) {
   return success();
 }
 
-/// The cotangent where an operand was chosen, half of it where the two are equal, 0 where `lost` holds.
+/// The cotangent where an operand was chosen, half of it where the two are equal, 0 where `lost`
+/// holds.
 static Value chosenShare(VjpBuilder &vjp, StringRef lost, Value operand, Value other) {
   Value half = vjp.make<MulOp>(vjp.cotangent(0), vjp.scalar(operand, 0.5));
-  Value share = vjp.make<SelectOp>(vjp.make<CompareOp>("eq", operand, other), half, vjp.cotangent(0));
-  return vjp.make<SelectOp>(vjp.make<CompareOp>(lost, operand, other), vjp.scalar(operand, 0), share);
+  Value share =
+      vjp.make<SelectOp>(vjp.make<CompareOp>("eq", operand, other), half, vjp.cotangent(0));
+  return vjp.make<SelectOp>(vjp.make<CompareOp>(lost, operand, other), vjp.scalar(operand, 0),
+                            share);
 }
 
 LogicalResult MaximumOp::buildVjp(VjpBuilder &vjp) {

@@ -61,7 +61,8 @@ static Value sliceOfPad(VjpBuilder &vjp, PadOp pad, Value dy) {
   Dims limits, strides;
   for (int64_t dim : llvm::seq(type.getRank())) {
     strides.push_back(pad.getInterior()[dim] + 1);
-    limits.push_back(pad.getLow()[dim] + std::max<int64_t>(0, (type.getDimSize(dim) - 1) * strides.back() + 1));
+    limits.push_back(pad.getLow()[dim] +
+                     std::max<int64_t>(0, (type.getDimSize(dim) - 1) * strides.back() + 1));
   }
   return vjp.make<SliceOp>(dy, pad.getLow(), limits, strides);
 }
@@ -73,9 +74,10 @@ LogicalResult PadOp::buildVjp(VjpBuilder &vjp) {
   if (vjp.wants(1)) {
     // The sum over what is padding: padding true around false says where that is.
     Type flag = vjp.builder().getI1Type();
-    Value inside = vjp.splat(cast<RankedTensorType>(cast<RankedTensorType>(getX().getType()).clone(flag)), 0);
-    Value outside = vjp.make<PadOp>(inside, vjp.splat(RankedTensorType::get({}, flag), 1), getLow(), getHigh(),
-                                    getInterior());
+    Value inside =
+        vjp.splat(cast<RankedTensorType>(cast<RankedTensorType>(getX().getType()).clone(flag)), 0);
+    Value outside = vjp.make<PadOp>(inside, vjp.splat(RankedTensorType::get({}, flag), 1), getLow(),
+                                    getHigh(), getInterior());
     vjp.add(1, vjp.make<SelectOp>(outside, dy, vjp.scalar(dy, 0)));
   }
   return success();

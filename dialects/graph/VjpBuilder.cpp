@@ -23,13 +23,15 @@ Value VjpBuilder::reduceTo(Value value, RankedTensorType type) {
 
 Value VjpBuilder::splat(RankedTensorType type, double value) {
   Type element = type.getElementType();
-  Attribute attribute = isa<FloatType>(element) ? Attribute(builder().getFloatAttr(element, value))
-                                                : Attribute(builder().getIntegerAttr(element, int64_t(value)));
+  Attribute attribute = isa<FloatType>(element)
+                            ? Attribute(builder().getFloatAttr(element, value))
+                            : Attribute(builder().getIntegerAttr(element, int64_t(value)));
   return ConstantOp::create(builder(), location(), DenseElementsAttr::get(type, attribute));
 }
 
 Value VjpBuilder::scalar(Value like, double value) {
-  return splat(RankedTensorType::get({}, cast<RankedTensorType>(like.getType()).getElementType()), value);
+  return splat(RankedTensorType::get({}, cast<RankedTensorType>(like.getType()).getElementType()),
+               value);
 }
 
 Value VjpBuilder::reshape(Value value, RankedTensorType type) {

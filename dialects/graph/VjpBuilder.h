@@ -10,8 +10,8 @@
 
 namespace deepshard::graph {
 
-/// Collects cotangents while the ops of a function are visited in reverse. One object per op visited; the pass
-/// `differentiate` implements it.
+/// Collects cotangents while the ops of a function are visited in reverse. One object per op
+/// visited; the pass `differentiate` implements it.
 class VjpBuilder {
 public:
   virtual ~VjpBuilder() = default;
@@ -25,8 +25,9 @@ public:
   virtual mlir::Value cotangentOrZero(unsigned result) = 0;
   /// Whether a parameter depends on operand `operand`.
   virtual bool wants(unsigned operand) const = 0;
-  /// Adds to the cotangent of an operand. Dimensions along which the op broadcast the operand are summed first; after
-  /// that `value` must have the operand's type. Ignored where the operand is not wanted.
+  /// Adds to the cotangent of an operand. Dimensions along which the op broadcast the operand are
+  /// summed first; after that `value` must have the operand's type. Ignored where the operand is
+  /// not wanted.
   virtual void add(unsigned operand, mlir::Value value) = 0;
 
   /// Undoes broadcasting: sums added leading dimensions and dimensions that are 1 in `type`.

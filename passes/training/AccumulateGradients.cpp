@@ -1,4 +1,5 @@
-//===- AccumulateGradients.cpp - sums over the micro-batches of a step --------------------------===//
+//===- AccumulateGradients.cpp - sums over the micro-batches of a step
+//--------------------------===//
 
 #include "passes/training/Passes.h"
 #include "passes/training/Step.h"
@@ -18,15 +19,18 @@ struct AccumulateGradientsPass : impl::AccumulateGradientsBase<AccumulateGradien
   void runOnOperation() override {
     func::FuncOp function = findForward(getOperation());
     FailureOr<int64_t> steps = accumulationSteps(getOperation());
-    if (!function || failed(steps) || failed(check(function)) || (*steps > 1 && failed(accumulate(function, *steps))))
+    if (!function || failed(steps) || failed(check(function)) ||
+        (*steps > 1 && failed(accumulate(function, *steps))))
       signalPassFailure();
   }
 
   LogicalResult check(func::FuncOp function) {
     if (!hasGradients(function))
-      return emitError(function.getLoc(), "@forward has no gradients to accumulate; run 'differentiate' first");
+      return emitError(function.getLoc(),
+                       "@forward has no gradients to accumulate; run 'differentiate' first");
     for (unsigned index = 0; index < function.getNumResults(); ++index)
-      if (function.getResultAttr(index, graph::kGradientAttr) && function.getResultAttr(index, graph::kStateAttr))
+      if (function.getResultAttr(index, graph::kGradientAttr) &&
+          function.getResultAttr(index, graph::kStateAttr))
         return emitError(function.getLoc(), "@forward accumulates its gradients already");
     return success();
   }
@@ -49,21 +53,24 @@ struct AccumulateGradientsPass : impl::AccumulateGradientsBase<AccumulateGradien
     for (unsigned index = 0, end = function.getNumResults(); index < end; ++index)
       if (resultString(function, index, graph::kMetricAttr) == "loss")
         return accumulateLoss(function, builder, index, steps);
-    return emitError(function.getLoc(), "@forward has no result marked '") << graph::kMetricAttr << "' = \"loss\"";
+    return emitError(function.getLoc(), "@forward has no result marked '")
+           << graph::kMetricAttr << "' = \"loss\"";
   }
 
   /// Moves the metric from the loss of one micro-batch to a new result: the sum of loss / steps.
-  LogicalResult accumulateLoss(func::FuncOp function, OpBuilder &builder, unsigned index, int64_t steps) {
+  LogicalResult accumulateLoss(func::FuncOp function, OpBuilder &builder, unsigned index,
+                               int64_t steps) {
     Operation *terminator = function.getBody().front().getTerminator();
     Value loss = terminator->getOperand(index);
     auto type = cast<RankedTensorType>(loss.getType());
     auto divisor = builder.getFloatAttr(type.getElementType(), double(steps));
-    Value count = graph::ConstantOp::create(builder, loss.getLoc(), DenseElementsAttr::get(type, divisor));
+    Value count =
+        graph::ConstantOp::create(builder, loss.getLoc(), DenseElementsAttr::get(type, divisor));
     Value share = graph::DivOp::create(builder, loss.getLoc(), loss, count);
     auto name = builder.getStringAttr("loss");
     FailureOr<Value> sum = addToState(function, builder, share, name);
-    auto attributes = builder.getDictionaryAttr(
-        {builder.getNamedAttr(graph::kMetricAttr, name), builder.getNamedAttr(graph::kStateAttr, name)});
+    auto attributes = builder.getDictionaryAttr({builder.getNamedAttr(graph::kMetricAttr, name),
+                                                 builder.getNamedAttr(graph::kStateAttr, name)});
     if (failed(sum) || failed(function.insertResult(function.getNumResults(), type, attributes)))
       return failure();
     function.removeResultAttr(index, builder.getStringAttr(graph::kMetricAttr));
@@ -72,12 +79,14 @@ struct AccumulateGradientsPass : impl::AccumulateGradientsBase<AccumulateGradien
   }
 
   /// A new argument marked as state `name`, plus `value`.
-  FailureOr<Value> addToState(func::FuncOp function, OpBuilder &builder, Value value, StringAttr name) {
+  FailureOr<Value> addToState(func::FuncOp function, OpBuilder &builder, Value value,
+                              StringAttr name) {
     auto attributes = builder.getDictionaryAttr(builder.getNamedAttr(graph::kStateAttr, name));
     unsigned index = function.getNumArguments();
     if (failed(function.insertArgument(index, value.getType(), attributes, value.getLoc())))
       return failure();
-    return graph::AddOp::create(builder, value.getLoc(), function.getArgument(index), value).getResult();
+    return graph::AddOp::create(builder, value.getLoc(), function.getArgument(index), value)
+        .getResult();
   }
 };
 

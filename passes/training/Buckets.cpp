@@ -1,4 +1,5 @@
-//===- Buckets.cpp - which parameter lies where in which bucket ---------------------------------===//
+//===- Buckets.cpp - which parameter lies where in which bucket
+//---------------------------------===//
 
 #include "passes/training/Buckets.h"
 #include "passes/training/Step.h"
@@ -16,7 +17,8 @@ SmallVector<Bucket> assignBuckets(func::FuncOp function, int64_t bucketSize) {
       continue;
     auto type = cast<RankedTensorType>(argument.getType());
     // Every member takes a multiple of the alignment, so the next one starts aligned.
-    int64_t elements = llvm::alignTo(type.getNumElements(), alignmentInElements(type.getElementType()));
+    int64_t elements =
+        llvm::alignTo(type.getNumElements(), alignmentInElements(type.getElementType()));
     if (buckets.empty() || buckets.back().elementType != type.getElementType() ||
         buckets.back().size + elements > bucketSize)
       buckets.push_back({type.getElementType(), 0, {}});

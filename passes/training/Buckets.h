@@ -20,9 +20,9 @@ struct Bucket {
   llvm::SmallVector<BucketMember> members;
 };
 
-/// Fills buckets of up to `bucketSize` elements with the parameters of `function`, in argument order. A parameter that
-/// does not fit opens the next bucket, so one that is larger than `bucketSize` has a bucket of its own. Offsets and
-/// sizes are multiples of 64 bytes.
+/// Fills buckets of up to `bucketSize` elements with the parameters of `function`, in argument
+/// order. A parameter that does not fit opens the next bucket, so one that is larger than
+/// `bucketSize` has a bucket of its own. Offsets and sizes are multiples of 64 bytes.
 llvm::SmallVector<Bucket> assignBuckets(mlir::func::FuncOp function, int64_t bucketSize);
 
 } // namespace deepshard

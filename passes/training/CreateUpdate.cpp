@@ -1,4 +1,5 @@
-//===- CreateUpdate.cpp - buckets, and the function that runs once per step ---------------------===//
+//===- CreateUpdate.cpp - buckets, and the function that runs once per step
+//---------------------===//
 
 #include "passes/training/Buckets.h"
 #include "passes/training/Passes.h"
@@ -20,24 +21,31 @@ constexpr llvm::StringLiteral kGradientKind = "gradient";
 constexpr llvm::StringLiteral kExpAvgKind = "exp_avg";
 constexpr llvm::StringLiteral kExpAvgSqKind = "exp_avg_sq";
 
-/// The operands that the update has for each bucket, in this order; all but the gradient are also results.
-constexpr llvm::StringLiteral kKinds[] = {kParameterKind, kGradientKind, kExpAvgKind, kExpAvgSqKind};
-constexpr unsigned kParameterSlot = 0, kGradientSlot = 1, kExpAvgSlot = 2, kExpAvgSqSlot = 3, kSlots = 4;
+/// The operands that the update has for each bucket, in this order; all but the gradient are also
+/// results.
+constexpr llvm::StringLiteral kKinds[] = {kParameterKind, kGradientKind, kExpAvgKind,
+                                          kExpAvgSqKind};
+constexpr unsigned kParameterSlot = 0, kGradientSlot = 1, kExpAvgSlot = 2, kExpAvgSqSlot = 3,
+                   kSlots = 4;
 
 /// What torch.nn.utils.clip_grad_norm_ adds to the norm before it divides.
 constexpr double kClipEpsilon = 1e-6;
 
-RankedTensorType bucketType(const Bucket &bucket) { return RankedTensorType::get({bucket.size}, bucket.elementType); }
+RankedTensorType bucketType(const Bucket &bucket) {
+  return RankedTensorType::get({bucket.size}, bucket.elementType);
+}
 
 /// Builds @update: arguments per bucket, then learning rate and step.
 class UpdateBuilder {
 public:
-  UpdateBuilder(ModuleOp module, ArrayRef<Bucket> buckets, graph::AdamWAttr optimizer, double clipping)
+  UpdateBuilder(ModuleOp module, ArrayRef<Bucket> buckets, graph::AdamWAttr optimizer,
+                double clipping)
       : buckets(buckets), optimizer(optimizer), clipping(clipping), listener(kUpdate),
         builder(OpBuilder::atBlockEnd(module.getBody())), location(module.getLoc()) {}
 
   void build() {
-    auto f64 = RankedTensorType::get({}, builder.getF64Type()), i64 = RankedTensorType::get({}, builder.getI64Type());
+    auto f64 = RankedTensorType::get({}, builder.getF64Type()),
+         i64 = RankedTensorType::get({}, builder.getI64Type());
     SmallVector<Type> arguments, results;
     SmallVector<DictionaryAttr> argumentAttrs, resultAttrs;
     for (auto [index, bucket] : llvm::enumerate(buckets)) {
@@ -56,7 +64,8 @@ public:
     results.push_back(f64);
     resultAttrs.push_back(oneString(graph::kMetricAttr, "grad_norm"));
 
-    auto function = func::FuncOp::create(builder, location, kUpdateName, builder.getFunctionType(arguments, results));
+    auto function = func::FuncOp::create(builder, location, kUpdateName,
+                                         builder.getFunctionType(arguments, results));
     function.setAllArgAttrs(argumentAttrs);
     function.setAllResultAttrs(resultAttrs);
     builder.setInsertionPointToStart(function.addEntryBlock());
@@ -70,16 +79,19 @@ private:
 
   DictionaryAttr bucketAttributes(StringRef kind, int64_t index) {
     SmallVector<NamedAttribute> attributes{builder.getNamedAttr(
-        graph::kBucketAttr, graph::BucketAttr::get(builder.getContext(), builder.getStringAttr(kind), index))};
+        graph::kBucketAttr,
+        graph::BucketAttr::get(builder.getContext(), builder.getStringAttr(kind), index))};
     if (kind != kGradientKind)
-      attributes.push_back(
-          builder.getNamedAttr(graph::kStateAttr, builder.getStringAttr(kind + "." + Twine(index))));
+      attributes.push_back(builder.getNamedAttr(graph::kStateAttr,
+                                                builder.getStringAttr(kind + "." + Twine(index))));
     return builder.getDictionaryAttr(attributes);
   }
 
   void buildBody(func::FuncOp function) {
     builder.setListener(&listener);
-    auto argument = [&](unsigned bucket, unsigned slot) { return function.getArgument(bucket * kSlots + slot); };
+    auto argument = [&](unsigned bucket, unsigned slot) {
+      return function.getArgument(bucket * kSlots + slot);
+    };
     Value norm = buildNorm(function), clip = buildClip(norm);
     Value learningRate = function.getArgument(buckets.size() * kSlots);
     Value updateStep = function.getArgument(buckets.size() * kSlots + 1);
@@ -87,9 +99,10 @@ private:
     for (unsigned bucket = 0; bucket < buckets.size(); ++bucket) {
       auto step = graph::AdamWOp::create(
           builder, location, argument(bucket, kParameterSlot), argument(bucket, kGradientSlot),
-          argument(bucket, kExpAvgSlot), argument(bucket, kExpAvgSqSlot), learningRate, updateStep, clip,
-          optimizer.getBeta1(), optimizer.getBeta2(), optimizer.getEps(), optimizer.getWeightDecay(),
-          builder.getBoolAttr(optimizer.getBiasCorrection()), builder.getBoolAttr(optimizer.getAdamWMode()));
+          argument(bucket, kExpAvgSlot), argument(bucket, kExpAvgSqSlot), learningRate, updateStep,
+          clip, optimizer.getBeta1(), optimizer.getBeta2(), optimizer.getEps(),
+          optimizer.getWeightDecay(), builder.getBoolAttr(optimizer.getBiasCorrection()),
+          builder.getBoolAttr(optimizer.getAdamWMode()));
       llvm::append_range(results, step->getResults());
     }
     results.push_back(norm);
@@ -101,8 +114,8 @@ private:
   Value buildNorm(func::FuncOp function) {
     Value total;
     for (unsigned bucket = 0; bucket < buckets.size(); ++bucket) {
-      Value squares = graph::SumSquaresOp::create(builder, location,
-                                                  function.getArgument(bucket * kSlots + kGradientSlot));
+      Value squares = graph::SumSquaresOp::create(
+          builder, location, function.getArgument(bucket * kSlots + kGradientSlot));
       total = total ? graph::AddOp::create(builder, location, total, squares).getResult() : squares;
     }
     return graph::SqrtOp::create(builder, location, total);
@@ -151,23 +164,27 @@ struct CreateUpdatePass : impl::CreateUpdateBase<CreateUpdatePass> {
     LogicalResult result = success();
     optimizer = module->getAttrOfType<graph::AdamWAttr>(graph::kOptimizerAttr);
     if (!optimizer)
-      result = emitError(module.getLoc()) << "expected '" << graph::kOptimizerAttr << "' = #graph.adamw<...>; a step needs an "
-                                  << "optimizer";
+      result = emitError(module.getLoc())
+               << "expected '" << graph::kOptimizerAttr << "' = #graph.adamw<...>; a step needs an "
+               << "optimizer";
     clipping = 0;
     if (Attribute attribute = module->getAttr(graph::kClippingAttr)) {
       auto number = dyn_cast<FloatAttr>(attribute);
       clipping = number ? number.getValueAsDouble() : -1;
       if (!(clipping >= 0))
         result = emitError(module.getLoc()) << "'" << graph::kClippingAttr << "' is " << attribute
-                                    << "; expected a number that is not negative";
+                                            << "; expected a number that is not negative";
     }
     if (bucketSize < 1)
-      result = emitError(module.getLoc()) << "bucket-size is " << bucketSize << "; expected at least 1";
+      result = emitError(module.getLoc())
+               << "bucket-size is " << bucketSize << "; expected at least 1";
     for (StringRef taken : {kMicroBatchName, kUpdateName})
       if (module.lookupSymbol(taken))
         result = emitError(module.getLoc()) << "has a function @" << taken << " already";
     if (!hasGradients(function))
-      result = emitError(function.getLoc(), "@forward has no gradients; run 'differentiate' on a model with parameters first");
+      result = emitError(
+          function.getLoc(),
+          "@forward has no gradients; run 'differentiate' on a model with parameters first");
     return failed(checkGradients(function)) ? failure() : result;
   }
 
@@ -181,8 +198,9 @@ struct CreateUpdatePass : impl::CreateUpdateBase<CreateUpdatePass> {
     for (BlockArgument argument : function.getArguments()) {
       StringRef name = argumentString(function, argument.getArgNumber(), graph::kParameterAttr);
       if (!name.empty() && gradients.lookup(name) != argument.getType())
-        result = emitError(function.getLoc()) << "parameter '" << name << "' of " << argument.getType()
-                                      << " has no gradient of its type";
+        result = emitError(function.getLoc())
+                 << "parameter '" << name << "' of " << argument.getType()
+                 << " has no gradient of its type";
     }
     return result;
   }
@@ -193,15 +211,18 @@ struct CreateUpdatePass : impl::CreateUpdateBase<CreateUpdatePass> {
     for (auto [index, bucket] : llvm::enumerate(buckets)) {
       for (const BucketMember &member : bucket.members) {
         auto place = [&](StringRef kind) {
-          return graph::MemberAttr::get(&getContext(), builder.getStringAttr(kind), index, member.offset);
+          return graph::MemberAttr::get(&getContext(), builder.getStringAttr(kind), index,
+                                        member.offset);
         };
         function.setArgAttr(member.argument, graph::kMemberAttr, place(kParameterKind));
-        gradients[argumentString(function, member.argument, graph::kParameterAttr)] = place(kGradientKind);
+        gradients[argumentString(function, member.argument, graph::kParameterAttr)] =
+            place(kGradientKind);
       }
     }
     llvm::StringMap<graph::MemberAttr> accumulators;
     for (unsigned index = 0; index < function.getNumResults(); ++index) {
-      graph::MemberAttr member = gradients.lookup(resultString(function, index, graph::kGradientAttr));
+      graph::MemberAttr member =
+          gradients.lookup(resultString(function, index, graph::kGradientAttr));
       if (!member)
         continue;
       function.setResultAttr(index, graph::kMemberAttr, member);

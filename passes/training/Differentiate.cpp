@@ -1,9 +1,11 @@
-//===- Differentiate.cpp - reverse-mode gradients of @forward ----------------------------------===//
+//===- Differentiate.cpp - reverse-mode gradients of @forward
+//----------------------------------===//
 //
-// State: for each value the sum of the cotangents that have arrived. Invariant: when an op is visited, all users of its
-// results have been visited, so its cotangents are complete. Steps: choose the loss, find the active values, check that
-// all active ops have a rule, visit them from last to first, return the cotangents of the parameters. Two walks over
-// the function, O(ops + operands). (Griewank and Walther, Evaluating Derivatives, chapter 3.)
+// State: for each value the sum of the cotangents that have arrived. Invariant: when an op is
+// visited, all users of its results have been visited, so its cotangents are complete. Steps:
+// choose the loss, find the active values, check that all active ops have a rule, visit them from
+// last to first, return the cotangents of the parameters. Two walks over the function, O(ops +
+// operands). (Griewank and Walther, Evaluating Derivatives, chapter 3.)
 //
 //===--------------------------------------------------------------------------------------===//
 
@@ -31,24 +33,29 @@ bool isFloat(Type type) {
   return tensor && isa<FloatType>(tensor.getElementType());
 }
 
-bool isFloatScalar(Type type) { return isFloat(type) && cast<RankedTensorType>(type).getRank() == 0; }
+bool isFloatScalar(Type type) {
+  return isFloat(type) && cast<RankedTensorType>(type).getRank() == 0;
+}
 
 /// Which values carry a cotangent: floats that depend on a parameter and that the loss depends on.
 class Activity {
 public:
   Activity(func::FuncOp function, Value loss) {
     for (BlockArgument argument : function.getArguments())
-      if (isFloat(argument.getType()) && function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr))
+      if (isFloat(argument.getType()) &&
+          function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr))
         dependent.insert(argument);
     Block &body = function.getBody().front();
     for (Operation &op : body)
-      if (llvm::any_of(op.getOperands(), [&](Value operand) { return dependent.contains(operand); }))
+      if (llvm::any_of(op.getOperands(),
+                       [&](Value operand) { return dependent.contains(operand); }))
         for (Value result : op.getResults())
           if (isFloat(result.getType()))
             dependent.insert(result);
     DenseSet<Value> needed{loss};
     for (Operation &op : llvm::reverse(body)) {
-      if (!llvm::any_of(op.getResults(), [&](Value result) { return needed.contains(result) && varies(result); }))
+      if (!llvm::any_of(op.getResults(),
+                        [&](Value result) { return needed.contains(result) && varies(result); }))
         continue;
       active.push_back(&op);
       needed.insert(op.operand_begin(), op.operand_end());
@@ -85,7 +92,9 @@ public:
 
   OpBuilder &builder() override { return cotangents.builder; }
   Location location() const override { return op->getLoc(); }
-  Value cotangent(unsigned result) override { return cotangents.sums.lookup(op->getResult(result)); }
+  Value cotangent(unsigned result) override {
+    return cotangents.sums.lookup(op->getResult(result));
+  }
   Value cotangentOrZero(unsigned result) override {
     Value sum = cotangent(result);
     return sum ? sum : splat(cast<RankedTensorType>(op->getResult(result).getType()), 0);
@@ -119,7 +128,8 @@ FailureOr<unsigned> findLoss(func::FuncOp function, StringRef name) {
   SmallVector<unsigned> candidates;
   for (unsigned index = 0; index < function.getNumResults(); ++index) {
     StringRef output = resultString(function, index, graph::kOutputAttr);
-    if (name.empty() ? !output.empty() && isFloatScalar(function.getResultTypes()[index]) : output == name)
+    if (name.empty() ? !output.empty() && isFloatScalar(function.getResultTypes()[index])
+                     : output == name)
       candidates.push_back(index);
   }
   if (candidates.size() == 1 && isFloatScalar(function.getResultTypes()[candidates[0]]))
@@ -130,7 +140,8 @@ FailureOr<unsigned> findLoss(func::FuncOp function, StringRef name) {
   else if (candidates.empty())
     error << "the model has no output '" << name << "'";
   else if (candidates.size() == 1)
-    error << "the loss '" << name << "' is of " << function.getResultTypes()[candidates[0]] << "; expected a float scalar";
+    error << "the loss '" << name << "' is of " << function.getResultTypes()[candidates[0]]
+          << "; expected a float scalar";
   else if (name.empty())
     error << candidates.size() << " outputs are float scalars; say which one is the loss";
   else
@@ -146,8 +157,9 @@ LogicalResult checkParameters(func::FuncOp function) {
     StringRef name = argumentString(function, argument.getArgNumber(), graph::kParameterAttr);
     if (name.empty() || isFloat(argument.getType()))
       continue;
-    result = emitError(function.getLoc()) << "parameter '" << name << "' is of " << argument.getType()
-                                  << ", which cannot be trained; mark it '" << graph::kBufferAttr << "'";
+    result = emitError(function.getLoc())
+             << "parameter '" << name << "' is of " << argument.getType()
+             << ", which cannot be trained; mark it '" << graph::kBufferAttr << "'";
   }
   return result;
 }
@@ -179,7 +191,8 @@ struct DifferentiatePass : impl::DifferentiateBase<DifferentiatePass> {
 
   LogicalResult differentiate(func::FuncOp function) {
     if (hasGradients(function))
-      return emitError(function.getLoc(), "@forward has gradients already; gradients of gradients are not supported");
+      return emitError(function.getLoc(),
+                       "@forward has gradients already; gradients of gradients are not supported");
     FailureOr<int64_t> steps = accumulationSteps(getOperation());
     FailureOr<unsigned> lossIndex = findLoss(function, loss);
     if (failed(checkParameters(function)) || failed(steps) || failed(lossIndex))
@@ -200,7 +213,8 @@ struct DifferentiatePass : impl::DifferentiateBase<DifferentiatePass> {
     cotangents.sums[lossValue] =
         graph::ConstantOp::create(builder, lossValue.getLoc(), DenseElementsAttr::get(type, seed));
     for (Operation *op : activity.ops()) {
-      if (llvm::none_of(op->getResults(), [&](Value result) { return cotangents.sums.contains(result); }))
+      if (llvm::none_of(op->getResults(),
+                        [&](Value result) { return cotangents.sums.contains(result); }))
         continue;
       OpVjp vjp(op, activity, cotangents);
       if (failed(cast<graph::DifferentiableOpInterface>(op).buildVjp(vjp)))
@@ -227,15 +241,18 @@ struct DifferentiatePass : impl::DifferentiateBase<DifferentiatePass> {
     Operation *terminator = function.getBody().front().getTerminator();
     OpBuilder &builder = cotangents.builder;
     for (BlockArgument argument : function.getArguments()) {
-      auto name = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), graph::kParameterAttr);
+      auto name =
+          function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), graph::kParameterAttr);
       if (!name)
         continue;
       Value gradient = cotangents.sums.lookup(argument);
       if (!gradient) {
-        emitWarning(function.getLoc()) << "the loss does not depend on parameter " << name << "; its gradient is zero";
+        emitWarning(function.getLoc())
+            << "the loss does not depend on parameter " << name << "; its gradient is zero";
         auto type = cast<RankedTensorType>(argument.getType());
-        gradient = graph::ConstantOp::create(builder, argument.getLoc(),
-                                             DenseElementsAttr::get(type, builder.getZeroAttr(type.getElementType())));
+        gradient = graph::ConstantOp::create(
+            builder, argument.getLoc(),
+            DenseElementsAttr::get(type, builder.getZeroAttr(type.getElementType())));
       }
       auto attributes = builder.getDictionaryAttr(builder.getNamedAttr(graph::kGradientAttr, name));
       if (failed(function.insertResult(function.getNumResults(), argument.getType(), attributes)))

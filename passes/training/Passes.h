@@ -27,14 +27,17 @@ inline constexpr int64_t kDefaultBucketSize = 33554432;
 
 /// Options of the phase "training".
 struct TrainingOptions : mlir::PassPipelineOptions<TrainingOptions> {
-  Option<std::string> loss{*this, "loss", llvm::cl::desc("Name of the output to minimise; default: the only float "
-                                                         "scalar output")};
-  Option<std::string> precision{*this, "precision", llvm::cl::desc("f64: every float becomes f64; default: as imported")};
+  Option<std::string> loss{*this, "loss",
+                           llvm::cl::desc("Name of the output to minimise; default: the only float "
+                                          "scalar output")};
+  Option<std::string> precision{
+      *this, "precision", llvm::cl::desc("f64: every float becomes f64; default: as imported")};
   Option<int64_t> bucketSize{*this, "bucket-size", llvm::cl::desc("Elements of a bucket"),
                              llvm::cl::init(kDefaultBucketSize)};
 };
 
-/// Adds the passes that turn @forward of a simplified module into @micro_batch and @update, a verify pass last.
+/// Adds the passes that turn @forward of a simplified module into @micro_batch and @update, a
+/// verify pass last.
 void buildTrainingPipeline(mlir::OpPassManager &passes, const TrainingOptions &options);
 
 /// Makes the pipeline known as `--training`.

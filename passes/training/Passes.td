@@ -133,8 +133,8 @@ def CreateUpdate : Pass<"create-update", "::mlir::ModuleOp"> {
   let description = [{
     @forward becomes @micro_batch. Its parameters are assigned, in argument order, to buckets: flat tensors of up to
     `bucket-size` elements in which every member starts at a multiple of 64 bytes; a larger parameter has a bucket of
-    its own, and a bucket holds one element type. `graph.member` says where a parameter, its gradient and the accumulator of that lie; buckets of
-    equal index have one layout whatever their kind.
+    its own, and a bucket holds one element type. `graph.member` says where a parameter, its gradient and the
+    accumulator of that lie; buckets of equal index have one layout whatever their kind.
 
     ```
     bucket 0   | w (100) | pad (12) | b (10) | pad (6) |     f32, offsets 0 and 112, 128 elements
@@ -161,7 +161,8 @@ def CreateUpdate : Pass<"create-update", "::mlir::ModuleOp"> {
     func.func @micro_batch(%w: tensor<4xf32> {graph.member = #graph.member<kind = "parameter", index = 0, offset = 0>,
                                               graph.parameter = "w"})
         -> (tensor<f32> {graph.metric = "loss"},
-            tensor<4xf32> {graph.gradient = "w", graph.member = #graph.member<kind = "gradient", index = 0, offset = 0>})
+            tensor<4xf32> {graph.gradient = "w",
+                           graph.member = #graph.member<kind = "gradient", index = 0, offset = 0>})
     func.func @update(%p: tensor<16xf32> {graph.bucket = #graph.bucket<kind = "parameter", index = 0>,
                                           graph.state = "parameter.0"},
                       %g: tensor<16xf32> {graph.bucket = #graph.bucket<kind = "gradient", index = 0>},
@@ -198,7 +199,7 @@ def VerifyDifferentiated : Pass<"verify-differentiated", "::mlir::ModuleOp"> {
 
     1. every op of the graph dialect but constants is marked `graph.phase`, "forward", "backward" or "update"
     2. no forward op reads what a backward op computes; update ops share a function with no other phase
-    3. in a function with gradients every parameter has exactly one gradient, of its type, and every gradient a parameter
+    3. in a function with gradients every parameter has exactly one gradient, of its type, and every gradient names one
     4. such a function has exactly one result `graph.metric = "loss"`, a float scalar
     5. a `graph.state` names one argument and one result, of one type
     6. members of a bucket do not overlap

@@ -1,4 +1,5 @@
-//===- Pipeline.cpp - the passes of the phase "training" ----------------------------------------===//
+//===- Pipeline.cpp - the passes of the phase "training"
+//----------------------------------------===//
 
 #include "passes/training/Passes.h"
 
@@ -26,7 +27,8 @@ void buildTrainingPipeline(mlir::OpPassManager &passes, const TrainingOptions &o
 
 void registerTrainingPipeline() {
   mlir::PassPipelineRegistration<TrainingOptions>(
-      "training", "From a simplified @forward to the training step: @micro_batch and @update", buildTrainingPipeline);
+      "training", "From a simplified @forward to the training step: @micro_batch and @update",
+      buildTrainingPipeline);
 }
 
 } // namespace deepshard

@@ -1,4 +1,5 @@
-//===- SetPrecision.cpp - one float type for the whole module -----------------------------------===//
+//===- SetPrecision.cpp - one float type for the whole module
+//-----------------------------------===//
 
 #include "passes/training/Passes.h"
 #include "passes/training/Step.h"
@@ -44,7 +45,8 @@ struct SetPrecisionPass : impl::SetPrecisionBase<SetPrecisionPass> {
   void runOnOperation() override {
     Builder builder(&getContext());
     if (type != "f64" && type != "f32") {
-      emitError(getOperation().getLoc()) << "precision '" << type << "' is not supported; expected f64 or f32";
+      emitError(getOperation().getLoc())
+          << "precision '" << type << "' is not supported; expected f64 or f32";
       return signalPassFailure();
     }
     precision = type == "f64" ? FloatType(builder.getF64Type()) : FloatType(builder.getF32Type());
@@ -67,7 +69,8 @@ struct SetPrecisionPass : impl::SetPrecisionBase<SetPrecisionPass> {
   LogicalResult setTypes(func::FuncOp function) {
     if (function.isExternal() || hasGradients(function))
       return emitError(function.getLoc())
-             << "@" << function.getSymName() << ": expected a function with a body and without gradients";
+             << "@" << function.getSymName()
+             << ": expected a function with a body and without gradients";
     for (BlockArgument argument : function.getArguments())
       if (!isRunState(argument, function))
         argument.setType(converted(argument.getType()));
@@ -83,8 +86,10 @@ struct SetPrecisionPass : impl::SetPrecisionBase<SetPrecisionPass> {
     });
     if (result.wasInterrupted())
       return failure();
-    auto results = llvm::map_to_vector(function.getResultTypes(), [&](Type type) { return converted(type); });
-    function.setType(FunctionType::get(&getContext(), function.getBody().front().getArgumentTypes(), results));
+    auto results =
+        llvm::map_to_vector(function.getResultTypes(), [&](Type type) { return converted(type); });
+    function.setType(
+        FunctionType::get(&getContext(), function.getBody().front().getArgumentTypes(), results));
     eraseIdentities(function);
     return success();
   }
@@ -96,8 +101,9 @@ struct SetPrecisionPass : impl::SetPrecisionBase<SetPrecisionPass> {
       return success();
     auto type = cast<ShapedType>(converted(value.getType()));
     if (auto dense = dyn_cast<DenseFPElementsAttr>(value)) {
-      constant.setValueAttr(dense.mapValues(
-          precision, [&](const APFloat &element) { return rounded(element, precision).bitcastToAPInt(); }));
+      constant.setValueAttr(dense.mapValues(precision, [&](const APFloat &element) {
+        return rounded(element, precision).bitcastToAPInt();
+      }));
       return success();
     }
     auto resource = dyn_cast<DenseResourceElementsAttr>(value);
@@ -105,9 +111,10 @@ struct SetPrecisionPass : impl::SetPrecisionBase<SetPrecisionPass> {
     if (!blob)
       return constant.emitOpError("has a value whose data are not present");
     SmallVector<char> bytes = convertBytes(blob->getData(), from, precision);
-    constant.setValueAttr(DenseResourceElementsAttr::get(
-        type, resource.getRawHandle().getKey(),
-        HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, /*align=*/64, /*dataIsMutable=*/false)));
+    constant.setValueAttr(
+        DenseResourceElementsAttr::get(type, resource.getRawHandle().getKey(),
+                                       HeapAsmResourceBlob::allocateAndCopyWithAlign(
+                                           bytes, /*align=*/64, /*dataIsMutable=*/false)));
     return success();
   }
 

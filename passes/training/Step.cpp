@@ -1,4 +1,5 @@
-//===- Step.cpp - what the passes of the phase "training" ask of a module -----------------------===//
+//===- Step.cpp - what the passes of the phase "training" ask of a module
+//-----------------------===//
 
 #include "passes/training/Step.h"
 
@@ -11,7 +12,8 @@ namespace deepshard {
 func::FuncOp findForward(ModuleOp module) {
   auto function = module.lookupSymbol<func::FuncOp>(kForwardName);
   if (!function || function.isExternal() || !function.getBody().hasOneBlock()) {
-    emitError(module.getLoc()) << "expected a function @" << kForwardName << " with one block; import a model first";
+    emitError(module.getLoc()) << "expected a function @" << kForwardName
+                               << " with one block; import a model first";
     return nullptr;
   }
   return function;
@@ -23,7 +25,8 @@ FailureOr<int64_t> accumulationSteps(ModuleOp module) {
     return 1;
   auto steps = dyn_cast<IntegerAttr>(attribute);
   if (!steps || !steps.getType().isSignlessInteger(64) || steps.getInt() < 1) {
-    emitError(module.getLoc()) << "'" << graph::kAccumulationAttr << "' is " << attribute << "; expected a positive i64";
+    emitError(module.getLoc()) << "'" << graph::kAccumulationAttr << "' is " << attribute
+                               << "; expected a positive i64";
     return failure();
   }
   return steps.getInt();
@@ -40,8 +43,9 @@ StringRef resultString(func::FuncOp function, unsigned index, StringRef name) {
 }
 
 bool hasGradients(func::FuncOp function) {
-  return llvm::any_of(llvm::seq(function.getNumResults()),
-                      [&](unsigned index) { return bool(function.getResultAttr(index, graph::kGradientAttr)); });
+  return llvm::any_of(llvm::seq(function.getNumResults()), [&](unsigned index) {
+    return bool(function.getResultAttr(index, graph::kGradientAttr));
+  });
 }
 
 int64_t alignmentInElements(Type elementType) {

@@ -15,7 +15,8 @@ inline constexpr llvm::StringLiteral kForward = "forward";
 inline constexpr llvm::StringLiteral kBackward = "backward";
 inline constexpr llvm::StringLiteral kUpdate = "update";
 
-/// Names of the functions of a training program: what is imported, and what runs per micro-batch and per step.
+/// Names of the functions of a training program: what is imported, and what runs per micro-batch
+/// and per step.
 inline constexpr llvm::StringLiteral kForwardName = "forward";
 inline constexpr llvm::StringLiteral kMicroBatchName = "micro_batch";
 inline constexpr llvm::StringLiteral kUpdateName = "update";

@@ -1,4 +1,5 @@
-//===- VerifyDifferentiated.cpp - the border behind the phase "training" ------------------------===//
+//===- VerifyDifferentiated.cpp - the border behind the phase "training"
+//------------------------===//
 //
 // The numbers in the comments are those of the pass's description.
 //
@@ -57,7 +58,8 @@ private:
       StringRef phase = phaseOf(op);
       if (phase != kForward && phase != kBackward && phase != kUpdate) {
         if (!isa<graph::ConstantOp>(op) || !phase.empty())
-          fault(op) << "'" << op->getName() << "' is in phase '" << phase << "'; expected forward, backward or update";
+          fault(op) << "'" << op->getName() << "' is in phase '" << phase
+                    << "'; expected forward, backward or update";
         return;
       }
       (phase == kUpdate ? hasUpdate : hasOther) = true;
@@ -65,10 +67,12 @@ private:
         return;
       for (Value operand : op->getOperands())
         if (phaseOf(operand.getDefiningOp()) == kBackward)
-          fault(op) << "a forward op reads the result of a backward op, '" << operand.getDefiningOp()->getName() << "'";
+          fault(op) << "a forward op reads the result of a backward op, '"
+                    << operand.getDefiningOp()->getName() << "'";
     });
     if (hasUpdate && hasOther)
-      fault(function) << "@" << function.getSymName() << " mixes ops of phase update with ops of other phases";
+      fault(function) << "@" << function.getSymName()
+                      << " mixes ops of phase update with ops of other phases";
   }
 
   /// 3
@@ -76,7 +80,8 @@ private:
     llvm::StringMap<Type> parameters;
     llvm::StringMap<unsigned> found;
     for (BlockArgument argument : function.getArguments())
-      if (StringRef name = argumentString(function, argument.getArgNumber(), graph::kParameterAttr); !name.empty())
+      if (StringRef name = argumentString(function, argument.getArgNumber(), graph::kParameterAttr);
+          !name.empty())
         parameters[name] = argument.getType();
     for (unsigned index = 0; index < function.getNumResults(); ++index) {
       StringRef name = resultString(function, index, graph::kGradientAttr);
@@ -86,13 +91,15 @@ private:
       if (!expected)
         fault(function) << "a gradient names parameter '" << name << "', which is no argument";
       else if (type != expected)
-        fault(function) << "the gradient of '" << name << "' is of " << type << "; the parameter is of " << expected;
+        fault(function) << "the gradient of '" << name << "' is of " << type
+                        << "; the parameter is of " << expected;
       ++found[name];
     }
     for (BlockArgument argument : function.getArguments()) {
       StringRef name = argumentString(function, argument.getArgNumber(), graph::kParameterAttr);
       if (!name.empty() && found.lookup(name) != 1)
-        fault(function) << "parameter '" << name << "' has " << found.lookup(name) << " gradients; expected one";
+        fault(function) << "parameter '" << name << "' has " << found.lookup(name)
+                        << " gradients; expected one";
     }
   }
 
@@ -105,11 +112,12 @@ private:
       ++losses;
       auto type = dyn_cast<RankedTensorType>(function.getResultTypes()[index]);
       if (!type || type.getRank() != 0 || !isa<FloatType>(type.getElementType()))
-        fault(function) << "the loss is of " << function.getResultTypes()[index] << "; expected a float scalar";
+        fault(function) << "the loss is of " << function.getResultTypes()[index]
+                        << "; expected a float scalar";
     }
     if (losses != 1)
-      fault(function) << "@" << function.getSymName() << " has " << losses << " results marked '" << graph::kMetricAttr
-                      << "' = \"loss\"; expected one";
+      fault(function) << "@" << function.getSymName() << " has " << losses << " results marked '"
+                      << graph::kMetricAttr << "' = \"loss\"; expected one";
   }
 
   /// 5
@@ -119,18 +127,20 @@ private:
     };
     llvm::MapVector<StringRef, State> states;
     for (BlockArgument argument : function.getArguments())
-      if (StringRef name = argumentString(function, argument.getArgNumber(), graph::kStateAttr); !name.empty())
+      if (StringRef name = argumentString(function, argument.getArgNumber(), graph::kStateAttr);
+          !name.empty())
         states[name].arguments.push_back(argument.getType());
     for (unsigned index = 0; index < function.getNumResults(); ++index)
       if (StringRef name = resultString(function, index, graph::kStateAttr); !name.empty())
         states[name].results.push_back(function.getResultTypes()[index]);
     for (auto &[name, state] : states) {
       if (state.arguments.size() != 1 || state.results.size() != 1)
-        fault(function) << "state '" << name << "' marks " << state.arguments.size() << " arguments and "
-                        << state.results.size() << " results; expected one of each";
+        fault(function) << "state '" << name << "' marks " << state.arguments.size()
+                        << " arguments and " << state.results.size()
+                        << " results; expected one of each";
       else if (state.arguments[0] != state.results[0])
-        fault(function) << "state '" << name << "' is an argument of " << state.arguments[0] << " and a result of "
-                        << state.results[0];
+        fault(function) << "state '" << name << "' is an argument of " << state.arguments[0]
+                        << " and a result of " << state.results[0];
     }
   }
 
@@ -158,8 +168,9 @@ private:
       llvm::sort(places, [](const Place &a, const Place &b) { return a.begin < b.begin; });
       for (unsigned i = 1; i < places.size(); ++i)
         if (places[i].begin < places[i - 1].end)
-          fault(function) << "members of bucket " << bucket.first << " " << bucket.second << " overlap: elements "
-                          << places[i - 1].begin << " to " << places[i - 1].end << " and " << places[i].begin << " to "
+          fault(function) << "members of bucket " << bucket.first << " " << bucket.second
+                          << " overlap: elements " << places[i - 1].begin << " to "
+                          << places[i - 1].end << " and " << places[i].begin << " to "
                           << places[i].end;
     }
   }
@@ -178,7 +189,8 @@ private:
         continue;
       if (!parameter || !gradient || parameter.getIndex() != gradient.getIndex() ||
           parameter.getOffset() != gradient.getOffset())
-        fault(function) << "parameter '" << name << "' and its gradient lie at different places of their buckets";
+        fault(function) << "parameter '" << name
+                        << "' and its gradient lie at different places of their buckets";
     }
   }
 

@@ -24,7 +24,7 @@ module attributes {graph.accumulation_steps = 4 : i64} {
   func.func @forward(%w: tensor<f64> {graph.parameter = "w"}) -> (tensor<f64> {graph.output = "loss"}) {
     // CHECK: %[[SEED:.*]] = graph.constant {graph.phase = "backward"} dense<2.500000e-01> : tensor<f64>
     // CHECK: %[[COS:.*]] = graph.cos
-    // CHECK: graph.mul %[[SEED]], %[[COS]]
+    // CHECK: graph.mul %[[COS]], %[[SEED]] {graph.phase = "backward"}
     %0 = graph.sin %w : tensor<f64>
     return %0 : tensor<f64>
   }
@@ -37,11 +37,8 @@ module attributes {graph.accumulation_steps = 4 : i64} {
 // CHECK-SAME:    %[[W:.*]]: tensor<f32>
 func.func @forward(%w: tensor<f32> {graph.parameter = "w"}) -> (tensor<f32> {graph.output = "loss"}) {
   // CHECK: %[[EARLY:.*]] = graph.exp %[[W]]
-  // CHECK: %[[SEED:.*]] = graph.constant {graph.phase = "backward"}
-  // CHECK: %[[LATE:.*]] = graph.cos %[[W]]
-  // CHECK: %[[FIRST:.*]] = graph.mul %[[SEED]], %[[LATE]]
-  // CHECK: %[[SECOND:.*]] = graph.mul %[[SEED]], %[[EARLY]] {graph.phase = "backward"}
-  // CHECK: %[[SUM:.*]] = graph.add %[[FIRST]], %[[SECOND]] {graph.phase = "backward"}
+  // CHECK: %[[LATE:.*]] = graph.cos %[[W]] {graph.phase = "backward"}
+  // CHECK: %[[SUM:.*]] = graph.add %[[LATE]], %[[EARLY]] {graph.phase = "backward"}
   // CHECK: return %{{.*}}, %[[SUM]]
   %0 = graph.exp %w : tensor<f32>
   %1 = graph.sin %w : tensor<f32>
