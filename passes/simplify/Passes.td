@@ -12,11 +12,12 @@ def VerifyImportedPass : Pass<"verify-imported", "::mlir::ModuleOp"> {
 
     1. The module holds at least one `func.func` with a body of one block.
     2. Every op is a graph op or the function's return; every type is a ranked, static tensor.
-    3. Every argument has exactly one of `graph.parameter`, `graph.buffer`, `graph.input`, `graph.run_state`, a string
-       that is not empty; names are unique among parameters and buffers, among inputs and among run state.
-    4. `graph.batch_dimension` stands on inputs only and is one of their dimensions.
-    5. A run state is `random_counter` tensor<3xi64>, `learning_rate` tensor<f64> or `update_step` tensor<i64>.
-    6. Every result has a `graph.output` or a `graph.state`; outputs have different names.
+    3. Every argument has exactly one of `graph.parameter`, `graph.buffer`, `graph.input`, `graph.run_state`; names are
+       unique among parameters and buffers, among inputs and among run state.
+    4. `graph.batch_dimension` stands on inputs only.
+    5. Every result has a `graph.output` or a `graph.state`; outputs have different names.
+
+    What a single attribute may say (names, dimensions, types of run state) the dialect checks with every module.
 
     ```mlir
     func.func @forward(%w: tensor<4x4xf32> {graph.parameter = "w"}, %x: tensor<2x4xf32> {graph.input = "x"})

@@ -82,49 +82,12 @@ private:
       diagnostic << ", expected one of graph.parameter, graph.buffer, graph.input, graph.run_state";
       return;
     }
-    verifyRole(location, i, roles.front(), type, what);
-    verifyBatchDimension(location, i, roles.front(), type, what);
-  }
-
-  void verifyRole(Location location, unsigned i, StringRef role, Type type, StringRef what) {
-    auto name = dyn_cast<StringAttr>(function.getArgAttr(i, role));
-    if (!name || name.empty()) {
-      fault(location) << role << " of " << what << " is " << function.getArgAttr(i, role) << ", expected a name";
-      return;
-    }
+    // The dialect has checked that a role is a name that is not empty.
+    StringRef role = roles.front();
     bool isTensorOfModel = role == graph::kParameterAttr || role == graph::kBufferAttr;
-    verifyUnique(location, isTensorOfModel ? "model" : role, name, what);
-    if (role == graph::kRunStateAttr)
-      verifyRunState(location, name, type, what);
-  }
-
-  void verifyRunState(Location location, StringRef name, Type type, StringRef what) {
-    Builder builder(function.getContext());
-    Type expected;
-    if (name == graph::kRandomCounter)
-      expected = RankedTensorType::get({3}, builder.getI64Type());
-    else if (name == graph::kLearningRate)
-      expected = RankedTensorType::get({}, builder.getF64Type());
-    else if (name == graph::kUpdateStep)
-      expected = RankedTensorType::get({}, builder.getI64Type());
-    else
-      fault(location) << what << " is run state \"" << name << "\", expected \"" << graph::kRandomCounter << "\", \""
-                      << graph::kLearningRate << "\" or \"" << graph::kUpdateStep << "\"";
-    if (expected && expected != type)
-      fault(location) << what << " is run state \"" << name << "\" of type " << type << ", expected " << expected;
-  }
-
-  void verifyBatchDimension(Location location, unsigned i, StringRef role, Type type, StringRef what) {
-    Attribute attribute = function.getArgAttr(i, graph::kBatchDimensionAttr);
-    if (!attribute)
-      return;
-    auto dimension = dyn_cast<IntegerAttr>(attribute);
-    auto tensor = dyn_cast<RankedTensorType>(type);
-    if (role != graph::kInputAttr)
+    verifyUnique(location, isTensorOfModel ? "model" : role, cast<StringAttr>(function.getArgAttr(i, role)), what);
+    if (role != graph::kInputAttr && function.getArgAttr(i, graph::kBatchDimensionAttr))
       fault(location) << graph::kBatchDimensionAttr << " stands on " << what << ", which is no input";
-    else if (!dimension || (tensor && (dimension.getInt() < 0 || dimension.getInt() >= tensor.getRank())))
-      fault(location) << graph::kBatchDimensionAttr << " of " << what << " is " << attribute
-                      << ", expected a dimension of " << type;
   }
 
   void verifyResult(unsigned i) {
@@ -134,11 +97,10 @@ private:
     Attribute output = function.getResultAttr(i, graph::kOutputAttr);
     if (!output && function.getResultAttr(i, graph::kStateAttr))
       return;
-    auto name = dyn_cast_or_null<StringAttr>(output);
-    if (!name || name.empty())
-      fault(location) << what << " has no name, expected graph.output = \"...\"";
+    if (output)
+      verifyUnique(location, graph::kOutputAttr, cast<StringAttr>(output), what);
     else
-      verifyUnique(location, graph::kOutputAttr, name, what);
+      fault(location) << what << " has no name, expected graph.output = \"...\"";
   }
 
   void verifyOp(Operation &op) {
