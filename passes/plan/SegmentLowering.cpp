@@ -58,9 +58,12 @@ void SegmentLowering::dropResultsWithoutPlace() {
     terminator()->eraseOperand(i);
     (void)function.eraseResult(i);
   }
-  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front().without_terminator())))
-    if (op.use_empty())
-      op.erase();
+  SmallVector<Operation *> ops;
+  for (Operation &op : function.getBody().front().without_terminator())
+    ops.push_back(&op);
+  for (Operation *op : llvm::reverse(ops))
+    if (op->use_empty())
+      op->erase();
 }
 
 //===----------------------------------------------------------------------===//

@@ -25,6 +25,7 @@ int runPasses(int argc, char **argv) {
   registerDialects(registry);
   mlir::registerTransformsPasses();
   registerSimplifyPasses();
+  registerSimplifyPipeline();
   registerTrainingPasses();
   registerTrainingPipeline();
   registerKernelsPasses();

@@ -26,6 +26,7 @@
 #include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/raw_ostream.h"
 
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 using namespace mlir;
