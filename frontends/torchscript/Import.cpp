@@ -112,11 +112,11 @@ FailureOr<OwningOpRef<ModuleOp>> deepshard::importTorchScript(MLIRContext &conte
   (*import)(makeRequest(options), graph);
   for (const Fault &fault : graph.faults)
     emitError(fault.place ? locationOf(&context, *fault.place) : UnknownLoc::get(&context)) << fault.message;
-  if (graph.outputs.empty() && graph.faults.empty())
-    return emitError(UnknownLoc::get(&context)) << "the model's forward returns no tensor";
   FailureOr<OwningOpRef<ModuleOp>> module = translate(context, graph, options.path, options.f64);
   if (failed(module) || !graph.faults.empty())
     return failure();
+  if (graph.outputs.empty())
+    return emitError(UnknownLoc::get(&context)) << "the model's forward returns no tensor";
   if (options.training)
     warnEvalMode(context, graph);
   return module;

@@ -59,6 +59,7 @@ public:
 private:
   void evaluate(ImportedGraph &graph);
   std::vector<const RequestedInput *> matchInputs(const std::vector<std::string> &names);
+  void adviseOnSizes(const std::vector<TensorType> &traced);
   void checkTraced(const RequestedInput &input, const TensorType &traced);
   void bindAttributes(ImportedGraph &graph, Recorder &recorder, TensorOps &ops);
   bool isConstant(const Attribute &attribute) const;
@@ -89,6 +90,7 @@ void Importer::run() {
     return;
   std::set<const void *> visited;
   collectAttributes(module._ivalue(), "", visited, attributes);
+  std::vector<TensorType> traced = archive.tracedInputs();
   // Each round adds a written buffer, so this ends.
   while (true) {
     ImportedGraph graph;
@@ -96,9 +98,22 @@ void Importer::run() {
     evaluate(graph);
     if (writtenBuffers.size() == before) {
       result = std::move(graph);
-      return;
+      break;
     }
   }
+  adviseOnSizes(traced);
+}
+
+/// A trace has some sizes of its example inputs as literals.
+void Importer::adviseOnSizes(const std::vector<TensorType> &traced) {
+  std::string example;
+  for (size_t i = 0; i < inputs.size() && i < traced.size(); ++i)
+    if (inputs[i]->type.shape != traced[i].shape)
+      example += " --input " + describe(inputs[i]->name, traced[i]);
+  if (!result.faults.empty() && !example.empty())
+    fault("the model was traced with" + example +
+          "; where its code has such a size as a literal, other sizes do not fit: export it again with the sizes "
+          "you plan for");
 }
 
 std::vector<const RequestedInput *> Importer::matchInputs(const std::vector<std::string> &names) {
