@@ -101,6 +101,9 @@ private:
 };
 
 void Translator::markLive() {
+  // What depends on a faulty op is missing, so whether an op reaches an output is not known: all of them are reported.
+  if (!graph.faults.empty() || llvm::any_of(graph.nodes, [](const AtenNode &node) { return node.unknownShape; }))
+    live.set();
   for (const Output &output : graph.outputs)
     live.set(output.value.id);
   for (const Argument &argument : graph.arguments)
