@@ -172,10 +172,10 @@ template <typename Kind> LogicalResult checkIs(const Place &, Attribute value, E
 }
 
 constexpr Rule kOpRules[] = {{kPhaseAttr, checkPhase},
+                             {kProviderAttr, checkName},
                              {kAccumulationAttr, checkAccumulation},
                              {kClippingAttr, checkClipping},
-                             {kOptimizerAttr, checkIs<AdamWAttr>},
-                             {kScheduleAttr, checkIs<ScheduleAttr>}};
+                             {kOptimizerAttr, checkIs<AdamWAttr>}};
 constexpr Rule kArgumentRules[] = {{kParameterAttr, checkParameter},
                                    {kBufferAttr, checkName},
                                    {kStorageAttr, checkStorage},

@@ -56,10 +56,10 @@ inline constexpr llvm::StringLiteral kStateAttr = "graph.state";
 inline constexpr llvm::StringLiteral kBucketAttr = "graph.bucket";
 inline constexpr llvm::StringLiteral kMemberAttr = "graph.member";
 inline constexpr llvm::StringLiteral kPhaseAttr = "graph.phase";
+inline constexpr llvm::StringLiteral kProviderAttr = "graph.provider";
 inline constexpr llvm::StringLiteral kAccumulationAttr = "graph.accumulation_steps";
 inline constexpr llvm::StringLiteral kClippingAttr = "graph.gradient_clipping";
 inline constexpr llvm::StringLiteral kOptimizerAttr = "graph.optimizer";
-inline constexpr llvm::StringLiteral kScheduleAttr = "graph.schedule";
 
 /// Values of `graph.run_state`.
 inline constexpr llvm::StringLiteral kRandomCounter = "random_counter";

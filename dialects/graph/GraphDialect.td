@@ -32,8 +32,8 @@ def Graph_Dialect : Dialect {
     | argument or result | `graph.bucket = #graph.bucket<"exp_avg", 0>` | the value is this whole flat bucket |
     | argument or result | `graph.member = #graph.member<"parameter", 0, 64>` | the value is a view into this bucket |
 
-    Options are module attributes: `graph.accumulation_steps`, `graph.gradient_clipping`, `graph.optimizer`,
-    `graph.schedule`. `graph.phase` on an op is "forward", "backward" or "update".
+    Options are module attributes: `graph.accumulation_steps`, `graph.gradient_clipping`, `graph.optimizer`.
+    On an op, `graph.phase` is "forward", "backward" or "update", and `graph.provider` names who computes it.
 
     Module path and source line of an op are its location: `NameLoc("h.0.attn", FileLineCol(...))`.
   }];
@@ -85,11 +85,6 @@ def Graph_AdamWAttr : Graph_Attr<"AdamW", "adamw"> {
   let parameters = (ins "::mlir::FloatAttr":$learning_rate, "::mlir::FloatAttr":$beta1, "::mlir::FloatAttr":$beta2,
                         "::mlir::FloatAttr":$eps, "::mlir::FloatAttr":$weight_decay,
                         "bool":$bias_correction, "bool":$adam_w_mode);
-}
-
-def Graph_ScheduleAttr : Graph_Attr<"Schedule", "schedule"> {
-  let summary = "A learning-rate schedule of DeepSpeed: its type and numbers";
-  let parameters = (ins "::mlir::StringAttr":$type, "::mlir::DictionaryAttr":$numbers, "::mlir::StringAttr":$warmup_type);
 }
 
 //===----------------------------------------------------------------------===//

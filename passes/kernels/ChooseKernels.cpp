@@ -75,7 +75,7 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
     if (isa<graph::ConstantOp, graph::ReshapeOp, graph::TransposeOp, graph::BroadcastOp, graph::SliceOp>(op))
       return success();
     if (const runtime::KernelProvider *provider = preferredProvider(contiguousSpec(op, threads))) {
-      op->setAttr(kProviderAttr, StringAttr::get(&getContext(), provider->name()));
+      op->setAttr(graph::kProviderAttr, StringAttr::get(&getContext(), provider->name()));
       return success();
     }
     auto composite = dyn_cast<graph::DecomposableOpInterface>(op);

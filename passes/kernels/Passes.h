@@ -9,9 +9,6 @@
 
 namespace deepshard {
 
-/// The provider that `choose-kernels` gave to an op.
-inline constexpr llvm::StringLiteral kProviderAttr = "graph.provider";
-
 #define GEN_PASS_DECL
 #include "passes/kernels/Passes.h.inc"
 

@@ -4,7 +4,6 @@
 
 #include "dialects/graph/HostTensor.h"
 #include "passes/kernels/KernelSpecs.h"
-#include "passes/kernels/Passes.h"
 
 using namespace mlir;
 
@@ -238,7 +237,7 @@ runtime::KernelSpec SegmentLowering::specOf(Operation *op, ArrayRef<Strided> inp
 }
 
 LogicalResult SegmentLowering::emitLaunch(Operation *op) {
-  auto chosen = op->getAttrOfType<StringAttr>(kProviderAttr);
+  auto chosen = op->getAttrOfType<StringAttr>(graph::kProviderAttr);
   const runtime::KernelProvider *provider = chosen ? runtime::findProvider(chosen.getValue()) : nullptr;
   if (!provider)
     return op->emitOpError("has no provider; run choose-kernels first");

@@ -129,7 +129,7 @@ def RecognizeAttentionPass : Pass<"recognize-attention", "::mlir::func::FuncOp">
 
     Output:
     ```mlir
-    %o, %lse = graph.attention %q, %k, %v scale 0.35355339059327379 causal
+    %o, %lse = graph.attention %q, %k, %v scale 0.35355339059327373 causal
         : tensor<2x4x3x8xf32>, tensor<2x4x3x8xf32>, tensor<2x4x3x8xf32>
     ```
   }];

@@ -51,7 +51,8 @@ Sizes sizesOf(HandWrittenAttention &match) {
   return sizes;
 }
 
-/// 1 / sqrt(d) if `scale` is that after rounding to `elementType`, f32 at the most.
+/// 1 / sqrt(d) if `scale` is that after rounding to `elementType`, f32 at the most: an importer that rounded it to f32
+/// must not show in a program that is planned in f64.
 double exactScale(double scale, int64_t d, Type elementType) {
   unsigned bits = APFloat::semanticsPrecision(cast<FloatType>(elementType).getFloatSemantics());
   double exact = 1 / std::sqrt(static_cast<double>(d));
