@@ -15,7 +15,7 @@ namespace {
 
 constexpr llvm::StringLiteral kMicroBatch = "micro_batch";
 constexpr llvm::StringLiteral kUpdate = "update";
-constexpr llvm::StringLiteral kZero = "zero_accumulators";
+constexpr llvm::StringLiteral kZero = "zero";
 
 struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
   using LowerToPlanPassBase::LowerToPlanPassBase;
@@ -44,6 +44,7 @@ struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
     for (func::FuncOp function : {microBatch, update})
       if (function && failed(SegmentLowering(whole, function, createSegment(segments, function.getLoc(), function.getName())).run()))
         return failure();
+    whole.zeroPadding();
     zero(whole.getAccumulators(), zeroSegment);
     schedule(module, program, update != nullptr, !whole.getAccumulators().empty());
     if (whole.getAccumulators().empty())

@@ -13,7 +13,8 @@ def LowerToPlanPass : Pass<"lower-to-plan", "::mlir::ModuleOp"> {
     segment, inputs a feed, every other value a transient buffer or, for reshape, transpose, slice and broadcast, a view
     of its operand's buffer where strides can say it. A result with a place of its own (a member of a bucket, a state)
     is computed there: in the buffer of its argument if that argument is not read later, else by a copy at the end.
-    Accumulators are zeroed by a segment of their own at the start of a step.
+    Accumulators, and the padding between members of gradient buckets, are zeroed
+    by a segment of their own at the start of a step.
 
     A kernel that does not take an operand's strides gets a contiguous copy of it.
 

@@ -4,6 +4,8 @@
 
 #include "dialects/graph/HostTensor.h"
 
+#include "llvm/ADT/MapVector.h"
+
 using namespace mlir;
 
 namespace deepshard {
@@ -132,6 +134,34 @@ void ProgramLowering::zeroAtStart(const Strided &place) {
     if (bucket.second.buffer == place.buffer)
       return zeroWhole(bucket.second);
   zeroWhole(place);
+}
+
+void ProgramLowering::zeroPadding() {
+  llvm::MapVector<Value, SmallVector<std::pair<int64_t, int64_t>>> covered;
+  for (const Strided &part : parts) {
+    int64_t bytes = part.type().getNumElements() * plan::elementBytes(part.elementType);
+    covered[part.buffer].push_back({part.offset, part.offset + bytes});
+  }
+  for (auto &[buffer, ranges] : covered) {
+    if (llvm::any_of(accumulators, [&](const Strided &place) { return place.buffer == buffer; }))
+      continue;
+    Type elementType;
+    int64_t end = 0;
+    for (const auto &bucket : buckets)
+      if (bucket.second.buffer == buffer) {
+        elementType = bucket.second.elementType;
+        end = bucket.second.shape[0] * plan::elementBytes(elementType);
+      }
+    llvm::sort(ranges);
+    ranges.push_back({end, end});
+    int64_t at = 0;
+    for (auto [begin, next] : ranges) {
+      if (begin > at)
+        zeroWhole(contiguousPlace(
+            buffer, RankedTensorType::get({(begin - at) / plan::elementBytes(elementType)}, elementType), at));
+      at = next;
+    }
+  }
 }
 
 void ProgramLowering::zeroWhole(const Strided &place) {

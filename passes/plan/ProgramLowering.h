@@ -51,6 +51,10 @@ public:
 
   /// Zeroes `place` at the start of a step; a member of a bucket stands for the whole bucket.
   void zeroAtStart(const Strided &place);
+  /// A segment computes this value into a member of a bucket of the step.
+  void notePart(const Strided &place) { parts.push_back(place); }
+  /// Zeroes what no member covers of the step's buckets, so that whole buckets can be read. Call it last.
+  void zeroPadding();
   llvm::ArrayRef<Strided> getAccumulators() const { return accumulators; }
 
   int getThreads() const { return threads; }
@@ -69,6 +73,7 @@ private:
   llvm::StringMap<Strided> runStates;
   llvm::DenseMap<mlir::Attribute, Strided> constants;
   llvm::SmallVector<Strided> accumulators;
+  llvm::SmallVector<Strided> parts;
 };
 
 } // namespace deepshard

@@ -121,6 +121,8 @@ LogicalResult SegmentLowering::placeResults() {
     StringRef metric = stringAttr(attributes, graph::kMetricAttr), state = stringAttr(attributes, graph::kStateAttr);
     Strided place = *inBucket ? **inBucket
                               : program.stepValue(location, state.empty() ? metric : state, tensorType(value));
+    if (attributes.contains(graph::kMemberAttr))
+      program.notePart(place);
     if (!metric.empty())
       program.declareMetric(location, metric, place);
     if (canComputeIn(value, place))

@@ -52,7 +52,7 @@ module {
 // CHECK-LABEL: plan.program @train
 // CHECK-DAG: %[[P:.*]] = plan.buffer "parameter.0" persistent bytes 128
 // CHECK-DAG: %[[G:.*]] = plan.buffer "gradient.0" step bytes 128
-// CHECK: plan.segment @zero_accumulators
+// CHECK: plan.segment @zero
 // CHECK: %[[Z:.*]] = plan.view %[[G]] offset 0 : !plan.view<32xf32>
 // CHECK: plan.launch "reference" "fill" ins() outs(%[[Z]] : !plan.view<32xf32>)
 // CHECK: plan.segment @micro_batch
@@ -64,7 +64,7 @@ module {
 // CHECK-NOT: "copy"
 // CHECK: plan.parameter "w" %{{.*}} : !plan.view<4xf32> from #graph.storage
 // CHECK: plan.optimizer_state "exp_avg.0"
-// CHECK: plan.schedule [#plan.call<@zero_accumulators, micro_batch = 0, slot = 0>, #plan.call<@micro_batch, micro_batch = 0, slot = 0>, #plan.call<@micro_batch, micro_batch = 1, slot = 0>, #plan.call<@update, micro_batch = 1, slot = 0>]
+// CHECK: plan.schedule [#plan.call<@zero, micro_batch = 0, slot = 0>, #plan.call<@micro_batch, micro_batch = 0, slot = 0>, #plan.call<@micro_batch, micro_batch = 1, slot = 0>, #plan.call<@update, micro_batch = 1, slot = 0>]
 module attributes {graph.accumulation_steps = 2 : i64} {
   func.func @micro_batch(
       %w: tensor<4xf32> {graph.parameter = "w", graph.member = #graph.member<kind = "parameter", index = 0, offset = 16>,
@@ -91,6 +91,33 @@ module attributes {graph.accumulation_steps = 2 : i64} {
         weight_decay = 0.1 : f64, bias_correction = true, adam_w_mode = true, graph.provider = "reference"}
         : tensor<32xf32>, tensor<32xf32>, tensor<32xf32>, tensor<32xf32>, tensor<f64>, tensor<i64>, tensor<f64>
     return %0#0, %0#1, %0#2 : tensor<32xf32>, tensor<32xf32>, tensor<32xf32>
+  }
+}
+
+// -----
+
+// A gradient bucket is read as a whole: what no member covers is zeroed, here bytes 16 to 64 and 80 to 128.
+
+// CHECK-LABEL: plan.program @train
+// CHECK: %[[G:.*]] = plan.buffer "gradient.0" step bytes 128
+// CHECK: plan.segment @zero
+// CHECK: %[[FIRST:.*]] = plan.view %[[G]] offset 16 : !plan.view<12xf32>
+// CHECK-NEXT: plan.launch "reference" "fill" ins() outs(%[[FIRST]] : !plan.view<12xf32>)
+// CHECK: %[[LAST:.*]] = plan.view %[[G]] offset 80 : !plan.view<12xf32>
+// CHECK-NEXT: plan.launch "reference" "fill" ins() outs(%[[LAST]] : !plan.view<12xf32>)
+// CHECK: plan.segment @micro_batch
+module {
+  func.func @micro_batch(%x: tensor<4xf32> {graph.input = "x"})
+      -> (tensor<4xf32> {graph.gradient = "a", graph.member = #graph.member<kind = "gradient", index = 0, offset = 0>},
+          tensor<4xf32> {graph.gradient = "b", graph.member = #graph.member<kind = "gradient", index = 0, offset = 16>}) {
+    %0 = graph.neg %x {graph.provider = "reference"} : tensor<4xf32>
+    %1 = graph.exp %x {graph.provider = "reference"} : tensor<4xf32>
+    return %0, %1 : tensor<4xf32>, tensor<4xf32>
+  }
+  func.func @update(%g: tensor<32xf32> {graph.bucket = #graph.bucket<kind = "gradient", index = 0>})
+      -> (tensor<f64> {graph.metric = "grad_norm"}) {
+    %0 = graph.sum_squares %g {graph.provider = "reference"} : tensor<32xf32>
+    return %0 : tensor<f64>
   }
 }
 
