@@ -210,7 +210,12 @@ def Plan_LaunchOp : Plan_Task<"launch", [AttrSizedOperandSegments]> {
 
 def Plan_FeedOp : Plan_Task<"feed"> {
   let summary = "Copies the micro-batch's rows of an input into a view";
-  let arguments = (ins StrAttr:$input, Plan_ViewType:$view, I64Attr:$stream, I64Attr:$batch_dimension);
+  let description = [{
+    `batch_dimension` is -1 if every micro-batch gets the same rows. With `index_bound` the numbers index something of
+    that size: data outside 0 .. index_bound - 1 are refused.
+  }];
+  let arguments = (ins StrAttr:$input, Plan_ViewType:$view, I64Attr:$stream, I64Attr:$batch_dimension,
+                       OptionalAttr<I64Attr>:$index_bound);
   let assemblyFormat = "$input $view `on` $stream `batch_dimension` $batch_dimension attr-dict `:` type($view)";
 }
 

@@ -69,6 +69,23 @@ void SegmentLowering::dropResultsWithoutPlace() {
 // Places
 //===----------------------------------------------------------------------===//
 
+/// Notes the smallest table that the numbers of an input index, through ops that only move them.
+static void boundIndices(Value indices, plan::FeedOp feed) {
+  Builder builder(feed.getContext());
+  auto bound = [&](int64_t size) {
+    if (!feed.getIndexBound() || static_cast<int64_t>(*feed.getIndexBound()) > size)
+      feed.setIndexBoundAttr(builder.getI64IntegerAttr(size));
+  };
+  for (OpOperand &use : indices.getUses()) {
+    Operation *user = use.getOwner();
+    if (auto embedding = dyn_cast<graph::EmbeddingOp>(user); embedding && use.get() == embedding.getIds()) {
+      bound(embedding.getTable().getType().getDimSize(0));
+    } else if (isViewLike(user) || (isa<graph::PadOp>(user) && use.getOperandNumber() == 0)) {
+      boundIndices(user->getResult(0), feed);
+    }
+  }
+}
+
 LogicalResult SegmentLowering::placeArgument(BlockArgument argument) {
   DictionaryAttr attributes = function.getArgAttrDict(argument.getArgNumber());
   if (!attributes)
@@ -92,7 +109,9 @@ LogicalResult SegmentLowering::placeArgument(BlockArgument argument) {
   } else if (!input.empty()) {
     place = contiguousPlace(program.createBuffer(location, input, plan::Lifetime::Transient, bufferBytes(type)), type);
     auto batch = attributes.getAs<IntegerAttr>(graph::kBatchDimensionAttr);
-    plan::FeedOp::create(tasks, location, input, view(location, place), kComputeStream, batch ? batch.getInt() : -1);
+    auto feed = plan::FeedOp::create(tasks, location, input, view(location, place), kComputeStream,
+                                     batch ? batch.getInt() : -1, IntegerAttr());
+    boundIndices(argument, feed);
   } else if (!runState.empty()) {
     place = program.runState(location, runState, type);
   } else if (!state.empty()) {

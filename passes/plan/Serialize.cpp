@@ -181,6 +181,8 @@ private:
     input.set_dtype(task.feed().view().dtype());
     *input.mutable_shape() = task.feed().view().shape();
     input.set_batch_dimension(op.getBatchDimension());
+    if (std::optional<uint64_t> bound = op.getIndexBound())
+      input.set_index_bound(*bound);
   }
 
   LogicalResult addTableEntry(Operation *op) {

@@ -7,17 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include <sched.h>
-
 namespace deepshard {
-
-/// Cores that this process may use.
-static int availableCores() {
-  cpu_set_t cores;
-  if (::sched_getaffinity(0, sizeof(cores), &cores) != 0)
-    return 1;
-  return std::max(1, CPU_COUNT(&cores));
-}
 
 static std::string splitData(const std::vector<std::string> &texts, RunOptions &options) {
   for (const std::string &text : texts) {
@@ -49,7 +39,7 @@ std::optional<RunOptions> parseOptions(int argc, char **argv, int &exitCode) {
                  "Write when each task ran (JSON for ui.perfetto.dev) to this file");
   app.add_option("--weights", options.weights, "Start from these weights (safetensors)");
   app.add_option("--save-weights", options.saveWeights, "Write the weights here at the end");
-  app.add_option("--threads", options.threads, "Threads of the rank (default: cores)")
+  app.add_option("--threads", options.threads, "Threads of the rank (default: those the plan was made for)")
       ->check(CLI::Range(1, 4096));
   app.add_flag("--check", options.checkOnly, "Prove the plan, print what it holds, run nothing");
   try {
@@ -64,8 +54,6 @@ std::optional<RunOptions> parseOptions(int argc, char **argv, int &exitCode) {
     return std::nullopt;
   }
   options.shuffle = !noShuffle;
-  if (options.threads == 0)
-    options.threads = availableCores();
   return options;
 }
 

@@ -19,7 +19,7 @@ struct RunOptions {
   uint64_t seed = 0;
   bool shuffle = true;
   bool checkOnly = false;
-  int threads = 0; ///< never 0 after parsing
+  int threads = 0; ///< 0: those the plan was made for
   std::string metrics;
   std::string trace;
   std::string weights;

@@ -58,9 +58,9 @@ ExitCode check(const planpb::Plan &plan, const std::string &path) {
   return ExitCode::Done;
 }
 
-ExecutorOptions executorOptions(const RunOptions &options) {
+ExecutorOptions executorOptions(const RunOptions &options, const planpb::Plan &plan) {
   ExecutorOptions result;
-  result.threads = options.threads;
+  result.threads = options.threads > 0 ? options.threads : std::max<int>(1, plan.threads());
   result.seed = options.seed;
   result.data = {options.data, options.seed, options.shuffle};
   result.weights = options.weights;
@@ -115,11 +115,12 @@ ExitCode run(const RunOptions &options) {
     if (!path.empty())
       OutputFile probe(path);
   std::unique_ptr<MetricsWriter> writer;
-  Executor executor(std::move(plan), executorOptions(options));
+  const ExecutorOptions settings = executorOptions(options, plan);
+  Executor executor(std::move(plan), settings);
   if (!options.metrics.empty())
     writer = std::make_unique<MetricsWriter>(options.metrics);
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  fmt::print("{}: ready after {:.2f} s, {} threads\n", options.plan, seconds, options.threads);
+  fmt::print("{}: ready after {:.2f} s, {} threads\n", options.plan, seconds, settings.threads);
   std::fflush(stdout);
   catchSignals();
   uint64_t done = train(executor, options, writer.get());
