@@ -1,4 +1,5 @@
-//===- AttentionMatch.cpp - attention written out by hand --------------------------------------------===//
+//===- AttentionMatch.cpp - attention written out by hand
+//--------------------------------------------===//
 
 #include "passes/simplify/AttentionMatch.h"
 
@@ -24,7 +25,8 @@ unsigned bitsOf(Value value) { return tensorType(value).getElementType().getIntO
 /// Converts to a float that is not narrower.
 bool widens(graph::ConvertOp convert) {
   return isa<FloatType>(tensorType(convert.getX()).getElementType()) &&
-         isa<FloatType>(convert.getType().getElementType()) && bitsOf(convert.getX()) <= bitsOf(convert);
+         isa<FloatType>(convert.getType().getElementType()) &&
+         bitsOf(convert.getX()) <= bitsOf(convert);
 }
 
 /// From the probabilities as the product reads them back to the softmax.
@@ -46,7 +48,8 @@ LogicalResult matchProbabilities(HandWrittenAttention &match) {
     } else if (auto reshape = dyn_cast_or_null<graph::ReshapeOp>(op)) {
       if (!keepsLastTwo(reshape))
         return failure();
-    } else if (!isa_and_nonnull<graph::ConvertOp>(op) || !isa<FloatType>(tensorType(op->getOperand(0)).getElementType())) {
+    } else if (!isa_and_nonnull<graph::ConvertOp>(op) ||
+               !isa<FloatType>(tensorType(op->getOperand(0)).getElementType())) {
       return failure();
     }
     value = op->getOperand(0);
@@ -55,7 +58,8 @@ LogicalResult matchProbabilities(HandWrittenAttention &match) {
 }
 
 /// `value` = a q k^T, masked and scaled in some order. Tries both operands of a sum as the scores.
-LogicalResult matchScores(Value value, double factorAfter, HandWrittenAttention &match, int budget) {
+LogicalResult matchScores(Value value, double factorAfter, HandWrittenAttention &match,
+                          int budget) {
   Operation *op = value.getDefiningOp();
   if (!op || !value.hasOneUse() || budget == 0)
     return failure();
@@ -112,7 +116,8 @@ bool isVectorProduct(graph::MatmulOp scores) {
 std::optional<HandWrittenAttention> matchAttention(graph::MatmulOp output) {
   HandWrittenAttention match;
   match.output = output;
-  if (failed(matchProbabilities(match)) || failed(matchScores(match.softmax.getX(), 1, match, kMaxChain)) ||
+  if (failed(matchProbabilities(match)) ||
+      failed(matchScores(match.softmax.getX(), 1, match, kMaxChain)) ||
       !isVectorProduct(match.scores))
     return std::nullopt;
   Type type = tensorType(output).getElementType();

@@ -1,4 +1,5 @@
-//===- AttentionMatch.h - attention written out by hand ----------------------------------------------===//
+//===- AttentionMatch.h - attention written out by hand
+//----------------------------------------------===//
 
 #ifndef DEEPSHARD_PASSES_SIMPLIFY_ATTENTIONMATCH_H
 #define DEEPSHARD_PASSES_SIMPLIFY_ATTENTIONMATCH_H
@@ -34,8 +35,8 @@ struct HandWrittenAttention {
   llvm::SmallVector<MaskUse, 2> masks;
 };
 
-/// Reads backwards from `output`, a product of probabilities and values. Nothing but the chain may read what lies
-/// between, else the score matrix is needed anyway.
+/// Reads backwards from `output`, a product of probabilities and values. Nothing but the chain may
+/// read what lies between, else the score matrix is needed anyway.
 std::optional<HandWrittenAttention> matchAttention(graph::MatmulOp output);
 
 } // namespace deepshard

@@ -1,9 +1,12 @@
-//===- FoldConstants.cpp - compute what depends on constants only ---------------------------------------===//
+//===- FoldConstants.cpp - compute what depends on constants only
+//---------------------------------------===//
 //
 // Three walks over a block, O(ops) beside the arithmetic:
 //   1. forwards: which ops can be evaluated (operands are constants or results of such ops);
-//   2. backwards: which of them are read by an op that stays (they become constants), and which are needed for those;
-//   3. forwards: evaluate what is needed. A tensor is freed with its last reader, so memory is what is alive at once.
+//   2. backwards: which of them are read by an op that stays (they become constants), and which are
+//   needed for those;
+//   3. forwards: evaluate what is needed. A tensor is freed with its last reader, so memory is what
+//   is alive at once.
 //
 //===--------------------------------------------------------------------------------------------------===//
 
@@ -77,7 +80,8 @@ private:
     });
     if (isRead)
       (isGenerator(op) ? staying : replaced).insert(&op);
-    if (replaced.contains(&op) || llvm::any_of(op.getUsers(), [&](Operation *user) { return needed.contains(user); }))
+    if (replaced.contains(&op) ||
+        llvm::any_of(op.getUsers(), [&](Operation *user) { return needed.contains(user); }))
       needed.insert(&op);
   }
 
@@ -97,7 +101,8 @@ private:
     OpBuilder builder(&op);
     for (auto [result, tensor] : llvm::zip_equal(op.getResults(), *results)) {
       if (replaced.contains(&op))
-        result.replaceAllUsesWith(graph::ConstantOp::create(builder, op.getLoc(), graph::toElements(tensor)));
+        result.replaceAllUsesWith(
+            graph::ConstantOp::create(builder, op.getLoc(), graph::toElements(tensor)));
       else
         tensors.try_emplace(result, std::move(tensor));
     }
@@ -112,8 +117,9 @@ private:
         continue;
       auto [readers, isNew] = readersLeft.try_emplace(operand, 0);
       if (isNew)
-        readers->second = llvm::count_if(llvm::SmallDenseSet<Operation *>(operand.user_begin(), operand.user_end()),
-                                         [&](Operation *user) { return needed.contains(user); });
+        readers->second = llvm::count_if(
+            llvm::SmallDenseSet<Operation *>(operand.user_begin(), operand.user_end()),
+            [&](Operation *user) { return needed.contains(user); });
       if (--readers->second == 0)
         tensors.erase(operand);
     }

@@ -1,4 +1,5 @@
-//===- LinearPatterns.cpp - contractions take transposes, weights make linears -------------------===//
+//===- LinearPatterns.cpp - contractions take transposes, weights make linears
+//-------------------===//
 
 #include "passes/simplify/Patterns.h"
 
@@ -13,21 +14,24 @@ using namespace mlir;
 namespace deepshard {
 namespace {
 
-/// One side of a matmul read through the transpose that feeds it. The dimensions that are neither batch nor contracted
-/// must stay in their order, because it is theirs in the result.
+/// One side of a matmul read through the transpose that feeds it. The dimensions that are neither
+/// batch nor contracted must stay in their order, because it is theirs in the result.
 struct Side {
   Value value;
   SmallVector<int64_t> batch, contract;
 };
 
-std::optional<Side> throughTranspose(Value operand, ArrayRef<int64_t> batch, ArrayRef<int64_t> contract) {
+std::optional<Side> throughTranspose(Value operand, ArrayRef<int64_t> batch,
+                                     ArrayRef<int64_t> contract) {
   auto transpose = operand.getDefiningOp<graph::TransposeOp>();
   if (!transpose)
     return std::nullopt;
   auto inBase = [&](ArrayRef<int64_t> dims) {
-    return llvm::map_to_vector(dims, [&](int64_t dimension) { return transpose.getPermutation()[dimension]; });
+    return llvm::map_to_vector(
+        dims, [&](int64_t dimension) { return transpose.getPermutation()[dimension]; });
   };
-  SmallVector<int64_t> free = inBase(freeDimensions(tensorType(operand).getRank(), batch, contract));
+  SmallVector<int64_t> free =
+      inBase(freeDimensions(tensorType(operand).getRank(), batch, contract));
   if (!llvm::is_sorted(free))
     return std::nullopt;
   return Side{transpose.getX(), inBase(batch), inBase(contract)};
@@ -40,23 +44,28 @@ LogicalResult transposeIntoMatmul(graph::MatmulOp op, PatternRewriter &rewriter)
   if (!lhs && !rhs)
     return failure();
   if (!lhs)
-    lhs = Side{op.getLhs(), SmallVector<int64_t>(op.getLhsBatch()), SmallVector<int64_t>(op.getLhsContract())};
+    lhs = Side{op.getLhs(), SmallVector<int64_t>(op.getLhsBatch()),
+               SmallVector<int64_t>(op.getLhsContract())};
   if (!rhs)
-    rhs = Side{op.getRhs(), SmallVector<int64_t>(op.getRhsBatch()), SmallVector<int64_t>(op.getRhsContract())};
-  rewriter.replaceOpWithNewOp<graph::MatmulOp>(op, lhs->value, rhs->value, lhs->batch, rhs->batch, lhs->contract,
-                                               rhs->contract);
+    rhs = Side{op.getRhs(), SmallVector<int64_t>(op.getRhsBatch()),
+               SmallVector<int64_t>(op.getRhsContract())};
+  rewriter.replaceOpWithNewOp<graph::MatmulOp>(op, lhs->value, rhs->value, lhs->batch, rhs->batch,
+                                               lhs->contract, rhs->contract);
   return success();
 }
 
-/// Whether `value` is a tensor of the model: an argument of the program marked as parameter or buffer.
+/// Whether `value` is a tensor of the model: an argument of the program marked as parameter or
+/// buffer.
 bool isWeight(Value value) {
   auto argument = dyn_cast<BlockArgument>(value);
-  auto function = argument ? dyn_cast<FunctionOpInterface>(argument.getOwner()->getParentOp()) : nullptr;
+  auto function =
+      argument ? dyn_cast<FunctionOpInterface>(argument.getOwner()->getParentOp()) : nullptr;
   return function && (function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr) ||
                       function.getArgAttr(argument.getArgNumber(), graph::kBufferAttr));
 }
 
-/// Whether the product contracts the last dimension of its left operand with a matrix on the right: a linear.
+/// Whether the product contracts the last dimension of its left operand with a matrix on the right:
+/// a linear.
 bool isRowsTimesMatrix(graph::MatmulOp op) {
   int64_t last = tensorType(op.getLhs()).getRank() - 1;
   return op.getLhsBatch().empty() && tensorType(op.getRhs()).getRank() == 2 &&
@@ -67,13 +76,15 @@ bool isRowsTimesMatrix(graph::MatmulOp op) {
 LogicalResult weightToLinear(graph::MatmulOp op, PatternRewriter &rewriter) {
   if (!isRowsTimesMatrix(op) || !isWeight(op.getRhs()))
     return failure();
-  rewriter.replaceOpWithNewOp<graph::LinearOp>(op, op.getLhs(), op.getRhs(), Value(), op.getRhsContract().front() == 1);
+  rewriter.replaceOpWithNewOp<graph::LinearOp>(op, op.getLhs(), op.getRhs(), Value(),
+                                               op.getRhsContract().front() == 1);
   return success();
 }
 
 /// `value` if it is a vector, or the vector that it is with dimensions of size 1 in front.
 Value vectorOf(Value value, int64_t size) {
-  if (auto reshape = value.getDefiningOp<graph::ReshapeOp>(); reshape && tensorType(reshape.getX()).getRank() == 1)
+  if (auto reshape = value.getDefiningOp<graph::ReshapeOp>();
+      reshape && tensorType(reshape.getX()).getRank() == 1)
     value = reshape.getX();
   auto type = tensorType(value);
   return type.getRank() == 1 && type.getDimSize(0) == size ? value : Value();
@@ -81,11 +92,13 @@ Value vectorOf(Value value, int64_t size) {
 
 /// linear(x, w) + b and matmul(x, w) + b -> linear(x, w, b), if nothing else reads the product.
 LogicalResult biasIntoLinear(graph::AddOp op, PatternRewriter &rewriter) {
-  for (auto [product, other] : {std::pair{op.getLhs(), op.getRhs()}, std::pair{op.getRhs(), op.getLhs()}}) {
+  for (auto [product, other] :
+       {std::pair{op.getLhs(), op.getRhs()}, std::pair{op.getRhs(), op.getLhs()}}) {
     Operation *source = product.getDefiningOp();
     if (!source || !product.hasOneUse() || product.getType() != op.getType())
       continue;
-    // The addend ends in the last dimension; a reshape that moves it elsewhere has another last dimension.
+    // The addend ends in the last dimension; a reshape that moves it elsewhere has another last
+    // dimension.
     if (shapeOf(other).empty() || shapeOf(other).back() != shapeOf(product).back())
       continue;
     Value bias = vectorOf(other, shapeOf(product).back());
@@ -115,13 +128,15 @@ LogicalResult transposeIntoLinear(graph::LinearOp op, PatternRewriter &rewriter)
   return success();
 }
 
-/// The operand of `value` if that is a flattening of leading dimensions: to fewer dimensions, the last one untouched.
+/// The operand of `value` if that is a flattening of leading dimensions: to fewer dimensions, the
+/// last one untouched.
 Value flattenedFrom(Value value) {
   auto reshape = value.getDefiningOp<graph::ReshapeOp>();
   if (!reshape)
     return {};
   ArrayRef<int64_t> from = shapeOf(reshape.getX()), to = shapeOf(value);
-  return !to.empty() && from.size() > to.size() && from.back() == to.back() ? reshape.getX() : Value();
+  return !to.empty() && from.size() > to.size() && from.back() == to.back() ? reshape.getX()
+                                                                            : Value();
 }
 
 /// linear(flatten(x)) -> flatten(linear(x)).
@@ -140,13 +155,14 @@ LogicalResult flatteningBehindDropout(graph::DropoutOp op, PatternRewriter &rewr
   Value x = flattenedFrom(op.getX());
   if (!x)
     return failure();
-  auto dropout = graph::DropoutOp::create(rewriter, op.getLoc(), x, op.getCounter(), op.getPAttr(), op.getIdAttr());
+  auto dropout = graph::DropoutOp::create(rewriter, op.getLoc(), x, op.getCounter(), op.getPAttr(),
+                                          op.getIdAttr());
   rewriter.replaceOp(op, reshaped(rewriter, op.getLoc(), dropout, shapeOf(op)));
   return success();
 }
 
-/// f(flatten(x)) -> flatten(f(x)) for elementwise f of one operand, and f(flatten(x), flatten(y)) or f(flatten(x), c)
-/// for x and y of one shape and c a scalar or a vector over the last dimension.
+/// f(flatten(x)) -> flatten(f(x)) for elementwise f of one operand, and f(flatten(x), flatten(y))
+/// or f(flatten(x), c) for x and y of one shape and c a scalar or a vector over the last dimension.
 struct FlatteningBehindElementwise : OpTraitRewritePattern<graph::Elementwise> {
   explicit FlatteningBehindElementwise(MLIRContext *context) : OpTraitRewritePattern(context) {}
 
@@ -160,7 +176,8 @@ struct FlatteningBehindElementwise : OpTraitRewritePattern<graph::Elementwise> {
           return failure();
         shape = shapeOf(x);
         operands.push_back(x);
-      } else if (tensorType(operand).getRank() <= 1 && operand.getType() != op->getResult(0).getType()) {
+      } else if (tensorType(operand).getRank() <= 1 &&
+                 operand.getType() != op->getResult(0).getType()) {
         operands.push_back(operand);
       } else {
         return failure();
@@ -172,7 +189,8 @@ struct FlatteningBehindElementwise : OpTraitRewritePattern<graph::Elementwise> {
     mapping.map(op->getOperands(), operands);
     Operation *moved = rewriter.clone(*op, mapping);
     moved->getResult(0).setType(tensorType(op->getResult(0)).clone(*shape));
-    rewriter.replaceOp(op, reshaped(rewriter, op->getLoc(), moved->getResult(0), shapeOf(op->getResult(0))));
+    rewriter.replaceOp(
+        op, reshaped(rewriter, op->getLoc(), moved->getResult(0), shapeOf(op->getResult(0))));
     return success();
   }
 };

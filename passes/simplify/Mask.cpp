@@ -1,4 +1,5 @@
-//===- Mask.cpp - what a constant attention mask says --------------------------------------------===//
+//===- Mask.cpp - what a constant attention mask says
+//--------------------------------------------===//
 
 #include "passes/simplify/Mask.h"
 
@@ -44,7 +45,8 @@ SmallVector<Sight> sights(ElementsAttr elements, bool inverted) {
   };
   auto fillHalf = [&](const llvm::fltSemantics &semantics) {
     for (size_t i = 0; i < count; ++i)
-      result[i] = sightOf(APFloat(semantics, APInt(16, tensor.as<uint16_t>()[i])).convertToDouble(), type);
+      result[i] =
+          sightOf(APFloat(semantics, APInt(16, tensor.as<uint16_t>()[i])).convertToDouble(), type);
   };
   if (type.isInteger(1)) {
     for (size_t i = 0; i < count; ++i)
@@ -61,7 +63,8 @@ SmallVector<Sight> sights(ElementsAttr elements, bool inverted) {
   return result;
 }
 
-/// `value` without the ops that only repeat it along, or add or remove, dimensions in front of its last two.
+/// `value` without the ops that only repeat it along, or add or remove, dimensions in front of its
+/// last two.
 Value skipLeadingDimensions(Value value) {
   auto lastTwo = [](ArrayRef<int64_t> shape) { return shape.take_back(2); };
   while (Operation *op = value.getDefiningOp()) {
@@ -83,12 +86,14 @@ Value skipLeadingDimensions(Value value) {
   return value;
 }
 
-/// A mask that is chosen from two numbers by a predicate: the predicate, and whether it names the hidden keys.
+/// A mask that is chosen from two numbers by a predicate: the predicate, and whether it names the
+/// hidden keys.
 std::optional<std::pair<Value, bool>> predicateOf(Value mask) {
   auto select = mask.getDefiningOp<graph::SelectOp>();
   if (!select || shapeOf(select.getPredicate()) != shapeOf(mask))
     return std::nullopt;
-  std::optional<double> onTrue = splatOf(select.getOnTrue()), onFalse = splatOf(select.getOnFalse());
+  std::optional<double> onTrue = splatOf(select.getOnTrue()),
+                        onFalse = splatOf(select.getOnFalse());
   Type type = tensorType(mask).getElementType();
   if (!onTrue || !onFalse || !isa<FloatType>(type))
     return std::nullopt;
@@ -129,8 +134,8 @@ MaskPattern MaskReader::read(Value mask, int64_t s, int64_t t, bool inverted) {
   return entry->second;
 }
 
-MaskPattern MaskReader::readConstant(ElementsAttr elements, int64_t rows, int64_t columns, int64_t s, int64_t t,
-                                     bool inverted) {
+MaskPattern MaskReader::readConstant(ElementsAttr elements, int64_t rows, int64_t columns,
+                                     int64_t s, int64_t t, bool inverted) {
   SmallVector<Sight> all = sights(elements, inverted);
   if (all.empty() || llvm::is_contained(all, Sight::Neither))
     return {};

@@ -25,7 +25,8 @@ static std::optional<double> splatOf(ElementsAttr attribute) {
     return number.convertToDouble();
   }
   APInt number = dense.getSplatValue<APInt>();
-  return static_cast<double>(number.getBitWidth() == 1 ? number.getZExtValue() : number.getSExtValue());
+  return static_cast<double>(number.getBitWidth() == 1 ? number.getZExtValue()
+                                                       : number.getSExtValue());
 }
 
 std::optional<double> splatOf(Value value) {
@@ -43,7 +44,8 @@ std::optional<double> splatOf(Value value) {
 
 std::optional<Scaled> matchScaled(Value value) {
   Operation *op = value.getDefiningOp();
-  if (!op || !isa<graph::MulOp, graph::DivOp>(op) || !isa<FloatType>(tensorType(value).getElementType()))
+  if (!op || !isa<graph::MulOp, graph::DivOp>(op) ||
+      !isa<FloatType>(tensorType(value).getElementType()))
     return std::nullopt;
   Value lhs = op->getOperand(0), rhs = op->getOperand(1);
   if (auto number = splatOf(rhs); number && lhs.getType() == value.getType()) {
@@ -51,7 +53,8 @@ std::optional<Scaled> matchScaled(Value value) {
       return std::nullopt;
     return Scaled{lhs, isa<graph::DivOp>(op) ? 1 / *number : *number};
   }
-  if (auto number = splatOf(lhs); number && isa<graph::MulOp>(op) && rhs.getType() == value.getType())
+  if (auto number = splatOf(lhs);
+      number && isa<graph::MulOp>(op) && rhs.getType() == value.getType())
     return Scaled{rhs, *number};
   return std::nullopt;
 }
@@ -87,7 +90,8 @@ void eraseDeadOps(func::FuncOp function) {
 
 SmallVector<int64_t> countTo(int64_t n) { return llvm::to_vector(llvm::seq<int64_t>(0, n)); }
 
-SmallVector<int64_t> freeDimensions(int64_t rank, ArrayRef<int64_t> first, ArrayRef<int64_t> second) {
+SmallVector<int64_t> freeDimensions(int64_t rank, ArrayRef<int64_t> first,
+                                    ArrayRef<int64_t> second) {
   SmallVector<int64_t> dimensions;
   for (int64_t i = 0; i < rank; ++i)
     if (!llvm::is_contained(first, i) && !llvm::is_contained(second, i))

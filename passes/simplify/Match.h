@@ -24,8 +24,9 @@ mlir::RankedTensorType tensorType(mlir::Value value);
 /// The shape of `value`.
 llvm::ArrayRef<int64_t> shapeOf(mlir::Value value);
 
-/// The number that every element of `value` equals, if it is a constant. Looks through reshape, broadcast, slice and
-/// conversion to a float; the number is the one before such conversions, so nothing of it is rounded away.
+/// The number that every element of `value` equals, if it is a constant. Looks through reshape,
+/// broadcast, slice and conversion to a float; the number is the one before such conversions, so
+/// nothing of it is rounded away.
 std::optional<double> splatOf(mlir::Value value);
 
 /// A value times a number.
@@ -37,7 +38,8 @@ struct Scaled {
 /// If `value` is `x` times or divided by a number: both. The product has the type of `x`.
 std::optional<Scaled> matchScaled(mlir::Value value);
 
-/// A value read with its dimensions in another order: dimension i is dimension `order[i]` of `base`.
+/// A value read with its dimensions in another order: dimension i is dimension `order[i]` of
+/// `base`.
 struct View {
   mlir::Value base;
   llvm::SmallVector<int64_t> order;
@@ -60,7 +62,8 @@ void eraseDeadOps(mlir::func::FuncOp function);
 llvm::SmallVector<int64_t> countTo(int64_t n);
 
 /// The dimensions below `rank` that are in neither list, ascending.
-llvm::SmallVector<int64_t> freeDimensions(int64_t rank, llvm::ArrayRef<int64_t> first, llvm::ArrayRef<int64_t> second);
+llvm::SmallVector<int64_t> freeDimensions(int64_t rank, llvm::ArrayRef<int64_t> first,
+                                          llvm::ArrayRef<int64_t> second);
 
 } // namespace deepshard
 

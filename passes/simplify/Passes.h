@@ -1,4 +1,5 @@
-//===- Passes.h - from what an importer emits to what the rest of the compiler reads -----------===//
+//===- Passes.h - from what an importer emits to what the rest of the compiler reads
+//-----------===//
 
 #ifndef DEEPSHARD_PASSES_SIMPLIFY_PASSES_H
 #define DEEPSHARD_PASSES_SIMPLIFY_PASSES_H
@@ -17,12 +18,14 @@ namespace deepshard {
 
 /// Options of the simplify phase.
 struct SimplifyPipelineOptions : mlir::PassPipelineOptions<SimplifyPipelineOptions> {
-  Option<int64_t> maxBytes{*this, "max-bytes",
-                           llvm::cl::desc("Size of the largest tensor that constant folding computes, in bytes"),
-                           llvm::cl::init(int64_t{64} << 20)};
+  Option<int64_t> maxBytes{
+      *this, "max-bytes",
+      llvm::cl::desc("Size of the largest tensor that constant folding computes, in bytes"),
+      llvm::cl::init(int64_t{64} << 20)};
 };
 
-/// The simplify phase: verifies what was imported, then folds, removes layout noise and recognises attention and gelu.
+/// The simplify phase: verifies what was imported, then folds, removes layout noise and recognises
+/// attention and gelu.
 void buildSimplifyPipeline(mlir::OpPassManager &manager,
                            const SimplifyPipelineOptions &options = SimplifyPipelineOptions());
 

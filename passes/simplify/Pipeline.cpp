@@ -1,4 +1,5 @@
-//===- Pipeline.cpp - the simplify phase ----------------------------------------------------------===//
+//===- Pipeline.cpp - the simplify phase
+//----------------------------------------------------------===//
 
 #include "passes/simplify/Passes.h"
 
@@ -15,11 +16,13 @@ void buildSimplifyPipeline(OpPassManager &manager, const SimplifyPipelineOptions
   // What a frontend got wrong is reported before anything is rewritten.
   manager.addPass(createVerifyImportedPass());
   OpPassManager &program = manager.nest<func::FuncOp>();
-  // Every layer computes the same mask and positions: one of each is left to fold, and scores get a single user.
+  // Every layer computes the same mask and positions: one of each is left to fold, and scores get a
+  // single user.
   program.addPass(createCSEPass());
   // Masks, positions and scalars become constants, which the recognitions below read.
   program.addPass(createFoldConstantsPass({options.maxBytes}));
-  // Brings products and their operands into the few forms that the recognitions know; folds `x + 0` and the like.
+  // Brings products and their operands into the few forms that the recognitions know; folds `x + 0`
+  // and the like.
   program.addPass(createSimplifyLayoutPass());
   program.addPass(createRecognizeAttentionPass());
   program.addPass(createRecognizeGeluPass());
@@ -32,8 +35,8 @@ void buildSimplifyPipeline(OpPassManager &manager, const SimplifyPipelineOptions
 }
 
 void registerSimplifyPipeline() {
-  PassPipelineRegistration<SimplifyPipelineOptions>("simplify", "The simplify phase, from verify-imported on",
-                                                    buildSimplifyPipeline);
+  PassPipelineRegistration<SimplifyPipelineOptions>(
+      "simplify", "The simplify phase, from verify-imported on", buildSimplifyPipeline);
 }
 
 } // namespace deepshard

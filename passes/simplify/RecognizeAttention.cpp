@@ -1,7 +1,9 @@
-//===- RecognizeAttention.cpp - hand-written attention and constant masks --------------------------------===//
+//===- RecognizeAttention.cpp - hand-written attention and constant masks
+//--------------------------------===//
 //
-// Every product is tried as probabilities times values, reading backwards over a bounded chain (AttentionMatch.h). A
-// match becomes graph.attention at the place of that product; masks that constants explain become flags (Mask.h).
+// Every product is tried as probabilities times values, reading backwards over a bounded chain
+// (AttentionMatch.h). A match becomes graph.attention at the place of that product; masks that
+// constants explain become flags (Mask.h).
 //
 //===--------------------------------------------------------------------------------------------------===//
 
@@ -35,7 +37,8 @@ int64_t product(ArrayRef<int64_t> sizes) {
   return std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
 }
 
-/// Batch and heads as a mask of four dimensions tells them, else as the batch dimensions of the scores do.
+/// Batch and heads as a mask of four dimensions tells them, else as the batch dimensions of the
+/// scores do.
 Sizes sizesOf(HandWrittenAttention &match) {
   ArrayRef<int64_t> shape = shapeOf(match.scores);
   Sizes sizes{1, 1, shape[shape.size() - 2], shape.back()};
@@ -51,12 +54,13 @@ Sizes sizesOf(HandWrittenAttention &match) {
   return sizes;
 }
 
-/// 1 / sqrt(d) if `scale` is that after rounding to `elementType`, f32 at the most: an importer that rounded it to f32
-/// must not show in a program that is planned in f64.
+/// 1 / sqrt(d) if `scale` is that after rounding to `elementType`, f32 at the most: an importer
+/// that rounded it to f32 must not show in a program that is planned in f64.
 double exactScale(double scale, int64_t d, Type elementType) {
   unsigned bits = APFloat::semanticsPrecision(cast<FloatType>(elementType).getFloatSemantics());
   double exact = 1 / std::sqrt(static_cast<double>(d));
-  bool isRounded = std::abs(scale - exact) <= exact * std::ldexp(1.0, 1 - static_cast<int>(std::min(bits, 24u)));
+  bool isRounded =
+      std::abs(scale - exact) <= exact * std::ldexp(1.0, 1 - static_cast<int>(std::min(bits, 24u)));
   return isRounded ? exact : scale;
 }
 
@@ -67,7 +71,8 @@ Value withoutFactor(OpBuilder &builder, Value value, double &factor, int budget 
     return withoutFactor(builder, scaled->value, factor, budget - 1);
   }
   Operation *op = value.getDefiningOp();
-  if (budget == 0 || !isa_and_nonnull<graph::ReshapeOp, graph::TransposeOp>(op) || !value.hasOneUse())
+  if (budget == 0 || !isa_and_nonnull<graph::ReshapeOp, graph::TransposeOp>(op) ||
+      !value.hasOneUse())
     return value;
   Value x = withoutFactor(builder, op->getOperand(0), factor, budget - 1);
   if (x == op->getOperand(0))
@@ -78,15 +83,16 @@ Value withoutFactor(OpBuilder &builder, Value value, double &factor, int budget 
 }
 
 /// The operand of a matmul with its dimensions in the order batch, `row`, `column`.
-Value ordered(OpBuilder &builder, Location location, Value value, ArrayRef<int64_t> batch, int64_t row,
-              int64_t column) {
+Value ordered(OpBuilder &builder, Location location, Value value, ArrayRef<int64_t> batch,
+              int64_t row, int64_t column) {
   SmallVector<int64_t> order(batch);
   order.push_back(row);
   order.push_back(column);
   return materialize(builder, location, viewThroughTransposes(value, order));
 }
 
-/// Of b x h x t x d keys or values that repeat each of g heads h / g times: the b x g x t x d ones; else null.
+/// Of b x h x t x d keys or values that repeat each of g heads h / g times: the b x g x t x d ones;
+/// else null.
 Value distinctHeads(OpBuilder &builder, Value value) {
   ArrayRef<int64_t> shape = shapeOf(value);
   auto reshape = value.getDefiningOp<graph::ReshapeOp>();
@@ -126,11 +132,12 @@ Value alignedMask(OpBuilder &builder, Location location, Value mask, ArrayRef<in
 
 Value scalar(OpBuilder &builder, Location location, Type elementType, double number) {
   auto type = RankedTensorType::get({}, elementType);
-  return graph::ConstantOp::create(builder, location,
-                                   DenseElementsAttr::get(type, builder.getFloatAttr(elementType, number)));
+  return graph::ConstantOp::create(
+      builder, location, DenseElementsAttr::get(type, builder.getFloatAttr(elementType, number)));
 }
 
-/// The values that depend on a parameter of the model, so that a gradient may flow through them. O(operands).
+/// The values that depend on a parameter of the model, so that a gradient may flow through them.
+/// O(operands).
 llvm::DenseSet<Value> dependsOnParameters(func::FuncOp function) {
   llvm::DenseSet<Value> active;
   for (BlockArgument argument : function.getArguments())
@@ -151,7 +158,8 @@ struct Masks {
 };
 
 /// Nothing if the masks say what graph.attention cannot.
-std::optional<Masks> readMasks(HandWrittenAttention &match, const Sizes &sizes, MaskReader &reader) {
+std::optional<Masks> readMasks(HandWrittenAttention &match, const Sizes &sizes,
+                               MaskReader &reader) {
   Masks masks;
   Type softmaxType = tensorType(match.softmax).getElementType();
   Type type = tensorType(match.output).getElementType();
@@ -186,9 +194,10 @@ Value buildMask(OpBuilder &builder, Location location, const Masks &masks, Type 
   bool hidesOnly = masks.pattern.isKnown && masks.pattern.everyQuerySeesAKey;
   if (hidesOnly || std::isinf(*mask.fill))
     return mask.namesHidden ? graph::NotOp::create(builder, location, value).getResult() : value;
-  // Where a query may see no key, a finite number gives the mean of v: added to scores it is what it was, because
-  // scores vanish beside it. A fill of a wider type may not exist in this one.
-  double lowest = APFloat::getLargest(cast<FloatType>(elementType).getFloatSemantics(), true).convertToDouble();
+  // Where a query may see no key, a finite number gives the mean of v: added to scores it is what
+  // it was, because scores vanish beside it. A fill of a wider type may not exist in this one.
+  double lowest =
+      APFloat::getLargest(cast<FloatType>(elementType).getFloatSemantics(), true).convertToDouble();
   Value hidden = scalar(builder, location, elementType, std::max(*mask.fill, lowest));
   Value seen = scalar(builder, location, elementType, 0);
   return graph::SelectOp::create(builder, location, value, mask.namesHidden ? hidden : seen,
@@ -206,7 +215,8 @@ struct RecognizeAttention : impl::RecognizeAttentionPassBase<RecognizeAttention>
     for (graph::MatmulOp product : products) {
       std::optional<HandWrittenAttention> match = matchAttention(product);
       // Attention has no gradient for its mask, so a bias that is learned stays written out.
-      if (match && llvm::none_of(match->masks, [&](MaskUse &mask) { return active.contains(mask.value); }))
+      if (match &&
+          llvm::none_of(match->masks, [&](MaskUse &mask) { return active.contains(mask.value); }))
         rewrite(rewriter, *match, reader);
     }
     getOperation().walk([&](graph::AttentionOp op) { foldMask(op, reader); });
@@ -228,14 +238,17 @@ private:
       return;
 
     double factor = match.factor;
-    Value q = withoutFactor(rewriter, scores.getLhs(), factor), k = withoutFactor(rewriter, scores.getRhs(), factor);
+    Value q = withoutFactor(rewriter, scores.getLhs(), factor),
+          k = withoutFactor(rewriter, scores.getRhs(), factor);
     auto freeOf = [](Value side, ArrayRef<int64_t> batch, ArrayRef<int64_t> contract) {
       return freeDimensions(tensorType(side).getRank(), batch, contract).front();
     };
     q = ordered(rewriter, location, q, scores.getLhsBatch(),
-                freeOf(q, scores.getLhsBatch(), scores.getLhsContract()), scores.getLhsContract().front());
+                freeOf(q, scores.getLhsBatch(), scores.getLhsContract()),
+                scores.getLhsContract().front());
     k = ordered(rewriter, location, k, scores.getRhsBatch(),
-                freeOf(k, scores.getRhsBatch(), scores.getRhsContract()), scores.getRhsContract().front());
+                freeOf(k, scores.getRhsBatch(), scores.getRhsContract()),
+                scores.getRhsContract().front());
     Value v = output.getRhs();
     v = ordered(rewriter, location, v, output.getRhsBatch(), output.getRhsContract().front(),
                 freeOf(v, output.getRhsBatch(), output.getRhsContract()));
@@ -252,7 +265,8 @@ private:
     graph::DropoutOp dropout = match.dropout;
     auto attention = graph::AttentionOp::create(
         rewriter, location, q, k, v, mask, dropout ? dropout.getCounter() : Value(),
-        rewriter.getF64FloatAttr(exactScale(factor, d, elementType)), masks->causal ? rewriter.getUnitAttr() : UnitAttr(),
+        rewriter.getF64FloatAttr(exactScale(factor, d, elementType)),
+        masks->causal ? rewriter.getUnitAttr() : UnitAttr(),
         dropout ? dropout.getPAttr() : rewriter.getF64FloatAttr(0),
         dropout ? dropout.getIdAttr() : rewriter.getI64IntegerAttr(0));
     rewriter.replaceOp(output, reshaped(rewriter, location, attention.getO(), shapeOf(output)));
@@ -264,7 +278,8 @@ private:
       return;
     int64_t s = shapeOf(op.getQ())[2], t = shapeOf(op.getK())[2];
     MaskPattern pattern = reader.read(op.getMask(), s, t);
-    // A query without a key gives 0 by an i1 mask and by the flag, but the mean of v by a finite addend.
+    // A query without a key gives 0 by an i1 mask and by the flag, but the mean of v by a finite
+    // addend.
     bool isBool = tensorType(op.getMask()).getElementType().isInteger(1);
     bool isCausal = pattern.isCausal && (pattern.everyQuerySeesAKey || isBool);
     if (!pattern.seesAll && !isCausal)

@@ -1,9 +1,11 @@
-//===- RecognizeGelu.cpp - gelu written out by tanh or erf ---------------------------------------===//
+//===- RecognizeGelu.cpp - gelu written out by tanh or erf
+//---------------------------------------===//
 //
-// An expression is read as a polynomial in two unknowns: x, and g = tanh(u) or erf(u). Every tanh and erf is a start:
-// u must be c1 x + c3 x^3 for some x among the values that it is computed from, and a product above g must be
-// x/2 + x g/2. Comparing polynomials covers all orders in which sums and products may be written. Expressions are
-// bounded in size, so the cost is a constant per tanh or erf.
+// An expression is read as a polynomial in two unknowns: x, and g = tanh(u) or erf(u). Every tanh
+// and erf is a start: u must be c1 x + c3 x^3 for some x among the values that it is computed from,
+// and a product above g must be x/2 + x g/2. Comparing polynomials covers all orders in which sums
+// and products may be written. Expressions are bounded in size, so the cost is a constant per tanh
+// or erf.
 //
 //===--------------------------------------------------------------------------------------===//
 
@@ -86,8 +88,9 @@ public:
     if (std::optional<double> number = splatOf(value))
       return Polynomial::monomial(0, 0, *number);
     Operation *op = value.getDefiningOp();
-    if (!op || ++ops > kMaxOps || !isa<graph::AddOp, graph::SubOp, graph::MulOp, graph::DivOp, graph::PowOp,
-                                       graph::NegOp>(op))
+    if (!op || ++ops > kMaxOps ||
+        !isa<graph::AddOp, graph::SubOp, graph::MulOp, graph::DivOp, graph::PowOp, graph::NegOp>(
+            op))
       return std::nullopt;
     std::optional<Polynomial> lhs = read(op->getOperand(0));
     if (!lhs)
@@ -123,7 +126,8 @@ private:
   int ops = 0;
 };
 
-/// How far a coefficient may lie from the formula's: a product of two or three numbers rounded to the element type.
+/// How far a coefficient may lie from the formula's: a product of two or three numbers rounded to
+/// the element type.
 double toleranceFor(Type elementType) {
   unsigned bits = APFloat::semanticsPrecision(cast<FloatType>(elementType).getFloatSemantics());
   return std::ldexp(1.0, 2 - static_cast<int>(std::min(bits, 24u)));
@@ -135,7 +139,9 @@ SmallVector<Value> candidates(Value u) {
   SmallVector<Value> values{u};
   for (size_t i = 0; i < values.size() && values.size() < kMaxCandidates; ++i) {
     Operation *op = values[i].getDefiningOp();
-    if (!op || !isa<graph::AddOp, graph::SubOp, graph::MulOp, graph::DivOp, graph::PowOp, graph::NegOp>(op))
+    if (!op ||
+        !isa<graph::AddOp, graph::SubOp, graph::MulOp, graph::DivOp, graph::PowOp, graph::NegOp>(
+            op))
       continue;
     for (Value operand : op->getOperands())
       if (!llvm::is_contained(values, operand) && !splatOf(operand))
@@ -153,7 +159,8 @@ Value argumentOf(Value u, bool isTanh) {
   }
   double tolerance = toleranceFor(tensorType(u).getElementType());
   for (Value x : candidates(u)) {
-    std::optional<Polynomial> p = x.getType() == u.getType() ? Reader(x, Value()).read(u) : std::nullopt;
+    std::optional<Polynomial> p =
+        x.getType() == u.getType() ? Reader(x, Value()).read(u) : std::nullopt;
     if (p && p->matches(expected, tolerance))
       return x;
   }

@@ -1,7 +1,9 @@
-//===- SimplifyLayout.cpp - views and transposes that a later op can do without ----------------===//
+//===- SimplifyLayout.cpp - views and transposes that a later op can do without
+//----------------===//
 //
-// A greedy fixed point over local patterns. Each removes an op, composes two, or moves a flattening of leading
-// dimensions towards the end of the program, never back; so it ends, after a number of rewrites linear in the ops.
+// A greedy fixed point over local patterns. Each removes an op, composes two, or moves a flattening
+// of leading dimensions towards the end of the program, never back; so it ends, after a number of
+// rewrites linear in the ops.
 //
 //===--------------------------------------------------------------------------------------===//
 
@@ -31,7 +33,8 @@ struct SimplifyLayout : impl::SimplifyLayoutPassBase<SimplifyLayout> {
   }
 
   void runOnOperation() override {
-    // A flattening passes one op per rewrite, so a chain may need more sweeps than the default of ten.
+    // A flattening passes one op per rewrite, so a chain may need more sweeps than the default of
+    // ten.
     GreedyRewriteConfig config;
     config.setMaxIterations(GreedyRewriteConfig::kNoLimit);
     if (failed(applyPatternsGreedily(getOperation(), patterns, config)))

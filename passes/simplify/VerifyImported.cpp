@@ -16,8 +16,8 @@ namespace deepshard {
 
 namespace {
 
-constexpr llvm::StringLiteral kRoles[] = {graph::kParameterAttr, graph::kBufferAttr, graph::kInputAttr,
-                                          graph::kRunStateAttr};
+constexpr llvm::StringLiteral kRoles[] = {graph::kParameterAttr, graph::kBufferAttr,
+                                          graph::kInputAttr, graph::kRunStateAttr};
 
 /// Checks one function, reporting every fault.
 class ProgramVerifier {
@@ -26,8 +26,9 @@ public:
 
   LogicalResult verify() {
     if (function.isExternal() || !llvm::hasSingleElement(function.getBody())) {
-      fault(function.getLoc()) << "@" << function.getName()
-                               << " has no body of one block; a program is a straight line of graph ops";
+      fault(function.getLoc())
+          << "@" << function.getName()
+          << " has no body of one block; a program is a straight line of graph ops";
       return failure();
     }
     for (unsigned i = 0; i < function.getNumArguments(); ++i)
@@ -51,11 +52,13 @@ private:
     if (!tensor)
       fault(location) << what << " is of type " << type << ", expected a ranked tensor";
     else if (!tensor.hasStaticShape())
-      fault(location) << what << " is of type " << type
-                      << ", expected a static shape; give the sizes of the model's inputs with --input";
+      fault(location)
+          << what << " is of type " << type
+          << ", expected a static shape; give the sizes of the model's inputs with --input";
   }
 
-  /// Names are unique among the tensors of the model, among inputs, among run state and among outputs.
+  /// Names are unique among the tensors of the model, among inputs, among run state and among
+  /// outputs.
   void verifyUnique(Location location, StringRef space, StringRef name, const Twine &what) {
     auto [entry, isNew] = names.try_emplace((space + "\n" + name).str(), what.str());
     if (!isNew)
@@ -85,9 +88,11 @@ private:
     // The dialect has checked that a role is a name that is not empty.
     StringRef role = roles.front();
     bool isTensorOfModel = role == graph::kParameterAttr || role == graph::kBufferAttr;
-    verifyUnique(location, isTensorOfModel ? "model" : role, cast<StringAttr>(function.getArgAttr(i, role)), what);
+    verifyUnique(location, isTensorOfModel ? "model" : role,
+                 cast<StringAttr>(function.getArgAttr(i, role)), what);
     if (role != graph::kInputAttr && function.getArgAttr(i, graph::kBatchDimensionAttr))
-      fault(location) << graph::kBatchDimensionAttr << " stands on " << what << ", which is no input";
+      fault(location) << graph::kBatchDimensionAttr << " stands on " << what
+                      << ", which is no input";
   }
 
   void verifyResult(unsigned i) {
@@ -107,10 +112,12 @@ private:
     if (isa<func::ReturnOp>(op))
       return;
     if (!isa_and_nonnull<graph::GraphDialect>(op.getDialect()))
-      fault(op.getLoc()) << "'" << op.getName() << "' is no op of the graph dialect, which is all a program may hold";
+      fault(op.getLoc()) << "'" << op.getName()
+                         << "' is no op of the graph dialect, which is all a program may hold";
     for (OpResult result : op.getResults())
-      verifyType(op.getLoc(), result.getType(), "result " + Twine(result.getResultNumber()) + " of '" +
-                                                    op.getName().getStringRef() + "'");
+      verifyType(op.getLoc(), result.getType(),
+                 "result " + Twine(result.getResultNumber()) + " of '" +
+                     op.getName().getStringRef() + "'");
   }
 
   func::FuncOp function;
@@ -123,14 +130,16 @@ struct VerifyImported : impl::VerifyImportedPassBase<VerifyImported> {
     bool faulty = false;
     auto functions = getOperation().getOps<func::FuncOp>();
     if (functions.empty()) {
-      emitError(getOperation().getLoc()) << "the module holds no function, expected one program, @forward";
+      emitError(getOperation().getLoc())
+          << "the module holds no function, expected one program, @forward";
       faulty = true;
     }
     for (Operation &op : getOperation().getOps()) {
       if (auto function = dyn_cast<func::FuncOp>(op)) {
         faulty |= failed(ProgramVerifier(function).verify());
       } else {
-        emitError(op.getLoc()) << "'" << op.getName() << "' stands beside the program, expected functions only";
+        emitError(op.getLoc()) << "'" << op.getName()
+                               << "' stands beside the program, expected functions only";
         faulty = true;
       }
     }

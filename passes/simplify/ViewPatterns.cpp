@@ -1,4 +1,5 @@
-//===- ViewPatterns.cpp - maps between elements, composed ---------------------------------------===//
+//===- ViewPatterns.cpp - maps between elements, composed
+//---------------------------------------===//
 //
 // Reshape of reshape, transpose of transpose and broadcast of broadcast are the ops' own folds.
 //
@@ -64,7 +65,8 @@ LogicalResult composeSlices(graph::SliceOp op, PatternRewriter &rewriter) {
     return failure();
   SmallVector<int64_t> starts, limits, strides;
   for (auto [dimension, size] : llvm::enumerate(shapeOf(op))) {
-    int64_t start = inner.getStarts()[dimension] + op.getStarts()[dimension] * inner.getStrides()[dimension];
+    int64_t start =
+        inner.getStarts()[dimension] + op.getStarts()[dimension] * inner.getStrides()[dimension];
     int64_t stride = inner.getStrides()[dimension] * op.getStrides()[dimension];
     starts.push_back(size == 0 ? 0 : start);
     limits.push_back(size == 0 ? 0 : start + (size - 1) * stride + 1);
@@ -108,13 +110,15 @@ bool isExact(Type from, Type to) {
   if (fromFloat || to.isInteger(1))
     return false;
   unsigned bits = from.getIntOrFloatBitWidth();
-  return toFloat ? bits <= APFloat::semanticsPrecision(toFloat.getFloatSemantics()) : bits <= to.getIntOrFloatBitWidth();
+  return toFloat ? bits <= APFloat::semanticsPrecision(toFloat.getFloatSemantics())
+                 : bits <= to.getIntOrFloatBitWidth();
 }
 
 /// convert(convert(x)) -> convert(x) where the inner one loses nothing.
 LogicalResult composeConverts(graph::ConvertOp op, PatternRewriter &rewriter) {
   auto inner = op.getX().getDefiningOp<graph::ConvertOp>();
-  if (!inner || !isExact(tensorType(inner.getX()).getElementType(), inner.getType().getElementType()))
+  if (!inner ||
+      !isExact(tensorType(inner.getX()).getElementType(), inner.getType().getElementType()))
     return failure();
   if (inner.getX().getType() == op.getType())
     rewriter.replaceOp(op, inner.getX());
@@ -123,8 +127,8 @@ LogicalResult composeConverts(graph::ConvertOp op, PatternRewriter &rewriter) {
   return success();
 }
 
-/// Elementwise ops with several operands broadcast on their own: a broadcast that feeds one is dropped where another
-/// operand still gives the result its shape.
+/// Elementwise ops with several operands broadcast on their own: a broadcast that feeds one is
+/// dropped where another operand still gives the result its shape.
 struct BroadcastIntoElementwise : OpTraitRewritePattern<graph::Elementwise> {
   explicit BroadcastIntoElementwise(MLIRContext *context) : OpTraitRewritePattern(context) {}
 
@@ -186,8 +190,8 @@ std::optional<int64_t> firstOfConsecutive(Value ids) {
   return first;
 }
 
-/// Rows a, a + 1, ... of a table, as learned positions are read, are a slice of it. Small or large, the ids are dense
-/// here or an iota.
+/// Rows a, a + 1, ... of a table, as learned positions are read, are a slice of it. Small or large,
+/// the ids are dense here or an iota.
 LogicalResult consecutiveRows(graph::EmbeddingOp op, PatternRewriter &rewriter) {
   auto table = tensorType(op.getTable());
   int64_t count = tensorType(op.getIds()).getNumElements();
@@ -199,7 +203,8 @@ LogicalResult consecutiveRows(graph::EmbeddingOp op, PatternRewriter &rewriter) 
     first = 0;
   if (!first || *first < 0 || *first + count > table.getShape()[0])
     return failure();
-  SmallVector<int64_t> starts(table.getRank(), 0), limits(table.getShape()), strides(table.getRank(), 1);
+  SmallVector<int64_t> starts(table.getRank(), 0), limits(table.getShape()),
+      strides(table.getRank(), 1);
   starts[0] = *first;
   limits[0] = *first + count;
   Value rows = op.getTable();

@@ -1,8 +1,10 @@
-//===- MeaningTest.cpp - what a simplify pass rewrites computes the same ------------------------===//
+//===- MeaningTest.cpp - what a simplify pass rewrites computes the same
+//------------------------===//
 //
-// Every function of the passes' lit files is run by the interpreter on random data, before and after its pass: a case
-// of a lit file is a case of this test. Recognitions are compared in f64, where rounding does not hide a wrong formula;
-// constants of the lit files are rounded to f32, which leaves 1e-6. Folding and layout must keep every bit.
+// Every function of the passes' lit files is run by the interpreter on random data, before and
+// after its pass: a case of a lit file is a case of this test. Recognitions are compared in f64,
+// where rounding does not hide a wrong formula; constants of the lit files are rounded to f32,
+// which leaves 1e-6. Folding and layout must keep every bit.
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -37,9 +39,11 @@ struct Case {
 
 std::ostream &operator<<(std::ostream &stream, const Case &test) { return stream << test.pass; }
 
-/// The lit file of a pass; with `inF64` its f32 becomes f64 and its bf16 f32, for which there are reference kernels.
+/// The lit file of a pass; with `inF64` its f32 becomes f64 and its bf16 f32, for which there are
+/// reference kernels.
 std::string readLitFile(StringRef pass, bool inF64) {
-  auto buffer = llvm::MemoryBuffer::getFile(std::string(DEEPSHARD_LIT_DIR) + "/" + pass.str() + ".mlir");
+  auto buffer =
+      llvm::MemoryBuffer::getFile(std::string(DEEPSHARD_LIT_DIR) + "/" + pass.str() + ".mlir");
   EXPECT_TRUE(buffer) << pass.str();
   std::string text = buffer ? (*buffer)->getBuffer().str() : "";
   if (!inF64)
@@ -49,7 +53,8 @@ std::string readLitFile(StringRef pass, bool inF64) {
   return std::regex_replace(text, std::regex("0xFF800000"), "0xFFF0000000000000");
 }
 
-/// Normal floats, flags and small integers; a random counter gets a fixed seed, step and micro-batch.
+/// Normal floats, flags and small integers; a random counter gets a fixed seed, step and
+/// micro-batch.
 HostTensor randomTensor(RankedTensorType type, std::mt19937 &generator) {
   HostTensor tensor(type);
   std::normal_distribution<double> normal;
@@ -121,15 +126,17 @@ TEST_P(MeaningTest, IsKept) {
   EXPECT_GE(compared, 5) << "the lit file holds fewer cases than it did";
 }
 
-INSTANTIATE_TEST_SUITE_P(Simplify, MeaningTest,
-                         testing::Values(Case{"fold-constants", [] { return createFoldConstantsPass(); }, true},
-                                         Case{"simplify-layout", [] { return createSimplifyLayoutPass(); }, true},
-                                         Case{"recognize-attention", [] { return createRecognizeAttentionPass(); }, false},
-                                         Case{"recognize-gelu", [] { return createRecognizeGeluPass(); }, false}),
-                         [](const testing::TestParamInfo<Case> &info) {
-                           std::string name = info.param.pass;
-                           std::erase(name, '-');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Simplify, MeaningTest,
+    testing::Values(Case{"fold-constants", [] { return createFoldConstantsPass(); }, true},
+                    Case{"simplify-layout", [] { return createSimplifyLayoutPass(); }, true},
+                    Case{"recognize-attention", [] { return createRecognizeAttentionPass(); },
+                         false},
+                    Case{"recognize-gelu", [] { return createRecognizeGeluPass(); }, false}),
+    [](const testing::TestParamInfo<Case> &info) {
+      std::string name = info.param.pass;
+      std::erase(name, '-');
+      return name;
+    });
 
 } // namespace
