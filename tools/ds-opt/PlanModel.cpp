@@ -71,6 +71,7 @@ static FailureOr<OwningOpRef<ModuleOp>> importModel(MLIRContext &context, const 
   import.inputs = std::move(inputs);
   import.batch = config.microBatch;
   import.foldCap = options.foldMib << 20;
+  import.f64 = options.f64;
   return importTorchScript(context, import);
 }
 

@@ -69,5 +69,8 @@ plan.program @schedule streams ["compute"] {
 
 // -----
 
-// expected-error @+1 {{has 2 dimensions but 1 strides}}
-"test.op"() {type = !plan.view<2x3xf32 strides [1]>} : () -> ()
+plan.program @strides streams ["compute"] {
+  %0 = plan.buffer "x" transient bytes 64 align 64
+  // expected-error @+1 {{has 2 dimensions but 1 strides}}
+  %1 = plan.view %0 offset 0 : !plan.view<2x3xf32 strides [1]>
+}

@@ -11,24 +11,24 @@ plan.program @train streams ["compute", "copy"] arena 4096 max_live 4000 {
   %x = plan.buffer "x" transient bytes 256 align 64
   // CHECK: plan.segment @micro_batch {
   plan.segment @micro_batch {
-    // CHECK: %[[V:.*]] = plan.view %[[W]] offset 64 : !plan.view<4x8xf32>
+    // CHECK: %[[V:.*]] = plan.view %[[W]] offset 64 : <4x8xf32>
     %0 = plan.view %w offset 64 : !plan.view<4x8xf32 strides [8, 1]>
-    // CHECK: plan.view %[[W]] offset 0 : !plan.view<8x4xf32 strides [1, 8]>
+    // CHECK: plan.view %[[W]] offset 0 : <8x4xf32 strides [1, 8]>
     %1 = plan.view %w offset 0 : !plan.view<8x4xf32 strides [1, 8]>
-    // CHECK: plan.view %{{.*}} offset 0 : !plan.view<f32>
+    // CHECK: plan.view %{{.*}} offset 0 : <f32>
     %2 = plan.view %x offset 0 : !plan.view<f32>
-    // CHECK: plan.feed "ids" %[[V]] on 0 batch_dimension -1 : !plan.view<4x8xf32>
+    // CHECK: plan.feed "ids" %[[V]] on 0 batch_dimension -1 : <4x8xf32>
     plan.feed "ids" %0 on 0 batch_dimension -1 : !plan.view<4x8xf32>
     // CHECK: plan.record 0 on 0
     plan.record 0 on 0
     // CHECK: plan.wait 0 on 1
     plan.wait 0 on 1
-    // CHECK: plan.launch "reference" "reduce_sum" ins(%[[V]] : !plan.view<4x8xf32>) outs(%{{.*}} : !plan.view<f32>) workspace(%{{.*}} : !plan.view<8x4xf32 strides [1, 8]>) on 1 attributes {dims = array<i64: 0, 1>} flops 32 phase "forward"
+    // CHECK: plan.launch "reference" "reduce_sum" ins(%[[V]] : {{.*}}<4x8xf32>) outs(%{{.*}} : {{.*}}<f32>) workspace(%{{.*}} : {{.*}}<8x4xf32 strides [1, 8]>) on 1 attributes {dims = array<i64: 0, 1>} flops 32 phase "forward"
     plan.launch "reference" "reduce_sum" ins(%0 : !plan.view<4x8xf32>) outs(%2 : !plan.view<f32>) workspace(%1 : !plan.view<8x4xf32 strides [1, 8]>) on 1 attributes {dims = array<i64: 0, 1>} flops 32 phase "forward"
   }
   %3 = plan.view %w offset 0 : !plan.view<16xf32>
-  // CHECK: plan.parameter "h.weight" %{{.*}} : !plan.view<16xf32> from #graph.storage<file = "m.pt", offset = 64, element_type = f32, strides = array<i64: 1>> {aliases = ["tied"], trainable = true}
-  plan.parameter "h.weight" %3 : !plan.view<16xf32> from #graph.storage<file = "m.pt", offset = 64, element_type = f32, strides = array<i64: 1>> {aliases = ["tied"], trainable = true}
+  // CHECK: plan.parameter "h.weight" %{{.*}} : <16xf32> from #graph.storage<file = "m.pt", offset = 64, element_type = f32, strides = [1]> {aliases = ["tied"], trainable = true}
+  plan.parameter "h.weight" %3 : !plan.view<16xf32> from #graph.storage<file = "m.pt", offset = 64, element_type = f32, strides = [1]> {aliases = ["tied"], trainable = true}
   // CHECK: plan.run_state "learning_rate"
   plan.run_state "learning_rate" %3 : !plan.view<16xf32>
   // CHECK: plan.metric "loss"

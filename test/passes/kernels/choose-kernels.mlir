@@ -30,7 +30,7 @@ func.func @matmul(%a: tensor<4x8xf32>, %b: tensor<8x2xf32>, %c: tensor<4x8xf64>,
 // The blocked kernel computes attention in f32; in f64 it is decomposed.
 
 // CHECK-LABEL: func.func @attention
-// CHECK: graph.attention {{.*}} graph.provider = "native"
+// CHECK: graph.attention {{.*}}graph.provider = "native"
 // CHECK-NOT: graph.attention
 // CHECK: graph.matmul
 func.func @attention(%q: tensor<1x2x8x16xf32>, %p: tensor<1x2x8x16xf64>) -> (tensor<1x2x8x16xf32>, tensor<1x2x8x16xf64>) {

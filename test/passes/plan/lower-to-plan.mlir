@@ -1,15 +1,16 @@
 // RUN: ds-opt %s -split-input-file -verify-diagnostics --lower-to-plan | FileCheck %s
+// RUN: ds-opt %s -split-input-file -verify-diagnostics --lower-to-plan | FileCheck %s --check-prefix=TABLES
 
 // CHECK-LABEL: plan.program @train streams ["compute"]
 // CHECK: %[[X:.*]] = plan.buffer "x" transient bytes 128 align 64
 // CHECK: %[[LOSS:.*]] = plan.buffer "loss" step bytes 4 align 64
 // CHECK: plan.segment @micro_batch {
-// CHECK-NEXT: %[[IN:.*]] = plan.view %[[X]] offset 0 : !plan.view<4x8xf32>
-// CHECK-NEXT: plan.feed "x" %[[IN]] on 0 batch_dimension 0 : !plan.view<4x8xf32>
-// CHECK-NEXT: %[[T:.*]] = plan.view %[[X]] offset 0 : !plan.view<8x4xf32 strides [1, 8]>
-// CHECK-NEXT: %[[OUT:.*]] = plan.view %[[LOSS]] offset 0 : !plan.view<f32>
+// CHECK-NEXT: %[[IN:.*]] = plan.view %[[X]] offset 0 : <4x8xf32>
+// CHECK-NEXT: plan.feed "x" %[[IN]] on 0 batch_dimension 0 : <4x8xf32>
+// CHECK-NEXT: %[[T:.*]] = plan.view %[[X]] offset 0 : <8x4xf32 strides [1, 8]>
+// CHECK-NEXT: %[[OUT:.*]] = plan.view %[[LOSS]] offset 0 : <f32>
 // CHECK-NEXT: plan.launch "reference" "reduce_sum" ins(%[[T]] : {{.*}}) outs(%[[OUT]] : {{.*}}) on 0 attributes {dims = array<i64: 0, 1>} flops {{[0-9]+}} phase "forward"
-// CHECK: plan.metric "loss" %{{.*}} : !plan.view<f32>
+// CHECK: plan.metric "loss" %{{.*}} : <f32>
 // CHECK: plan.schedule [#plan.call<@micro_batch, micro_batch = 0, slot = 0>]
 module {
   func.func @micro_batch(%x: tensor<4x8xf32> {graph.input = "x", graph.batch_dimension = 0 : i64})
@@ -31,16 +32,17 @@ module {
 // CHECK-DAG: %[[COPY:.*]] = plan.buffer "reshape" transient bytes 24
 // CHECK: plan.segment @micro_batch
 // CHECK: plan.launch "reference" "copy"
-// CHECK: %[[A:.*]] = plan.view %[[COPY]] offset 0 : !plan.view<6xf32>
-// CHECK: %[[B:.*]] = plan.view %[[HALF]] offset 0 : !plan.view<6xf32 strides [0]>
+// CHECK: %[[A:.*]] = plan.view %[[COPY]] offset 0 : <6xf32>
+// CHECK: %[[B:.*]] = plan.view %[[HALF]] offset 0 : <6xf32 strides [0]>
 // CHECK: plan.launch "reference" "mul" ins(%[[A]], %[[B]] :
 module {
-  func.func @micro_batch(%x: tensor<2x3xf32> {graph.input = "x"}) -> (tensor<6xf32> {graph.metric = "y"}) {
+  func.func @micro_batch(%x: tensor<2x3xf32> {graph.input = "x"}) -> (tensor<f32> {graph.metric = "y"}) {
     %half = graph.constant dense<5.0e-01> : tensor<1xf32>
     %0 = graph.transpose %x [1, 0] : tensor<2x3xf32>
     %1 = graph.reshape %0 : tensor<3x2xf32> to tensor<6xf32>
     %2 = graph.mul %1, %half {graph.provider = "reference"} : tensor<6xf32>, tensor<1xf32>
-    return %2 : tensor<6xf32>
+    %3 = graph.reduce_sum %2 dims [0] {graph.provider = "reference"} : tensor<6xf32>
+    return %3 : tensor<f32>
   }
 }
 
@@ -53,23 +55,23 @@ module {
 // CHECK-DAG: %[[P:.*]] = plan.buffer "parameter.0" persistent bytes 128
 // CHECK-DAG: %[[G:.*]] = plan.buffer "gradient.0" step bytes 128
 // CHECK: plan.segment @zero
-// CHECK: %[[Z:.*]] = plan.view %[[G]] offset 0 : !plan.view<32xf32>
+// CHECK: %[[Z:.*]] = plan.view %[[G]] offset 0 : <32xf32>
 // CHECK: plan.launch "reference" "fill" ins() outs(%[[Z]] : !plan.view<32xf32>)
 // CHECK: plan.segment @micro_batch
-// CHECK-DAG: plan.view %[[G]] offset 64 : !plan.view<4xf32>
+// CHECK-DAG: plan.view %[[G]] offset 64 : <4xf32>
 // CHECK: plan.launch "reference" "add" ins(%{{.*}}, %{{.*}} : !plan.view<4xf32>, !plan.view<4xf32>) outs(%[[SUM:.*]] : !plan.view<4xf32>)
 // CHECK-NOT: "copy"
 // CHECK: plan.segment @update
 // CHECK: plan.launch "reference" "adamw"
 // CHECK-NOT: "copy"
-// CHECK: plan.parameter "w" %{{.*}} : !plan.view<4xf32> from #graph.storage
-// CHECK: plan.optimizer_state "exp_avg.0"
+// TABLES-DAG: plan.parameter "w" %{{.*}} : <4xf32> from #graph.storage
+// TABLES-DAG: plan.optimizer_state "exp_avg.0"
 // CHECK: plan.schedule [#plan.call<@zero, micro_batch = 0, slot = 0>, #plan.call<@micro_batch, micro_batch = 0, slot = 0>, #plan.call<@micro_batch, micro_batch = 1, slot = 0>, #plan.call<@update, micro_batch = 1, slot = 0>]
 module attributes {graph.accumulation_steps = 2 : i64} {
   func.func @micro_batch(
       %w: tensor<4xf32> {graph.parameter = "w", graph.member = #graph.member<kind = "parameter", index = 0, offset = 16>,
-                         graph.storage = #graph.storage<file = "w.pt", offset = 0, element_type = f32, strides = array<i64: 1>>},
-      %acc: tensor<4xf32> {graph.gradient = "w", graph.state = "gradient.w",
+                         graph.storage = #graph.storage<file = "w.pt", offset = 0, element_type = f32, strides = [1]>},
+      %acc: tensor<4xf32> {graph.state = "gradient.w",
                            graph.member = #graph.member<kind = "gradient", index = 0, offset = 16>})
       -> (tensor<4xf32> {graph.gradient = "w", graph.state = "gradient.w",
                          graph.member = #graph.member<kind = "gradient", index = 0, offset = 16>}) {
@@ -101,9 +103,9 @@ module attributes {graph.accumulation_steps = 2 : i64} {
 // CHECK-LABEL: plan.program @train
 // CHECK: %[[G:.*]] = plan.buffer "gradient.0" step bytes 128
 // CHECK: plan.segment @zero
-// CHECK: %[[FIRST:.*]] = plan.view %[[G]] offset 16 : !plan.view<12xf32>
+// CHECK: %[[FIRST:.*]] = plan.view %[[G]] offset 16 : <12xf32>
 // CHECK-NEXT: plan.launch "reference" "fill" ins() outs(%[[FIRST]] : !plan.view<12xf32>)
-// CHECK: %[[LAST:.*]] = plan.view %[[G]] offset 80 : !plan.view<12xf32>
+// CHECK: %[[LAST:.*]] = plan.view %[[G]] offset 80 : <12xf32>
 // CHECK-NEXT: plan.launch "reference" "fill" ins() outs(%[[LAST]] : !plan.view<12xf32>)
 // CHECK: plan.segment @micro_batch
 module {
@@ -131,11 +133,11 @@ module {
 // CHECK: "mul"
 // CHECK: "copy"
 module {
-  func.func @micro_batch(%x: tensor<4xf32> {graph.input = "x"}, %acc: tensor<4xf32> {graph.state = "sum"})
-      -> (tensor<4xf32> {graph.state = "sum"}, tensor<4xf32> {graph.metric = "product"}) {
-    %0 = graph.add %acc, %x {graph.provider = "reference"} : tensor<4xf32>, tensor<4xf32>
-    %1 = graph.mul %acc, %x {graph.provider = "reference"} : tensor<4xf32>, tensor<4xf32>
-    return %0, %1 : tensor<4xf32>, tensor<4xf32>
+  func.func @micro_batch(%x: tensor<f32> {graph.input = "x"}, %acc: tensor<f32> {graph.state = "sum"})
+      -> (tensor<f32> {graph.state = "sum"}, tensor<f32> {graph.metric = "product"}) {
+    %0 = graph.add %acc, %x {graph.provider = "reference"} : tensor<f32>, tensor<f32>
+    %1 = graph.mul %acc, %x {graph.provider = "reference"} : tensor<f32>, tensor<f32>
+    return %0, %1 : tensor<f32>, tensor<f32>
   }
 }
 
@@ -147,21 +149,21 @@ module {
 // CHECK-NOT: "exp"
 // CHECK: "neg"
 module {
-  func.func @micro_batch(%x: tensor<4xf32> {graph.input = "x"})
-      -> (tensor<4xf32> {graph.output = "logits"}, tensor<4xf32> {graph.metric = "loss"}) {
-    %0 = graph.exp %x {graph.provider = "reference"} : tensor<4xf32>
-    %1 = graph.neg %x {graph.provider = "reference"} : tensor<4xf32>
-    return %0, %1 : tensor<4xf32>, tensor<4xf32>
+  func.func @micro_batch(%x: tensor<f32> {graph.input = "x"})
+      -> (tensor<f32> {graph.output = "logits"}, tensor<f32> {graph.metric = "loss"}) {
+    %0 = graph.exp %x {graph.provider = "reference"} : tensor<f32>
+    %1 = graph.neg %x {graph.provider = "reference"} : tensor<f32>
+    return %0, %1 : tensor<f32>, tensor<f32>
   }
 }
 
 // -----
 
 module {
-  func.func @micro_batch(%x: tensor<4xf32> {graph.input = "x"}) -> (tensor<4xf32> {graph.metric = "loss"}) {
+  func.func @micro_batch(%x: tensor<f32> {graph.input = "x"}) -> (tensor<f32> {graph.metric = "loss"}) {
     // expected-error @+1 {{has no provider; run choose-kernels first}}
-    %1 = graph.neg %x : tensor<4xf32>
-    return %1 : tensor<4xf32>
+    %1 = graph.neg %x : tensor<f32>
+    return %1 : tensor<f32>
   }
 }
 
@@ -175,9 +177,9 @@ module {
 
 module {
   // expected-error @+1 {{lies in bucket parameter.0, which @update does not declare}}
-  func.func @micro_batch(%w: tensor<4xf32> {graph.parameter = "w", graph.member = #graph.member<kind = "parameter", index = 0, offset = 0>})
-      -> (tensor<4xf32> {graph.metric = "loss"}) {
-    %1 = graph.neg %w {graph.provider = "reference"} : tensor<4xf32>
-    return %1 : tensor<4xf32>
+  func.func @micro_batch(%w: tensor<f32> {graph.parameter = "w", graph.member = #graph.member<kind = "parameter", index = 0, offset = 0>})
+      -> (tensor<f32> {graph.metric = "loss"}) {
+    %1 = graph.neg %w {graph.provider = "reference"} : tensor<f32>
+    return %1 : tensor<f32>
   }
 }
