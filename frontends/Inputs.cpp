@@ -1,4 +1,4 @@
-//===- Inputs.cpp - what the user says about a model's inputs -----------------------------===//
+//===- Inputs.cpp - what the user says about a model's inputs ---------------------------------===//
 
 #include "frontends/Inputs.h"
 

@@ -1,4 +1,4 @@
-//===- Inputs.h - what the user says about a model's inputs -------------------------------===//
+//===- Inputs.h - what the user says about a model's inputs -----------------------------------===//
 
 #ifndef DEEPSHARD_FRONTENDS_INPUTS_H
 #define DEEPSHARD_FRONTENDS_INPUTS_H
@@ -30,8 +30,8 @@ struct InputSpec {
   std::string toString() const;
 };
 
-/// Reads `NAME=DTYPE[AxBxC]`; `DTYPE[]` is a scalar. On a fault returns nothing and sets `error` to a message that
-/// quotes `text`, says what is wrong and shows the form expected.
+/// Reads `NAME=DTYPE[AxBxC]`; `DTYPE[]` is a scalar. On a fault returns nothing and sets `error` to
+/// a message that quotes `text`, says what is wrong and shows the form expected.
 std::optional<InputSpec> parseInputSpec(std::string_view text, std::string &error);
 
 } // namespace deepshard

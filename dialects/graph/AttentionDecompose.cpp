@@ -1,10 +1,10 @@
-//===- AttentionDecompose.cpp - attention and its gradient as primitives -----------------------===//
+//===- AttentionDecompose.cpp - attention and its gradient as primitives ----------------------===//
 //
-// Names as in the op: b batch, h heads, g key/value heads, r = h / g heads per group, s queries, t keys. Scores and
-// probabilities are b x h x s x t; products run on the grouped views b x g x r x s x ..., so keys and values are never
-// repeated.
+// Names as in the op: b batch, h heads, g key/value heads, r = h / g heads per group, s queries, t
+// keys. Scores and probabilities are b x h x s x t; products run on the grouped views b x g x r x s
+// x ..., so keys and values are never repeated.
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #include "dialects/graph/PrimitiveBuilder.h"
 
@@ -28,7 +28,8 @@ public:
 
   /// b x h x s x n as b x g x r x s x n.
   Value grouped(Value x) {
-    return b.reshape(x, {batch, groups, heads / groups, queries, PrimitiveBuilder::typeOf(x).getDimSize(3)});
+    return b.reshape(
+        x, {batch, groups, heads / groups, queries, PrimitiveBuilder::typeOf(x).getDimSize(3)});
   }
   /// b x g x r x s x n as b x h x s x n.
   Value perHead(Value x) {
@@ -36,11 +37,17 @@ public:
   }
 
   /// lhs (b x h x s x n) times rhs (b x g x t x n) over n: b x h x s x t.
-  Value overFeatures(Value lhs, Value rhs) { return perHead(b.matmul(grouped(lhs), rhs, {0, 1}, 4, 3)); }
+  Value overFeatures(Value lhs, Value rhs) {
+    return perHead(b.matmul(grouped(lhs), rhs, {0, 1}, 4, 3));
+  }
   /// lhs (b x h x s x t) times rhs (b x g x t x n) over t: b x h x s x n.
-  Value overKeys(Value lhs, Value rhs) { return perHead(b.matmul(grouped(lhs), rhs, {0, 1}, 4, 2)); }
+  Value overKeys(Value lhs, Value rhs) {
+    return perHead(b.matmul(grouped(lhs), rhs, {0, 1}, 4, 2));
+  }
   /// lhs (b x h x s x t) times rhs (b x h x s x n) over r and s: b x g x t x n.
-  Value overQueries(Value lhs, Value rhs) { return b.matmul(grouped(lhs), grouped(rhs), {0, 1}, {2, 3}, {2, 3}); }
+  Value overQueries(Value lhs, Value rhs) {
+    return b.matmul(grouped(lhs), grouped(rhs), {0, 1}, {2, 3}, {2, 3});
+  }
 
   /// The scaled and masked scores; -inf where a query does not see a key.
   Value scores() {
@@ -96,8 +103,10 @@ FailureOr<SmallVector<Value>> AttentionGradOp::decompose(OpBuilder &builder) {
   Value dProbability = parts.dropped(parts.overFeatures(getDO(), getV()));
   // sum_j p_j dp_j of a row, with dropout or without, equals d_o . o.
   Value delta = b.sum(b.mul(getDO(), getO()), 3);
-  Value dScores = b.mul(b.mul(probability, b.sub(dProbability, delta)), getScale().convertToDouble());
-  return SmallVector<Value>{parts.overKeys(dScores, getK()), parts.overQueries(dScores, getQ()), dv};
+  Value dScores =
+      b.mul(b.mul(probability, b.sub(dProbability, delta)), getScale().convertToDouble());
+  return SmallVector<Value>{parts.overKeys(dScores, getK()), parts.overQueries(dScores, getQ()),
+                            dv};
 }
 
 } // namespace deepshard::graph

@@ -1,4 +1,4 @@
-//===- AttentionOps.cpp - types and costs of attention -----------------------------------------===//
+//===- AttentionOps.cpp - types and costs of attention ----------------------------------------===//
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/Inference.h"
@@ -15,22 +15,27 @@ struct AttentionTypes {
 };
 
 /// Constraint 1 of attention.
-FailureOr<AttentionTypes> attentionTypes(OptionalLocation location, Value qValue, Value kValue, Value vValue) {
+FailureOr<AttentionTypes> attentionTypes(OptionalLocation location, Value qValue, Value kValue,
+                                         Value vValue) {
   FailureOr<RankedTensorType> q = tensorType(location, "q", qValue);
   FailureOr<RankedTensorType> k = tensorType(location, "k", kValue);
   FailureOr<RankedTensorType> v = tensorType(location, "v", vValue);
   if (failed(q) || failed(k) || failed(v) || failed(checkRank(location, "q", *q, 4)) ||
       failed(checkRank(location, "k", *k, 4)) || failed(checkRank(location, "v", *v, 4)) ||
-      failed(checkElementTypes(location, "q", *q, "k", *k)) || failed(checkElementTypes(location, "q", *q, "v", *v)))
+      failed(checkElementTypes(location, "q", *q, "k", *k)) ||
+      failed(checkElementTypes(location, "q", *q, "v", *v)))
     return failure();
-  if (failed(checkSizes(location, "q", *q, 0, "k", *k, 0)) || failed(checkSizes(location, "q", *q, 3, "k", *k, 3)) ||
-      failed(checkSizes(location, "k", *k, 0, "v", *v, 0)) || failed(checkSizes(location, "k", *k, 1, "v", *v, 1)) ||
+  if (failed(checkSizes(location, "q", *q, 0, "k", *k, 0)) ||
+      failed(checkSizes(location, "q", *q, 3, "k", *k, 3)) ||
+      failed(checkSizes(location, "k", *k, 0, "v", *v, 0)) ||
+      failed(checkSizes(location, "k", *k, 1, "v", *v, 1)) ||
       failed(checkSizes(location, "k", *k, 2, "v", *v, 2)))
     return failure();
   int64_t heads = q->getDimSize(1), groups = k->getDimSize(1);
   if (groups == 0 || heads % groups != 0) {
-    (void)emitOptionalError(location, "dimension 1 of 'q' is ", heads, " (heads), not a multiple of dimension 1 of 'k', ",
-                      groups, " (key/value heads)");
+    (void)emitOptionalError(location, "dimension 1 of 'q' is ", heads,
+                            " (heads), not a multiple of dimension 1 of 'k', ", groups,
+                            " (key/value heads)");
     return failure();
   }
   return AttentionTypes{*q, *k, *v};
@@ -56,12 +61,13 @@ template <typename Op> LogicalResult verifyMaskAndDropout(Op op) {
     if (!mask.getElementType().isInteger(1) &&
         failed(checkElementTypes(op.getLoc(), "mask", mask, "q", q)))
       return failure();
-    int64_t scores[] = {q.getDimSize(0), q.getDimSize(1), q.getDimSize(2), op.getK().getType().getDimSize(2)};
+    int64_t scores[] = {q.getDimSize(0), q.getDimSize(1), q.getDimSize(2),
+                        op.getK().getType().getDimSize(2)};
     for (int dim = 0; dim < 4; ++dim)
       if (mask.getDimSize(dim) != 1 && mask.getDimSize(dim) != scores[dim])
-        return emitError(op.getLoc()) << "dimension " << dim << " of 'mask' is " << mask.getDimSize(dim)
-                                      << "; expected 1 or " << scores[dim] << " from the scores, which are "
-                                      << shapeText(scores);
+        return emitError(op.getLoc()) << "dimension " << dim << " of 'mask' is "
+                                      << mask.getDimSize(dim) << "; expected 1 or " << scores[dim]
+                                      << " from the scores, which are " << shapeText(scores);
   }
   double dropout = op.getDropout().convertToDouble();
   if (!(dropout >= 0.0 && dropout < 1.0))
@@ -73,7 +79,8 @@ template <typename Op> LogicalResult verifyMaskAndDropout(Op op) {
   return success();
 }
 
-/// Pairs of query and key of one head that attention looks at; with `causal`, query i of s sees keys j <= i + t - s.
+/// Pairs of query and key of one head that attention looks at; with `causal`, query i of s sees
+/// keys j <= i + t - s.
 int64_t visiblePairs(int64_t s, int64_t t, bool causal) {
   if (!causal)
     return s * t;
@@ -94,9 +101,10 @@ template <typename Op> OpCost attentionCost(Op op, int64_t flopsPerPair) {
 
 } // namespace
 
-LogicalResult AttentionOp::inferReturnTypes(MLIRContext *, OptionalLocation location, Adaptor adaptor,
-                                            SmallVectorImpl<Type> &types) {
-  FailureOr<AttentionTypes> operands = attentionTypes(location, adaptor.getQ(), adaptor.getK(), adaptor.getV());
+LogicalResult AttentionOp::inferReturnTypes(MLIRContext *, OptionalLocation location,
+                                            Adaptor adaptor, SmallVectorImpl<Type> &types) {
+  FailureOr<AttentionTypes> operands =
+      attentionTypes(location, adaptor.getQ(), adaptor.getK(), adaptor.getV());
   if (failed(operands))
     return failure();
   types.assign({outputType(*operands), lseType(*operands)});
@@ -105,9 +113,10 @@ LogicalResult AttentionOp::inferReturnTypes(MLIRContext *, OptionalLocation loca
 
 LogicalResult AttentionOp::verify() { return verifyMaskAndDropout(*this); }
 
-LogicalResult AttentionGradOp::inferReturnTypes(MLIRContext *, OptionalLocation location, Adaptor adaptor,
-                                                SmallVectorImpl<Type> &types) {
-  FailureOr<AttentionTypes> operands = attentionTypes(location, adaptor.getQ(), adaptor.getK(), adaptor.getV());
+LogicalResult AttentionGradOp::inferReturnTypes(MLIRContext *, OptionalLocation location,
+                                                Adaptor adaptor, SmallVectorImpl<Type> &types) {
+  FailureOr<AttentionTypes> operands =
+      attentionTypes(location, adaptor.getQ(), adaptor.getK(), adaptor.getV());
   if (failed(operands))
     return failure();
   types.assign({operands->q, operands->k, operands->v});
@@ -117,7 +126,8 @@ LogicalResult AttentionGradOp::inferReturnTypes(MLIRContext *, OptionalLocation 
 LogicalResult AttentionGradOp::verify() {
   AttentionTypes types{getQ().getType(), getK().getType(), getV().getType()};
   RankedTensorType o = outputType(types), lse = lseType(types);
-  auto expect = [&](StringRef name, TypedValue<RankedTensorType> value, StringRef what, RankedTensorType type) {
+  auto expect = [&](StringRef name, TypedValue<RankedTensorType> value, StringRef what,
+                    RankedTensorType type) {
     return success(succeeded(checkElementTypes(getLoc(), name, value.getType(), "q", type)) &&
                    succeeded(checkShape(getLoc(), name, value.getType(), what, type.getShape())));
   };
@@ -128,15 +138,18 @@ LogicalResult AttentionGradOp::verify() {
   return verifyMaskAndDropout(*this);
 }
 
-// Per pair: two products over d and e, then scale, maximum, exponential, sum and division of the softmax.
+// Per pair: two products over d and e, then scale, maximum, exponential, sum and division of the
+// softmax.
 OpCost AttentionOp::getCost() {
-  return attentionCost(*this, 2 * (getQ().getType().getDimSize(3) + getV().getType().getDimSize(3)) + 5);
+  return attentionCost(*this,
+                       2 * (getQ().getType().getDimSize(3) + getV().getType().getDimSize(3)) + 5);
 }
 
-// Per pair: the scores again and the products for dq, dk (over d), dv and the gradient of the probabilities (over e),
-// then scale, exponential, subtraction and two multiplications.
+// Per pair: the scores again and the products for dq, dk (over d), dv and the gradient of the
+// probabilities (over e), then scale, exponential, subtraction and two multiplications.
 OpCost AttentionGradOp::getCost() {
-  return attentionCost(*this, 2 * (3 * getQ().getType().getDimSize(3) + 2 * getV().getType().getDimSize(3)) + 5);
+  return attentionCost(
+      *this, 2 * (3 * getQ().getType().getDimSize(3) + 2 * getV().getType().getDimSize(3)) + 5);
 }
 
 } // namespace deepshard::graph

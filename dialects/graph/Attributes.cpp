@@ -1,8 +1,8 @@
-//===- Attributes.cpp - checks of the discardable attributes --------------------------------===//
+//===- Attributes.cpp - checks of the discardable attributes ----------------------------------===//
 //
 // GraphDialect.td documents them. One table per place (op, argument, result): a name and its check.
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/Inference.h"
@@ -55,8 +55,9 @@ LogicalResult checkMetric(const Place &place, Attribute value, Emit emit) {
   if (failed(checkName(place, value, emit)))
     return failure();
   auto type = dyn_cast<RankedTensorType>(place.type);
-  return type && type.getRank() == 0 ? success()
-                                     : emit() << "on a value of type " << place.type << "; expected a scalar tensor";
+  return type && type.getRank() == 0
+             ? success()
+             : emit() << "on a value of type " << place.type << "; expected a scalar tensor";
 }
 
 LogicalResult checkStorage(const Place &place, Attribute value, Emit emit) {
@@ -65,8 +66,10 @@ LogicalResult checkStorage(const Place &place, Attribute value, Emit emit) {
     return emit() << value << "; expected #graph.storage<...>";
   auto type = dyn_cast<RankedTensorType>(place.type);
   if (!type || type.getRank() != storage.getStrides().size())
-    return emit() << "has " << storage.getStrides().size() << " strides for a value of type " << place.type;
-  if (storage.getOffset() < 0 || llvm::any_of(storage.getStrides().asArrayRef(), [](int64_t n) { return n < 0; }))
+    return emit() << "has " << storage.getStrides().size() << " strides for a value of type "
+                  << place.type;
+  if (storage.getOffset() < 0 ||
+      llvm::any_of(storage.getStrides().asArrayRef(), [](int64_t n) { return n < 0; }))
     return emit() << value << "; offset and strides must not be negative";
   return success();
 }
@@ -100,8 +103,9 @@ LogicalResult checkRunState(const Place &place, Attribute value, Emit emit) {
     expected = RankedTensorType::get({}, builder.getI64Type());
   else
     return emit() << value << "; expected \"random_counter\", \"learning_rate\" or \"update_step\"";
-  return place.type == expected ? success()
-                                : emit() << value << " on a value of type " << place.type << "; expected " << expected;
+  return place.type == expected
+             ? success()
+             : emit() << value << " on a value of type " << place.type << "; expected " << expected;
 }
 
 /// The result's state is an argument of the same name and type.
@@ -114,15 +118,16 @@ LogicalResult checkResultState(const Place &place, Attribute value, Emit emit) {
       continue;
     Type type = function.getArgumentTypes()[i];
     return type == place.type ? success()
-                              : emit() << value << " has type " << place.type << " but argument " << i << " has type "
-                                       << type;
+                              : emit() << value << " has type " << place.type << " but argument "
+                                       << i << " has type " << type;
   }
   return emit() << value << " names no argument with the same state";
 }
 
 LogicalResult checkKind(StringAttr kind, int64_t index, Emit emit) {
   if (!llvm::is_contained({"parameter", "gradient", "exp_avg", "exp_avg_sq"}, kind.getValue()))
-    return emit() << "kind " << kind << "; expected \"parameter\", \"gradient\", \"exp_avg\" or \"exp_avg_sq\"";
+    return emit() << "kind " << kind
+                  << "; expected \"parameter\", \"gradient\", \"exp_avg\" or \"exp_avg_sq\"";
   return index >= 0 ? success() : emit() << "index " << index << " is negative";
 }
 
@@ -143,8 +148,8 @@ LogicalResult checkMember(const Place &place, Attribute value, Emit emit) {
     return emit() << value << "; expected #graph.member<...> on a tensor";
   int64_t bits = member.getOffset() * type.getElementTypeBitWidth();
   if (member.getOffset() < 0 || bits % (64 * 8) != 0)
-    return emit() << "offset " << member.getOffset() << " of elements of type " << type.getElementType()
-                  << " is not a multiple of 64 bytes";
+    return emit() << "offset " << member.getOffset() << " of elements of type "
+                  << type.getElementType() << " is not a multiple of 64 bytes";
   return checkKind(member.getKind(), member.getIndex(), emit);
 }
 
@@ -164,11 +169,15 @@ LogicalResult checkAccumulation(const Place &, Attribute value, Emit emit) {
 
 LogicalResult checkClipping(const Place &, Attribute value, Emit emit) {
   auto norm = dyn_cast<FloatAttr>(value);
-  return norm && norm.getValueAsDouble() >= 0.0 ? success() : emit() << value << "; expected a float of 0 or more";
+  return norm && norm.getValueAsDouble() >= 0.0
+             ? success()
+             : emit() << value << "; expected a float of 0 or more";
 }
 
 template <typename Kind> LogicalResult checkIs(const Place &, Attribute value, Emit emit) {
-  return isa<Kind>(value) ? success() : emit() << value << "; expected #graph." << Kind::getMnemonic() << "<...>";
+  return isa<Kind>(value)
+             ? success()
+             : emit() << value << "; expected #graph." << Kind::getMnemonic() << "<...>";
 }
 
 constexpr Rule kOpRules[] = {{kPhaseAttr, checkPhase},
@@ -176,21 +185,18 @@ constexpr Rule kOpRules[] = {{kPhaseAttr, checkPhase},
                              {kAccumulationAttr, checkAccumulation},
                              {kClippingAttr, checkClipping},
                              {kOptimizerAttr, checkIs<AdamWAttr>}};
-constexpr Rule kArgumentRules[] = {{kParameterAttr, checkParameter},
-                                   {kBufferAttr, checkName},
-                                   {kStorageAttr, checkStorage},
-                                   {kAliasesAttr, checkAliases},
-                                   {kInputAttr, checkName},
-                                   {kBatchDimensionAttr, checkBatchDimension},
-                                   {kRunStateAttr, checkRunState},
-                                   {kStateAttr, checkName},
-                                   {kBucketAttr, checkBucket},
-                                   {kMemberAttr, checkMember}};
-constexpr Rule kResultRules[] = {{kOutputAttr, checkName},        {kGradientAttr, checkName},
-                                 {kMetricAttr, checkMetric},      {kStateAttr, checkResultState},
-                                 {kBucketAttr, checkBucket},      {kMemberAttr, checkMember}};
+constexpr Rule kArgumentRules[] = {
+    {kParameterAttr, checkParameter}, {kBufferAttr, checkName},
+    {kStorageAttr, checkStorage},     {kAliasesAttr, checkAliases},
+    {kInputAttr, checkName},          {kBatchDimensionAttr, checkBatchDimension},
+    {kRunStateAttr, checkRunState},   {kStateAttr, checkName},
+    {kBucketAttr, checkBucket},       {kMemberAttr, checkMember}};
+constexpr Rule kResultRules[] = {{kOutputAttr, checkName},   {kGradientAttr, checkName},
+                                 {kMetricAttr, checkMetric}, {kStateAttr, checkResultState},
+                                 {kBucketAttr, checkBucket}, {kMemberAttr, checkMember}};
 
-LogicalResult checkRules(ArrayRef<Rule> rules, const Place &place, StringRef what, NamedAttribute attribute) {
+LogicalResult checkRules(ArrayRef<Rule> rules, const Place &place, StringRef what,
+                         NamedAttribute attribute) {
   StringRef name = attribute.getName();
   auto rule = llvm::find_if(rules, [&](const Rule &rule) { return rule.name == name; });
   if (rule != rules.end())
@@ -220,7 +226,8 @@ LogicalResult GraphDialect::verifyRegionArgAttribute(Operation *op, unsigned, un
   auto function = dyn_cast<FunctionOpInterface>(op);
   if (!function)
     return op->emitOpError() << "has no arguments for " << attribute.getName().getValue();
-  return checkRules(kArgumentRules, {op, index, function.getArgumentTypes()[index]}, "argument", attribute);
+  return checkRules(kArgumentRules, {op, index, function.getArgumentTypes()[index]}, "argument",
+                    attribute);
 }
 
 LogicalResult GraphDialect::verifyRegionResultAttribute(Operation *op, unsigned, unsigned index,
@@ -228,7 +235,8 @@ LogicalResult GraphDialect::verifyRegionResultAttribute(Operation *op, unsigned,
   auto function = dyn_cast<FunctionOpInterface>(op);
   if (!function)
     return op->emitOpError() << "has no results for " << attribute.getName().getValue();
-  return checkRules(kResultRules, {op, index, function.getResultTypes()[index]}, "result", attribute);
+  return checkRules(kResultRules, {op, index, function.getResultTypes()[index]}, "result",
+                    attribute);
 }
 
 } // namespace deepshard::graph

@@ -7,11 +7,14 @@ using namespace mlir;
 
 namespace deepshard::graph {
 
-/// Marks the batch and contracting dimensions of one side; an error if one is not a dimension or named twice.
-static FailureOr<SmallVector<bool>> markDimensions(OptionalLocation location, StringRef side, RankedTensorType type,
-                                                   ArrayRef<int64_t> batch, ArrayRef<int64_t> contract) {
+/// Marks the batch and contracting dimensions of one side; an error if one is not a dimension or
+/// named twice.
+static FailureOr<SmallVector<bool>> markDimensions(OptionalLocation location, StringRef side,
+                                                   RankedTensorType type, ArrayRef<int64_t> batch,
+                                                   ArrayRef<int64_t> contract) {
   SmallVector<bool> named(type.getRank(), false);
-  for (auto [dims, what] : {std::pair(batch, "batch: dimension"), std::pair(contract, "contract: dimension")}) {
+  for (auto [dims, what] :
+       {std::pair(batch, "batch: dimension"), std::pair(contract, "contract: dimension")}) {
     for (int64_t dim : dims) {
       if (failed(checkDimension(location, what, dim, side, type.getRank())))
         return failure();
@@ -27,10 +30,11 @@ static FailureOr<SmallVector<bool>> markDimensions(OptionalLocation location, St
 
 /// The two lists pair dimensions of equal size.
 static LogicalResult checkPairs(OptionalLocation location, StringRef what, RankedTensorType lhs,
-                                ArrayRef<int64_t> lhsDims, RankedTensorType rhs, ArrayRef<int64_t> rhsDims) {
+                                ArrayRef<int64_t> lhsDims, RankedTensorType rhs,
+                                ArrayRef<int64_t> rhsDims) {
   if (lhsDims.size() != rhsDims.size())
-    return emitOptionalError(location, what, " names ", lhsDims.size(), " dimensions of 'lhs' but ", rhsDims.size(),
-                             " of 'rhs'");
+    return emitOptionalError(location, what, " names ", lhsDims.size(), " dimensions of 'lhs' but ",
+                             rhsDims.size(), " of 'rhs'");
   for (auto [lhsDim, rhsDim] : llvm::zip_equal(lhsDims, rhsDims))
     if (failed(checkSizes(location, "lhs", lhs, lhsDim, "rhs", rhs, rhsDim)))
       return failure();
@@ -48,8 +52,10 @@ LogicalResult MatmulOp::inferReturnTypes(MLIRContext *, OptionalLocation locatio
   FailureOr<SmallVector<bool>> rhsNamed =
       markDimensions(location, "rhs", *rhs, adaptor.getRhsBatch(), adaptor.getRhsContract());
   if (failed(lhsNamed) || failed(rhsNamed) ||
-      failed(checkPairs(location, "batch", *lhs, adaptor.getLhsBatch(), *rhs, adaptor.getRhsBatch())) ||
-      failed(checkPairs(location, "contract", *lhs, adaptor.getLhsContract(), *rhs, adaptor.getRhsContract())))
+      failed(checkPairs(location, "batch", *lhs, adaptor.getLhsBatch(), *rhs,
+                        adaptor.getRhsBatch())) ||
+      failed(checkPairs(location, "contract", *lhs, adaptor.getLhsContract(), *rhs,
+                        adaptor.getRhsContract())))
     return failure();
   SmallVector<int64_t> shape;
   for (int64_t dim : adaptor.getLhsBatch())
@@ -68,19 +74,22 @@ LogicalResult LinearOp::inferReturnTypes(MLIRContext *, OptionalLocation locatio
                                          SmallVectorImpl<Type> &types) {
   FailureOr<RankedTensorType> x = tensorType(location, "x", adaptor.getX());
   FailureOr<RankedTensorType> weight = tensorType(location, "weight", adaptor.getWeight());
-  if (failed(x) || failed(weight) || failed(checkElementTypes(location, "x", *x, "weight", *weight)) ||
+  if (failed(x) || failed(weight) ||
+      failed(checkElementTypes(location, "x", *x, "weight", *weight)) ||
       failed(checkRank(location, "weight", *weight, 2)))
     return failure();
   if (x->getRank() < 1)
     return emitOptionalError(location, "'x' is a scalar; expected rank 1 or more");
   bool transposed = adaptor.getTransposeWeight();
-  if (failed(checkSizes(location, "x", *x, x->getRank() - 1, "weight", *weight, transposed ? 1 : 0)))
+  if (failed(
+          checkSizes(location, "x", *x, x->getRank() - 1, "weight", *weight, transposed ? 1 : 0)))
     return failure();
   int64_t columns = weight->getDimSize(transposed ? 0 : 1);
   if (Value bias = adaptor.getBias()) {
     FailureOr<RankedTensorType> biasType = tensorType(location, "bias", bias);
     if (failed(biasType) || failed(checkElementTypes(location, "x", *x, "bias", *biasType)) ||
-        failed(checkShape(location, "bias", *biasType, "one element per column of weight", columns)))
+        failed(
+            checkShape(location, "bias", *biasType, "one element per column of weight", columns)))
       return failure();
   }
   SmallVector<int64_t> shape(x->getShape());

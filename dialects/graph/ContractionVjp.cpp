@@ -1,5 +1,4 @@
-//===- ContractionVjp.cpp - gradients of matmul and linear
-//-------------------------------------===//
+//===- ContractionVjp.cpp - gradients of matmul and linear ------------------------------------===//
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/VjpBuilder.h"

@@ -34,7 +34,8 @@ OpCost ReduceSumOp::getCost() { return costPerElement(*this, getX(), 1); }
 OpCost ReduceMaxOp::getCost() { return costPerElement(*this, getX(), 1); }
 OpCost ReduceMinOp::getCost() { return costPerElement(*this, getX(), 1); }
 
-// erf form: scale, erf, add, two multiplications. tanh form: x^2, two for the cubic, two scales, sigmoid of 3, product.
+// erf form: scale, erf, add, two multiplications. tanh form: x^2, two for the cubic, two scales,
+// sigmoid of 3, product.
 OpCost GeluOp::getCost() { return costPerElement(*this, getX(), getTanh() ? 9 : 5); }
 OpCost GeluGradOp::getCost() { return costPerElement(*this, getX(), getTanh() ? 18 : 11); }
 

@@ -1,4 +1,4 @@
-//===- ElementwiseOps.cpp - types of elementwise ops ---------------------------------------===//
+//===- ElementwiseOps.cpp - types of elementwise ops ------------------------------------------===//
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/Inference.h"
@@ -13,21 +13,24 @@ LogicalResult inferBroadcast(OptionalLocation location, Value lhs, Value rhs, Ty
                              SmallVectorImpl<Type> &types) {
   FailureOr<RankedTensorType> lhsType = tensorType(location, "lhs", lhs);
   FailureOr<RankedTensorType> rhsType = tensorType(location, "rhs", rhs);
-  if (failed(lhsType) || failed(rhsType) || failed(checkElementTypes(location, "lhs", *lhsType, "rhs", *rhsType)))
+  if (failed(lhsType) || failed(rhsType) ||
+      failed(checkElementTypes(location, "lhs", *lhsType, "rhs", *rhsType)))
     return failure();
-  FailureOr<SmallVector<int64_t>> shape = broadcastShapes(location, {"lhs", "rhs"}, {*lhsType, *rhsType});
+  FailureOr<SmallVector<int64_t>> shape =
+      broadcastShapes(location, {"lhs", "rhs"}, {*lhsType, *rhsType});
   if (failed(shape))
     return failure();
-  types.push_back(RankedTensorType::get(*shape, elementType ? elementType : lhsType->getElementType()));
+  types.push_back(
+      RankedTensorType::get(*shape, elementType ? elementType : lhsType->getElementType()));
   return success();
 }
 
 } // namespace
 
-#define GRAPH_BINARY_INFERENCE(OP)                                                                                     \
-  LogicalResult OP::inferReturnTypes(MLIRContext *, OptionalLocation location, Adaptor adaptor,                        \
-                                     SmallVectorImpl<Type> &types) {                                                   \
-    return inferBroadcast(location, adaptor.getLhs(), adaptor.getRhs(), nullptr, types);                               \
+#define GRAPH_BINARY_INFERENCE(OP)                                                                 \
+  LogicalResult OP::inferReturnTypes(MLIRContext *, OptionalLocation location, Adaptor adaptor,    \
+                                     SmallVectorImpl<Type> &types) {                               \
+    return inferBroadcast(location, adaptor.getLhs(), adaptor.getRhs(), nullptr, types);           \
   }
 
 GRAPH_BINARY_INFERENCE(AddOp)
@@ -41,14 +44,16 @@ GRAPH_BINARY_INFERENCE(AndOp)
 GRAPH_BINARY_INFERENCE(OrOp)
 #undef GRAPH_BINARY_INFERENCE
 
-LogicalResult CompareOp::inferReturnTypes(MLIRContext *context, OptionalLocation location, Adaptor adaptor,
-                                          SmallVectorImpl<Type> &types) {
-  return inferBroadcast(location, adaptor.getLhs(), adaptor.getRhs(), IntegerType::get(context, 1), types);
+LogicalResult CompareOp::inferReturnTypes(MLIRContext *context, OptionalLocation location,
+                                          Adaptor adaptor, SmallVectorImpl<Type> &types) {
+  return inferBroadcast(location, adaptor.getLhs(), adaptor.getRhs(), IntegerType::get(context, 1),
+                        types);
 }
 
 LogicalResult CompareOp::verify() {
   if (!llvm::is_contained({"eq", "ne", "lt", "le", "gt", "ge"}, getDirection()))
-    return emitOpError() << "direction \"" << getDirection() << "\" is unknown; expected eq, ne, lt, le, gt or ge";
+    return emitOpError() << "direction \"" << getDirection()
+                         << "\" is unknown; expected eq, ne, lt, le, gt or ge";
   return success();
 }
 
@@ -60,8 +65,8 @@ LogicalResult SelectOp::inferReturnTypes(MLIRContext *, OptionalLocation locatio
   if (failed(predicate) || failed(onTrue) || failed(onFalse) ||
       failed(checkElementTypes(location, "on_true", *onTrue, "on_false", *onFalse)))
     return failure();
-  FailureOr<SmallVector<int64_t>> shape =
-      broadcastShapes(location, {"predicate", "on_true", "on_false"}, {*predicate, *onTrue, *onFalse});
+  FailureOr<SmallVector<int64_t>> shape = broadcastShapes(
+      location, {"predicate", "on_true", "on_false"}, {*predicate, *onTrue, *onFalse});
   if (failed(shape))
     return failure();
   types.push_back(RankedTensorType::get(*shape, onTrue->getElementType()));

@@ -1,10 +1,10 @@
-//===- Folds.cpp - identities that need no arithmetic ---------------------------------------===//
+//===- Folds.cpp - identities that need no arithmetic -----------------------------------------===//
 //
-// A fold must not change a value: x * 0 and x - x are folded for integers only (NaN, infinities). x + 0 is folded for
-// floats too: the results are equal, only the sign of a zero may differ. Arithmetic on constants is the work of the
-// pass that runs the reference kernels.
+// A fold must not change a value: x * 0 and x - x are folded for integers only (NaN, infinities). x
+// + 0 is folded for floats too: the results are equal, only the sign of a zero may differ.
+// Arithmetic on constants is the work of the pass that runs the reference kernels.
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #include "dialects/graph/Graph.h"
 
@@ -24,20 +24,27 @@ std::optional<double> splatValue(Attribute attribute) {
   if (!dense || !dense.isSplat())
     return std::nullopt;
   if (isa<FloatType>(dense.getElementType()))
-    return FloatAttr::get(dense.getElementType(), dense.getSplatValue<APFloat>()).getValueAsDouble();
+    return FloatAttr::get(dense.getElementType(), dense.getSplatValue<APFloat>())
+        .getValueAsDouble();
   APInt value = dense.getSplatValue<APInt>();
-  return value.getBitWidth() == 1 ? static_cast<double>(value.getZExtValue()) : static_cast<double>(value.getSExtValue());
+  return value.getBitWidth() == 1 ? static_cast<double>(value.getZExtValue())
+                                  : static_cast<double>(value.getSExtValue());
 }
 
 bool isSplat(Attribute attribute, double value) { return splatValue(attribute) == value; }
 
 /// `value` if it has the type of the op's result (a fold cannot broadcast).
-OpFoldResult ifTyped(Value value, Type type) { return value.getType() == type ? OpFoldResult(value) : OpFoldResult(); }
+OpFoldResult ifTyped(Value value, Type type) {
+  return value.getType() == type ? OpFoldResult(value) : OpFoldResult();
+}
 
-bool isInteger(Value value) { return isa<IntegerType>(cast<RankedTensorType>(value.getType()).getElementType()); }
+bool isInteger(Value value) {
+  return isa<IntegerType>(cast<RankedTensorType>(value.getType()).getElementType());
+}
 
 Attribute zeroOf(RankedTensorType type) {
-  return DenseElementsAttr::get(type, Attribute(Builder(type.getContext()).getZeroAttr(type.getElementType())));
+  return DenseElementsAttr::get(
+      type, Attribute(Builder(type.getContext()).getZeroAttr(type.getElementType())));
 }
 
 } // namespace
@@ -82,7 +89,8 @@ OpFoldResult SelectOp::fold(FoldAdaptor adaptor) {
   return {};
 }
 
-/// Whether every value of `narrow` is a value of `wide`, so that a conversion there and back changes nothing.
+/// Whether every value of `narrow` is a value of `wide`, so that a conversion there and back
+/// changes nothing.
 static bool holdsAll(Type wide, Type narrow) {
   unsigned wideBits = wide.getIntOrFloatBitWidth(), narrowBits = narrow.getIntOrFloatBitWidth();
   if (isa<IntegerType>(narrow) && narrowBits == 1)

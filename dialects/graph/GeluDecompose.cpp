@@ -1,4 +1,4 @@
-//===- GeluDecompose.cpp - gelu and its gradient as primitives -------------------------------===//
+//===- GeluDecompose.cpp - gelu and its gradient as primitives --------------------------------===//
 
 #include "dialects/graph/PrimitiveBuilder.h"
 

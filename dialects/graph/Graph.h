@@ -1,8 +1,9 @@
-//===- Graph.h - the graph dialect -------------------------------------------------------===//
+//===- Graph.h - the graph dialect ------------------------------------------------------------===//
 //
-// One logical program, one device, whole tensors. GraphDialect.td documents attributes, the *Ops.td files the ops.
+// One logical program, one device, whole tensors. GraphDialect.td documents attributes, the *Ops.td
+// files the ops.
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #ifndef DEEPSHARD_DIALECTS_GRAPH_GRAPH_H
 #define DEEPSHARD_DIALECTS_GRAPH_GRAPH_H
@@ -37,8 +38,8 @@ OpCost elementwiseCost(mlir::Operation *op);
 /// The inherent attributes of `op` as a dictionary (without operand segment sizes).
 mlir::DictionaryAttr inherentAttributes(mlir::Operation *op);
 
-/// Trait: an element of the result depends on one element of each operand, and operands broadcast as NumPy does (MLIR's
-/// trait of this name forbids that).
+/// Trait: an element of the result depends on one element of each operand, and operands broadcast
+/// as NumPy does (MLIR's trait of this name forbids that).
 template <typename Op> class Elementwise : public mlir::OpTrait::TraitBase<Op, Elementwise> {};
 
 /// Names of the discardable attributes; GraphDialect.td says what each means.

@@ -1,4 +1,4 @@
-//===- HostTensor.cpp - tensors, types and attributes in the runtime's terms ------------------------------===//
+//===- HostTensor.cpp - tensors, types and attributes in the runtime's terms ------------------===//
 
 #include "dialects/graph/HostTensor.h"
 
@@ -53,7 +53,8 @@ runtime::Attributes toKernelAttributes(DictionaryAttr attributes) {
         .Case([&](FloatAttr number) { result.set(name, number.getValueAsDouble()); })
         .Case([&](StringAttr text) { result.set(name, text.str()); })
         .Case([&](DenseI64ArrayAttr integers) {
-          result.set(name, std::vector<int64_t>(integers.asArrayRef().begin(), integers.asArrayRef().end()));
+          result.set(name, std::vector<int64_t>(integers.asArrayRef().begin(),
+                                                integers.asArrayRef().end()));
         });
   }
   return result;
@@ -106,9 +107,11 @@ ElementsAttr toElements(const HostTensor &tensor, size_t denseBytes) {
     if (splat || tensor.size() <= denseBytes)
       return DenseElementsAttr::get(type, flags);
   } else if (splat || tensor.size() <= denseBytes) {
-    return DenseElementsAttr::getFromRawBuffer(type, ArrayRef(data, splat ? element : tensor.size()));
+    return DenseElementsAttr::getFromRawBuffer(type,
+                                               ArrayRef(data, splat ? element : tensor.size()));
   }
-  AsmResourceBlob blob = HeapAsmResourceBlob::allocateAndCopyWithAlign(ArrayRef(data, tensor.size()), /*align=*/64);
+  AsmResourceBlob blob =
+      HeapAsmResourceBlob::allocateAndCopyWithAlign(ArrayRef(data, tensor.size()), /*align=*/64);
   return DenseResourceElementsAttr::get(type, "constant", std::move(blob));
 }
 

@@ -1,9 +1,9 @@
-//===- HostTensor.h - tensors, types and attributes in the runtime's terms -----------------------------===//
+//===- HostTensor.h - tensors, types and attributes in the runtime's terms --------------------===//
 //
-// What the interpreter, constant folding and the lowering to kernels share: values of IR constants as bytes, element
-// types and attributes as runtime/kernels knows them.
+// What the interpreter, constant folding and the lowering to kernels share: values of IR constants
+// as bytes, element types and attributes as runtime/kernels knows them.
 //
-//===----------------------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #ifndef DEEPSHARD_DIALECTS_GRAPH_HOSTTENSOR_H
 #define DEEPSHARD_DIALECTS_GRAPH_HOSTTENSOR_H
@@ -38,13 +38,15 @@ private:
 /// The runtime's name of an element type of the graph dialect.
 runtime::DType toDType(mlir::Type elementType);
 
-/// Attributes of an op as its kernel gets them: unit and bool as flags, integers, floats, strings, integer arrays.
+/// Attributes of an op as its kernel gets them: unit and bool as flags, integers, floats, strings,
+/// integer arrays.
 runtime::Attributes toKernelAttributes(mlir::DictionaryAttr attributes);
 
 /// The content of a dense, splat or resource constant.
 HostTensor toHostTensor(mlir::ElementsAttr elements);
 
-/// A constant with the content of `tensor`: a splat if all elements are equal, dense up to `denseBytes`, else a resource.
+/// A constant with the content of `tensor`: a splat if all elements are equal, dense up to
+/// `denseBytes`, else a resource.
 mlir::ElementsAttr toElements(const HostTensor &tensor, size_t denseBytes = 4096);
 
 } // namespace deepshard::graph

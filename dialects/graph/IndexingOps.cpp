@@ -7,29 +7,30 @@ using namespace mlir;
 
 namespace deepshard::graph {
 
-LogicalResult EmbeddingOp::inferReturnTypes(MLIRContext *, OptionalLocation location, Adaptor adaptor,
-                                            SmallVectorImpl<Type> &types) {
+LogicalResult EmbeddingOp::inferReturnTypes(MLIRContext *, OptionalLocation location,
+                                            Adaptor adaptor, SmallVectorImpl<Type> &types) {
   FailureOr<RankedTensorType> table = tensorType(location, "table", adaptor.getTable());
   FailureOr<RankedTensorType> ids = tensorType(location, "ids", adaptor.getIds());
   if (failed(table) || failed(ids))
     return failure();
   if (table->getRank() < 2)
-    return emitOptionalError(location, "'table' has rank ", table->getRank(), "; expected rank 2 or more");
+    return emitOptionalError(location, "'table' has rank ", table->getRank(),
+                             "; expected rank 2 or more");
   SmallVector<int64_t> shape(ids->getShape());
   llvm::append_range(shape, table->getShape().drop_front());
   types.push_back(RankedTensorType::get(shape, table->getElementType()));
   return success();
 }
 
-LogicalResult EmbeddingGradOp::inferReturnTypes(MLIRContext *, OptionalLocation location, Adaptor adaptor,
-                                                SmallVectorImpl<Type> &types) {
+LogicalResult EmbeddingGradOp::inferReturnTypes(MLIRContext *, OptionalLocation location,
+                                                Adaptor adaptor, SmallVectorImpl<Type> &types) {
   FailureOr<RankedTensorType> dy = tensorType(location, "dy", adaptor.getDy());
   FailureOr<RankedTensorType> ids = tensorType(location, "ids", adaptor.getIds());
   if (failed(dy) || failed(ids))
     return failure();
   if (dy->getRank() <= ids->getRank())
-    return emitOptionalError(location, "'dy' has rank ", dy->getRank(), "; expected more than rank ", ids->getRank(),
-                             " of 'ids'");
+    return emitOptionalError(location, "'dy' has rank ", dy->getRank(),
+                             "; expected more than rank ", ids->getRank(), " of 'ids'");
   for (int64_t dim = 0; dim < ids->getRank(); ++dim)
     if (failed(checkSizes(location, "dy", *dy, dim, "ids", *ids, dim)))
       return failure();
@@ -43,17 +44,18 @@ LogicalResult EmbeddingGradOp::inferReturnTypes(MLIRContext *, OptionalLocation 
 }
 
 /// `index` has the rank of `of` and is no larger in every dimension but `dim`.
-static LogicalResult checkIndex(OptionalLocation location, RankedTensorType index, StringRef name, RankedTensorType of,
-                                int64_t dim) {
+static LogicalResult checkIndex(OptionalLocation location, RankedTensorType index, StringRef name,
+                                RankedTensorType of, int64_t dim) {
   if (index.getRank() != of.getRank())
-    return emitOptionalError(location, "'index' has rank ", index.getRank(), " but '", name, "' has rank ",
-                             of.getRank());
+    return emitOptionalError(location, "'index' has rank ", index.getRank(), " but '", name,
+                             "' has rank ", of.getRank());
   if (failed(checkDimension(location, "dim", dim, name, of.getRank())))
     return failure();
   for (int64_t i = 0; i < of.getRank(); ++i)
     if (i != dim && index.getDimSize(i) > of.getDimSize(i))
       return emitOptionalError(location, "dimension ", i, " of 'index' is ", index.getDimSize(i),
-                               ", larger than dimension ", i, " of '", name, "', which is ", of.getDimSize(i));
+                               ", larger than dimension ", i, " of '", name, "', which is ",
+                               of.getDimSize(i));
   return success();
 }
 
@@ -70,10 +72,12 @@ LogicalResult GatherOp::inferReturnTypes(MLIRContext *, OptionalLocation locatio
 
 LogicalResult ScatterAddOp::verify() {
   RankedTensorType updates = getUpdates().getType(), result = getResult().getType();
-  if (failed(checkShape(getLoc(), "updates", updates, "the shape of index", getIndex().getType().getShape())) ||
+  if (failed(checkShape(getLoc(), "updates", updates, "the shape of index",
+                        getIndex().getType().getShape())) ||
       failed(checkElementTypes(getLoc(), "updates", updates, "result", result)))
     return failure();
-  return checkIndex(getLoc(), getIndex().getType(), "result", result, static_cast<int64_t>(getDim()));
+  return checkIndex(getLoc(), getIndex().getType(), "result", result,
+                    static_cast<int64_t>(getDim()));
 }
 
 } // namespace deepshard::graph

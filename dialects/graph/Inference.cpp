@@ -1,4 +1,4 @@
-//===- Inference.cpp - checks that type inference and verifiers share ------------------------===//
+//===- Inference.cpp - checks that type inference and verifiers share -------------------------===//
 
 #include "dialects/graph/Inference.h"
 
@@ -15,63 +15,78 @@ FailureOr<RankedTensorType> tensorType(OptionalLocation location, StringRef name
   if (type && type.hasStaticShape())
     return type;
   (void)emitOptionalError(location, "operand '", name, "' has type ", value.getType(),
-                    "; expected a ranked tensor of static shape");
+                          "; expected a ranked tensor of static shape");
   return failure();
 }
 
 std::string shapeText(ArrayRef<int64_t> shape) {
-  return shape.empty() ? "scalar" : llvm::join(llvm::map_range(shape, [](int64_t n) { return std::to_string(n); }), "x");
+  return shape.empty()
+             ? "scalar"
+             : llvm::join(llvm::map_range(shape, [](int64_t n) { return std::to_string(n); }), "x");
 }
 
-LogicalResult checkElementTypes(OptionalLocation location, StringRef first, RankedTensorType firstType,
-                                StringRef second, RankedTensorType secondType) {
+LogicalResult checkElementTypes(OptionalLocation location, StringRef first,
+                                RankedTensorType firstType, StringRef second,
+                                RankedTensorType secondType) {
   if (firstType.getElementType() == secondType.getElementType())
     return success();
-  return emitOptionalError(location, "element type of '", first, "' is ", firstType.getElementType(), " but that of '",
-                           second, "' is ", secondType.getElementType(), "; insert graph.convert");
+  return emitOptionalError(location, "element type of '", first, "' is ",
+                           firstType.getElementType(), " but that of '", second, "' is ",
+                           secondType.getElementType(), "; insert graph.convert");
 }
 
-LogicalResult checkDimension(OptionalLocation location, StringRef name, int64_t dim, StringRef of, int64_t rank) {
+LogicalResult checkDimension(OptionalLocation location, StringRef name, int64_t dim, StringRef of,
+                             int64_t rank) {
   if (dim >= 0 && dim < rank)
     return success();
-  return emitOptionalError(location, name, " ", dim, " is not a dimension of '", of, "', which has rank ", rank);
+  return emitOptionalError(location, name, " ", dim, " is not a dimension of '", of,
+                           "', which has rank ", rank);
 }
 
-LogicalResult checkRank(OptionalLocation location, StringRef name, RankedTensorType type, int64_t rank) {
+LogicalResult checkRank(OptionalLocation location, StringRef name, RankedTensorType type,
+                        int64_t rank) {
   if (type.getRank() == rank)
     return success();
-  return emitOptionalError(location, "'", name, "' has rank ", type.getRank(), "; expected rank ", rank);
+  return emitOptionalError(location, "'", name, "' has rank ", type.getRank(), "; expected rank ",
+                           rank);
 }
 
-LogicalResult checkSizes(OptionalLocation location, StringRef first, RankedTensorType firstType, int64_t firstDim,
-                         StringRef second, RankedTensorType secondType, int64_t secondDim) {
+LogicalResult checkSizes(OptionalLocation location, StringRef first, RankedTensorType firstType,
+                         int64_t firstDim, StringRef second, RankedTensorType secondType,
+                         int64_t secondDim) {
   if (firstType.getDimSize(firstDim) == secondType.getDimSize(secondDim))
     return success();
-  return emitOptionalError(location, "dimension ", firstDim, " of '", first, "' is ", firstType.getDimSize(firstDim),
-                           " but dimension ", secondDim, " of '", second, "' is ", secondType.getDimSize(secondDim));
+  return emitOptionalError(location, "dimension ", firstDim, " of '", first, "' is ",
+                           firstType.getDimSize(firstDim), " but dimension ", secondDim, " of '",
+                           second, "' is ", secondType.getDimSize(secondDim));
 }
 
-LogicalResult checkShape(OptionalLocation location, StringRef name, RankedTensorType type, StringRef what,
-                         ArrayRef<int64_t> shape) {
+LogicalResult checkShape(OptionalLocation location, StringRef name, RankedTensorType type,
+                         StringRef what, ArrayRef<int64_t> shape) {
   if (type.getShape() == shape)
     return success();
   if (type.getRank() != static_cast<int64_t>(shape.size()))
     return emitOptionalError(location, "'", name, "' has rank ", type.getRank(), " and shape ",
-                             shapeText(type.getShape()), "; expected ", what, ", which is ", shapeText(shape));
+                             shapeText(type.getShape()), "; expected ", what, ", which is ",
+                             shapeText(shape));
   size_t dim = 0;
   while (type.getDimSize(dim) == shape[dim])
     ++dim;
-  return emitOptionalError(location, "dimension ", dim, " of '", name, "' is ", type.getDimSize(dim), "; expected ",
-                           shape[dim], " from ", what, ", which is ", shapeText(shape));
+  return emitOptionalError(location, "dimension ", dim, " of '", name, "' is ",
+                           type.getDimSize(dim), "; expected ", shape[dim], " from ", what,
+                           ", which is ", shapeText(shape));
 }
 
-LogicalResult checkEntries(OptionalLocation location, StringRef name, ArrayRef<int64_t> values, int64_t rank) {
+LogicalResult checkEntries(OptionalLocation location, StringRef name, ArrayRef<int64_t> values,
+                           int64_t rank) {
   if (static_cast<int64_t>(values.size()) == rank)
     return success();
-  return emitOptionalError(location, name, " has ", values.size(), " entries for a tensor of rank ", rank);
+  return emitOptionalError(location, name, " has ", values.size(), " entries for a tensor of rank ",
+                           rank);
 }
 
-FailureOr<SmallVector<int64_t>> broadcastShapes(OptionalLocation location, ArrayRef<StringRef> names,
+FailureOr<SmallVector<int64_t>> broadcastShapes(OptionalLocation location,
+                                                ArrayRef<StringRef> names,
                                                 ArrayRef<RankedTensorType> types) {
   int64_t rank = 0;
   for (RankedTensorType type : types)
@@ -85,9 +100,10 @@ FailureOr<SmallVector<int64_t>> broadcastShapes(OptionalLocation location, Array
       if (size == 1 || size == shape[dim])
         continue;
       if (shape[dim] != 1) {
-        (void)emitOptionalError(location, "shapes ", shapeText(types[owner[dim]].getShape()), " and ",
-                          shapeText(types[operand].getShape()), " do not broadcast: dimension ", dim, " is ",
-                          shape[dim], " in '", names[owner[dim]], "' but ", size, " in '", names[operand], "'");
+        (void)emitOptionalError(location, "shapes ", shapeText(types[owner[dim]].getShape()),
+                                " and ", shapeText(types[operand].getShape()),
+                                " do not broadcast: dimension ", dim, " is ", shape[dim], " in '",
+                                names[owner[dim]], "' but ", size, " in '", names[operand], "'");
         return failure();
       }
       shape[dim] = size;

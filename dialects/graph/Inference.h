@@ -1,9 +1,10 @@
-//===- Inference.h - checks that type inference and verifiers share --------------------------===//
+//===- Inference.h - checks that type inference and verifiers share ---------------------------===//
 //
-// Type inference runs before the traits of an op are verified: its operands may have any type and its attributes any
-// length. All helpers report to `location` (nothing is reported without one) and name what disagrees, with both values.
+// Type inference runs before the traits of an op are verified: its operands may have any type and
+// its attributes any length. All helpers report to `location` (nothing is reported without one) and
+// name what disagrees, with both values.
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #ifndef DEEPSHARD_DIALECTS_GRAPH_INFERENCE_H
 #define DEEPSHARD_DIALECTS_GRAPH_INFERENCE_H
@@ -20,40 +21,45 @@ namespace deepshard::graph {
 using OptionalLocation = std::optional<mlir::Location>;
 
 /// The type of operand `name`; an error if it is not a ranked tensor of static shape.
-mlir::FailureOr<mlir::RankedTensorType> tensorType(OptionalLocation location, llvm::StringRef name, mlir::Value value);
+mlir::FailureOr<mlir::RankedTensorType> tensorType(OptionalLocation location, llvm::StringRef name,
+                                                   mlir::Value value);
 
 /// "2x3", "scalar" for rank 0.
 std::string shapeText(llvm::ArrayRef<int64_t> shape);
 
 /// Two operands have the same element type.
-llvm::LogicalResult checkElementTypes(OptionalLocation location, llvm::StringRef first, mlir::RankedTensorType firstType,
-                                      llvm::StringRef second, mlir::RankedTensorType secondType);
+llvm::LogicalResult checkElementTypes(OptionalLocation location, llvm::StringRef first,
+                                      mlir::RankedTensorType firstType, llvm::StringRef second,
+                                      mlir::RankedTensorType secondType);
 
 /// Attribute `name` is a dimension of operand `of`: 0 <= dim < rank.
-llvm::LogicalResult checkDimension(OptionalLocation location, llvm::StringRef name, int64_t dim, llvm::StringRef of,
-                                   int64_t rank);
+llvm::LogicalResult checkDimension(OptionalLocation location, llvm::StringRef name, int64_t dim,
+                                   llvm::StringRef of, int64_t rank);
 
 /// Operand `name` has rank `rank`.
-llvm::LogicalResult checkRank(OptionalLocation location, llvm::StringRef name, mlir::RankedTensorType type,
-                              int64_t rank);
+llvm::LogicalResult checkRank(OptionalLocation location, llvm::StringRef name,
+                              mlir::RankedTensorType type, int64_t rank);
 
 /// Dimension `firstDim` of `first` has the size of dimension `secondDim` of `second`.
-llvm::LogicalResult checkSizes(OptionalLocation location, llvm::StringRef first, mlir::RankedTensorType firstType,
-                               int64_t firstDim, llvm::StringRef second, mlir::RankedTensorType secondType,
+llvm::LogicalResult checkSizes(OptionalLocation location, llvm::StringRef first,
+                               mlir::RankedTensorType firstType, int64_t firstDim,
+                               llvm::StringRef second, mlir::RankedTensorType secondType,
                                int64_t secondDim);
 
 /// Operand `name` has the shape `shape`, which is explained by `what` ("the shape of weight").
-llvm::LogicalResult checkShape(OptionalLocation location, llvm::StringRef name, mlir::RankedTensorType type,
-                               llvm::StringRef what, llvm::ArrayRef<int64_t> shape);
+llvm::LogicalResult checkShape(OptionalLocation location, llvm::StringRef name,
+                               mlir::RankedTensorType type, llvm::StringRef what,
+                               llvm::ArrayRef<int64_t> shape);
 
 /// The attribute `name` has one entry per dimension of a tensor of rank `rank`.
-llvm::LogicalResult checkEntries(OptionalLocation location, llvm::StringRef name, llvm::ArrayRef<int64_t> values,
-                                 int64_t rank);
+llvm::LogicalResult checkEntries(OptionalLocation location, llvm::StringRef name,
+                                 llvm::ArrayRef<int64_t> values, int64_t rank);
 
-/// The shape under NumPy's broadcasting: trailing dimensions align, a size of 1 or a missing dimension repeats.
-mlir::FailureOr<llvm::SmallVector<int64_t>> broadcastShapes(OptionalLocation location,
-                                                            llvm::ArrayRef<llvm::StringRef> names,
-                                                            llvm::ArrayRef<mlir::RankedTensorType> types);
+/// The shape under NumPy's broadcasting: trailing dimensions align, a size of 1 or a missing
+/// dimension repeats.
+mlir::FailureOr<llvm::SmallVector<int64_t>>
+broadcastShapes(OptionalLocation location, llvm::ArrayRef<llvm::StringRef> names,
+                llvm::ArrayRef<mlir::RankedTensorType> types);
 
 } // namespace deepshard::graph
 

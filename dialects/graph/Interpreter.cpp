@@ -1,4 +1,4 @@
-//===- Interpreter.cpp - runs graph programs on the reference kernels --------------------------===//
+//===- Interpreter.cpp - runs graph programs on the reference kernels -------------------------===//
 
 #include "dialects/graph/Interpreter.h"
 
@@ -42,9 +42,11 @@ private:
   llvm::DenseMap<Value, size_t> remaining;
 };
 
-/// `desc` seen in the shape of the result, aligned at the trailing dimensions, repeated dimensions with stride 0.
+/// `desc` seen in the shape of the result, aligned at the trailing dimensions, repeated dimensions
+/// with stride 0.
 runtime::TensorDesc broadcastTo(const runtime::TensorDesc &desc, ArrayRef<int64_t> shape) {
-  runtime::TensorDesc wide{desc.dtype, {shape.begin(), shape.end()}, std::vector<int64_t>(shape.size(), 0)};
+  runtime::TensorDesc wide{
+      desc.dtype, {shape.begin(), shape.end()}, std::vector<int64_t>(shape.size(), 0)};
   size_t missing = shape.size() - desc.shape.size();
   for (size_t dim = 0; dim < desc.shape.size(); ++dim)
     if (desc.shape[dim] != 1)
@@ -66,8 +68,9 @@ FailureOr<Results> runKernel(EvaluableOpInterface op, ArrayRef<const HostTensor 
   }
   std::vector<void *> inputs, outputs;
   for (const HostTensor *operand : operands) {
-    spec.inputs.push_back(op.isElementwise() ? broadcastTo(operand->getDesc(), results.front().getType().getShape())
-                                             : operand->getDesc());
+    spec.inputs.push_back(
+        op.isElementwise() ? broadcastTo(operand->getDesc(), results.front().getType().getShape())
+                           : operand->getDesc());
     inputs.push_back(const_cast<void *>(operand->data()));
   }
   for (HostTensor &result : results)
@@ -84,7 +87,8 @@ FailureOr<Results> runKernel(EvaluableOpInterface op, ArrayRef<const HostTensor 
   return results;
 }
 
-/// Runs `ops`, which read `parameters` and each other's results; `outputs` are the values to return.
+/// Runs `ops`, which read `parameters` and each other's results; `outputs` are the values to
+/// return.
 template <typename Ops>
 FailureOr<Results> runOps(Ops &&ops, ValueRange parameters, ArrayRef<const HostTensor *> arguments,
                           ValueRange outputs) {
@@ -110,7 +114,8 @@ FailureOr<Results> runOps(Ops &&ops, ValueRange parameters, ArrayRef<const HostT
 }
 
 /// Decomposes a copy of `op` in a block of its own and runs that.
-FailureOr<Results> runDecomposition(DecomposableOpInterface op, ArrayRef<const HostTensor *> operands) {
+FailureOr<Results> runDecomposition(DecomposableOpInterface op,
+                                    ArrayRef<const HostTensor *> operands) {
   Block block;
   for (Value operand : op->getOperands())
     block.addArgument(operand.getType(), op->getLoc());
@@ -138,23 +143,27 @@ FailureOr<Results> evaluateOp(Operation *op, ArrayRef<const HostTensor *> operan
     return runKernel(evaluable, operands);
   if (auto composite = dyn_cast<DecomposableOpInterface>(op))
     return runDecomposition(composite, operands);
-  return op->emitOpError("cannot be evaluated: it has neither a reference kernel nor a decomposition");
+  return op->emitOpError(
+      "cannot be evaluated: it has neither a reference kernel nor a decomposition");
 }
 
 FailureOr<Results> evaluateFunction(func::FuncOp function, ArrayRef<HostTensor> arguments) {
   if (!function.getBody().hasOneBlock() || function.getBody().front().empty())
     return function.emitError("cannot be evaluated: expected a body of one block");
   if (arguments.size() != function.getNumArguments())
-    return function.emitError("takes ") << function.getNumArguments() << " arguments, got " << arguments.size();
+    return function.emitError("takes ")
+           << function.getNumArguments() << " arguments, got " << arguments.size();
   SmallVector<const HostTensor *> pointers;
   for (auto [index, argument] : llvm::enumerate(arguments)) {
     if (argument.getType() != function.getArgumentTypes()[index])
-      return function.emitError("argument ") << index << " has type " << function.getArgumentTypes()[index]
-                                             << ", got a value of type " << argument.getType();
+      return function.emitError("argument ")
+             << index << " has type " << function.getArgumentTypes()[index]
+             << ", got a value of type " << argument.getType();
     pointers.push_back(&argument);
   }
   Block &body = function.getBody().front();
-  return runOps(body.without_terminator(), body.getArguments(), pointers, body.back().getOperands());
+  return runOps(body.without_terminator(), body.getArguments(), pointers,
+                body.back().getOperands());
 }
 
 } // namespace deepshard::graph

@@ -1,4 +1,4 @@
-//===- LayoutOps.cpp - types of ops that move elements --------------------------------------===//
+//===- LayoutOps.cpp - types of ops that move elements ----------------------------------------===//
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/Inference.h"
@@ -8,7 +8,8 @@ using namespace mlir;
 namespace deepshard::graph {
 
 LogicalResult IotaOp::verify() {
-  return checkDimension(getLoc(), "dim", static_cast<int64_t>(getDim()), "result", getResult().getType().getRank());
+  return checkDimension(getLoc(), "dim", static_cast<int64_t>(getDim()), "result",
+                        getResult().getType().getRank());
 }
 
 LogicalResult ReshapeOp::verify() {
@@ -17,15 +18,16 @@ LogicalResult ReshapeOp::verify() {
     return failure();
   if (x.getNumElements() != result.getNumElements())
     return emitOpError() << "cannot turn " << shapeText(x.getShape()) << ", " << x.getNumElements()
-                         << " elements, into " << shapeText(result.getShape()) << ", " << result.getNumElements()
-                         << " elements";
+                         << " elements, into " << shapeText(result.getShape()) << ", "
+                         << result.getNumElements() << " elements";
   return success();
 }
 
-LogicalResult TransposeOp::inferReturnTypes(MLIRContext *, OptionalLocation location, Adaptor adaptor,
-                                            SmallVectorImpl<Type> &types) {
+LogicalResult TransposeOp::inferReturnTypes(MLIRContext *, OptionalLocation location,
+                                            Adaptor adaptor, SmallVectorImpl<Type> &types) {
   FailureOr<RankedTensorType> x = tensorType(location, "x", adaptor.getX());
-  if (failed(x) || failed(checkEntries(location, "permutation", adaptor.getPermutation(), x->getRank())))
+  if (failed(x) ||
+      failed(checkEntries(location, "permutation", adaptor.getPermutation(), x->getRank())))
     return failure();
   SmallVector<bool> seen(x->getRank(), false);
   SmallVector<int64_t> shape;
@@ -54,8 +56,9 @@ LogicalResult BroadcastOp::verify() {
       return emitOpError() << "dims must ascend, but " << to << " follows " << previous;
     previous = to;
     if (x.getDimSize(dim) != 1 && x.getDimSize(dim) != result.getDimSize(to))
-      return emitOpError() << "dimension " << dim << " of 'x' is " << x.getDimSize(dim) << "; expected 1 or "
-                           << result.getDimSize(to) << ", dimension " << to << " of the result";
+      return emitOpError() << "dimension " << dim << " of 'x' is " << x.getDimSize(dim)
+                           << "; expected 1 or " << result.getDimSize(to) << ", dimension " << to
+                           << " of the result";
   }
   return success();
 }
@@ -69,12 +72,15 @@ LogicalResult SliceOp::inferReturnTypes(MLIRContext *, OptionalLocation location
     return failure();
   SmallVector<int64_t> shape;
   for (int64_t dim = 0; dim < x->getRank(); ++dim) {
-    int64_t start = adaptor.getStarts()[dim], limit = adaptor.getLimits()[dim], stride = adaptor.getStrides()[dim];
+    int64_t start = adaptor.getStarts()[dim], limit = adaptor.getLimits()[dim],
+            stride = adaptor.getStrides()[dim];
     if (start < 0 || start > limit || limit > x->getDimSize(dim))
-      return emitOptionalError(location, "dimension ", dim, " of 'x', of size ", x->getDimSize(dim), ", has no range ",
-                               start, " to ", limit, "; expected 0 <= start <= limit <= size");
+      return emitOptionalError(location, "dimension ", dim, " of 'x', of size ", x->getDimSize(dim),
+                               ", has no range ", start, " to ", limit,
+                               "; expected 0 <= start <= limit <= size");
     if (stride < 1)
-      return emitOptionalError(location, "stride of dimension ", dim, " is ", stride, "; expected 1 or more");
+      return emitOptionalError(location, "stride of dimension ", dim, " is ", stride,
+                               "; expected 1 or more");
     shape.push_back((limit - start + stride - 1) / stride);
   }
   types.push_back(RankedTensorType::get(shape, x->getElementType()));
@@ -86,18 +92,21 @@ LogicalResult PadOp::inferReturnTypes(MLIRContext *, OptionalLocation location, 
   FailureOr<RankedTensorType> x = tensorType(location, "x", adaptor.getX());
   if (failed(x))
     return failure();
-  for (auto [name, values] : {std::pair(StringRef("low"), adaptor.getLow()), {"high", adaptor.getHigh()},
+  for (auto [name, values] : {std::pair(StringRef("low"), adaptor.getLow()),
+                              {"high", adaptor.getHigh()},
                               {"interior", adaptor.getInterior()}}) {
     if (failed(checkEntries(location, name, values, x->getRank())))
       return failure();
     for (auto [dim, value] : llvm::enumerate(values))
       if (value < 0)
-        return emitOptionalError(location, name, " of dimension ", dim, " is ", value, "; expected 0 or more");
+        return emitOptionalError(location, name, " of dimension ", dim, " is ", value,
+                                 "; expected 0 or more");
   }
   SmallVector<int64_t> shape;
   for (int64_t dim = 0; dim < x->getRank(); ++dim) {
     int64_t size = x->getDimSize(dim);
-    shape.push_back(adaptor.getLow()[dim] + size + std::max<int64_t>(size - 1, 0) * adaptor.getInterior()[dim] +
+    shape.push_back(adaptor.getLow()[dim] + size +
+                    std::max<int64_t>(size - 1, 0) * adaptor.getInterior()[dim] +
                     adaptor.getHigh()[dim]);
   }
   types.push_back(RankedTensorType::get(shape, x->getElementType()));
@@ -110,8 +119,8 @@ LogicalResult PadOp::verify() {
   return checkRank(getLoc(), "value", getValue().getType(), 0);
 }
 
-void PadOp::build(OpBuilder &builder, OperationState &state, Value x, Value value, ArrayRef<int64_t> low,
-                  ArrayRef<int64_t> high) {
+void PadOp::build(OpBuilder &builder, OperationState &state, Value x, Value value,
+                  ArrayRef<int64_t> low, ArrayRef<int64_t> high) {
   SmallVector<int64_t> interior(low.size(), 0);
   build(builder, state, x, value, low, high, interior);
 }
@@ -120,7 +129,8 @@ LogicalResult ConcatOp::inferReturnTypes(MLIRContext *, OptionalLocation locatio
                                          SmallVectorImpl<Type> &types) {
   if (adaptor.getOperands().empty())
     return emitOptionalError(location, "concat needs at least one operand");
-  FailureOr<RankedTensorType> first = tensorType(location, "operand 0", adaptor.getOperands().front());
+  FailureOr<RankedTensorType> first =
+      tensorType(location, "operand 0", adaptor.getOperands().front());
   int64_t dim = static_cast<int64_t>(adaptor.getDim());
   if (failed(first) || failed(checkDimension(location, "dim", dim, "operand 0", first->getRank())))
     return failure();

@@ -1,4 +1,4 @@
-//===- LinearDecompose.cpp - linear as primitives ----------------------------------------------===//
+//===- LinearDecompose.cpp - linear as primitives ---------------------------------------------===//
 
 #include "dialects/graph/PrimitiveBuilder.h"
 

@@ -1,4 +1,4 @@
-//===- NormalizationDecompose.cpp - softmax, layer norm, cross entropy as primitives -----------===//
+//===- NormalizationDecompose.cpp - softmax, layer norm, cross entropy as primitives ----------===//
 
 #include "dialects/graph/PrimitiveBuilder.h"
 
@@ -9,7 +9,9 @@ namespace deepshard::graph {
 namespace {
 
 /// begin, begin + 1, ..., end - 1.
-SmallVector<int64_t> dimensions(int64_t begin, int64_t end) { return llvm::to_vector(llvm::seq(begin, end)); }
+SmallVector<int64_t> dimensions(int64_t begin, int64_t end) {
+  return llvm::to_vector(llvm::seq(begin, end));
+}
 
 /// The shape `x` keeps when the dimensions from `leading` on are reduced to size 1.
 SmallVector<int64_t> keptShape(RankedTensorType x, int64_t leading) {
@@ -39,7 +41,8 @@ FailureOr<SmallVector<Value>> LayerNormOp::decompose(OpBuilder &builder) {
   int64_t leading = type.getRank() - getWeight().getType().getRank();
   SmallVector<int64_t> dims = dimensions(leading, type.getRank());
   double count = static_cast<double>(getWeight().getType().getNumElements());
-  // Two passes: the variance is the mean of squares of centred values, never a difference of large numbers.
+  // Two passes: the variance is the mean of squares of centred values, never a difference of large
+  // numbers.
   Value mean = b.div(b.sum(getX(), dims), count);
   Value centred = b.sub(getX(), mean);
   Value variance = b.div(b.sum(b.mul(centred, centred), dims), count);
@@ -74,13 +77,15 @@ FailureOr<SmallVector<Value>> CrossEntropyOp::decompose(OpBuilder &builder) {
   Value sum = b.sum(b.exp(b.sub(getLogits(), max)), 1);
   Value lse = b.reshape(b.add(max, b.log(sum)), rows);
 
-  Value counts = b.compare("ne", getTarget(), b.scalarLike(getTarget(), static_cast<int64_t>(getIgnoreIndex())));
+  Value counts = b.compare("ne", getTarget(),
+                           b.scalarLike(getTarget(), static_cast<int64_t>(getIgnoreIndex())));
   // Rows that do not count read column 0 instead of a column that need not exist.
   Value column = b.select(counts, getTarget(), b.scalarLike(getTarget(), 0.0));
   Value chosen = b.reshape(b.gather(getLogits(), b.reshape(column, {rows, 1}), 1), rows);
   Value loss = b.select(counts, b.sub(lse, chosen), b.scalarLike(lse, 0.0));
   return SmallVector<Value>{b.sum(loss, 0, /*keep=*/false),
-                            b.sum(b.convert(counts, type.getElementType()), 0, /*keep=*/false), lse};
+                            b.sum(b.convert(counts, type.getElementType()), 0, /*keep=*/false),
+                            lse};
 }
 
 FailureOr<SmallVector<Value>> CrossEntropyGradOp::decompose(OpBuilder &builder) {
@@ -88,7 +93,8 @@ FailureOr<SmallVector<Value>> CrossEntropyGradOp::decompose(OpBuilder &builder) 
   RankedTensorType type = getLogits().getType();
   int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
   Value target = b.reshape(getTarget(), {rows, 1});
-  Value counts = b.compare("ne", target, b.scalarLike(target, static_cast<int64_t>(getIgnoreIndex())));
+  Value counts =
+      b.compare("ne", target, b.scalarLike(target, static_cast<int64_t>(getIgnoreIndex())));
   Value probability = b.exp(b.sub(getLogits(), b.reshape(getLse(), {rows, 1})));
   Value hit = b.compare("eq", b.iota(b.elementTypeOf(target), {1, columns}, 1), target);
   Value difference = b.sub(probability, b.convert(hit, type.getElementType()));

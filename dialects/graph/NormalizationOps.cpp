@@ -8,26 +8,30 @@ using namespace mlir;
 namespace deepshard::graph {
 
 LogicalResult SoftmaxOp::verify() {
-  return checkDimension(getLoc(), "dim", static_cast<int64_t>(getDim()), "x", getX().getType().getRank());
+  return checkDimension(getLoc(), "dim", static_cast<int64_t>(getDim()), "x",
+                        getX().getType().getRank());
 }
 
 LogicalResult SoftmaxGradOp::verify() {
-  return checkDimension(getLoc(), "dim", static_cast<int64_t>(getDim()), "y", getY().getType().getRank());
+  return checkDimension(getLoc(), "dim", static_cast<int64_t>(getDim()), "y",
+                        getY().getType().getRank());
 }
 
 /// The shape of `weight` is a suffix of the shape of `x`, element types agree.
-static LogicalResult checkSuffix(OptionalLocation location, RankedTensorType x, RankedTensorType weight) {
+static LogicalResult checkSuffix(OptionalLocation location, RankedTensorType x,
+                                 RankedTensorType weight) {
   if (failed(checkElementTypes(location, "x", x, "weight", weight)))
     return failure();
   int64_t trailing = weight.getRank();
   if (trailing < 1 || trailing > x.getRank())
-    return emitOptionalError(location, "'weight' has rank ", trailing, "; expected 1 to ", x.getRank(),
-                             ", the trailing dimensions of 'x'");
-  return checkShape(location, "weight", weight, "the trailing dimensions of x", x.getShape().take_back(trailing));
+    return emitOptionalError(location, "'weight' has rank ", trailing, "; expected 1 to ",
+                             x.getRank(), ", the trailing dimensions of 'x'");
+  return checkShape(location, "weight", weight, "the trailing dimensions of x",
+                    x.getShape().take_back(trailing));
 }
 
-LogicalResult LayerNormOp::inferReturnTypes(MLIRContext *, OptionalLocation location, Adaptor adaptor,
-                                            SmallVectorImpl<Type> &types) {
+LogicalResult LayerNormOp::inferReturnTypes(MLIRContext *, OptionalLocation location,
+                                            Adaptor adaptor, SmallVectorImpl<Type> &types) {
   FailureOr<RankedTensorType> x = tensorType(location, "x", adaptor.getX());
   FailureOr<RankedTensorType> weight = tensorType(location, "weight", adaptor.getWeight());
   FailureOr<RankedTensorType> bias = tensorType(location, "bias", adaptor.getBias());
@@ -35,21 +39,24 @@ LogicalResult LayerNormOp::inferReturnTypes(MLIRContext *, OptionalLocation loca
       failed(checkElementTypes(location, "x", *x, "bias", *bias)) ||
       failed(checkShape(location, "bias", *bias, "the shape of weight", weight->getShape())))
     return failure();
-  auto rows = RankedTensorType::get(x->getShape().drop_back(weight->getRank()), x->getElementType());
+  auto rows =
+      RankedTensorType::get(x->getShape().drop_back(weight->getRank()), x->getElementType());
   types.assign({*x, rows, rows});
   return success();
 }
 
-LogicalResult LayerNormGradOp::inferReturnTypes(MLIRContext *, OptionalLocation location, Adaptor adaptor,
-                                                SmallVectorImpl<Type> &types) {
+LogicalResult LayerNormGradOp::inferReturnTypes(MLIRContext *, OptionalLocation location,
+                                                Adaptor adaptor, SmallVectorImpl<Type> &types) {
   FailureOr<RankedTensorType> dy = tensorType(location, "dy", adaptor.getDy());
   FailureOr<RankedTensorType> x = tensorType(location, "x", adaptor.getX());
   FailureOr<RankedTensorType> weight = tensorType(location, "weight", adaptor.getWeight());
-  if (failed(dy) || failed(x) || failed(weight) || failed(checkElementTypes(location, "dy", *dy, "x", *x)) ||
+  if (failed(dy) || failed(x) || failed(weight) ||
+      failed(checkElementTypes(location, "dy", *dy, "x", *x)) ||
       failed(checkShape(location, "dy", *dy, "the shape of x", x->getShape())) ||
       failed(checkSuffix(location, *x, *weight)))
     return failure();
-  for (auto [name, value] : {std::pair(StringRef("mean"), adaptor.getMean()), {"rstd", adaptor.getRstd()}}) {
+  for (auto [name, value] :
+       {std::pair(StringRef("mean"), adaptor.getMean()), {"rstd", adaptor.getRstd()}}) {
     FailureOr<RankedTensorType> type = tensorType(location, name, value);
     if (failed(type) || failed(checkElementTypes(location, "x", *x, name, *type)) ||
         failed(checkShape(location, name, *type, "the leading dimensions of x",
@@ -65,21 +72,23 @@ static LogicalResult checkLogits(OptionalLocation location, RankedTensorType log
   FailureOr<RankedTensorType> targetType = tensorType(location, "target", target);
   if (failed(targetType) || failed(checkRank(location, "logits", logits, 2)))
     return failure();
-  return checkShape(location, "target", *targetType, "one element per row of logits", logits.getDimSize(0));
+  return checkShape(location, "target", *targetType, "one element per row of logits",
+                    logits.getDimSize(0));
 }
 
-LogicalResult CrossEntropyOp::inferReturnTypes(MLIRContext *, OptionalLocation location, Adaptor adaptor,
-                                               SmallVectorImpl<Type> &types) {
+LogicalResult CrossEntropyOp::inferReturnTypes(MLIRContext *, OptionalLocation location,
+                                               Adaptor adaptor, SmallVectorImpl<Type> &types) {
   FailureOr<RankedTensorType> logits = tensorType(location, "logits", adaptor.getLogits());
   if (failed(logits) || failed(checkLogits(location, *logits, adaptor.getTarget())))
     return failure();
   auto scalar = RankedTensorType::get({}, logits->getElementType());
-  types.assign({scalar, scalar, RankedTensorType::get(logits->getDimSize(0), logits->getElementType())});
+  types.assign(
+      {scalar, scalar, RankedTensorType::get(logits->getDimSize(0), logits->getElementType())});
   return success();
 }
 
-LogicalResult CrossEntropyGradOp::inferReturnTypes(MLIRContext *, OptionalLocation location, Adaptor adaptor,
-                                                   SmallVectorImpl<Type> &types) {
+LogicalResult CrossEntropyGradOp::inferReturnTypes(MLIRContext *, OptionalLocation location,
+                                                   Adaptor adaptor, SmallVectorImpl<Type> &types) {
   FailureOr<RankedTensorType> logits = tensorType(location, "logits", adaptor.getLogits());
   FailureOr<RankedTensorType> lse = tensorType(location, "lse", adaptor.getLse());
   FailureOr<RankedTensorType> dloss = tensorType(location, "dloss_sum", adaptor.getDlossSum());
@@ -87,7 +96,8 @@ LogicalResult CrossEntropyGradOp::inferReturnTypes(MLIRContext *, OptionalLocati
       failed(checkLogits(location, *logits, adaptor.getTarget())) ||
       failed(checkElementTypes(location, "logits", *logits, "lse", *lse)) ||
       failed(checkElementTypes(location, "logits", *logits, "dloss_sum", *dloss)) ||
-      failed(checkShape(location, "lse", *lse, "one element per row of logits", logits->getDimSize(0))) ||
+      failed(checkShape(location, "lse", *lse, "one element per row of logits",
+                        logits->getDimSize(0))) ||
       failed(checkRank(location, "dloss_sum", *dloss, 0)))
     return failure();
   types.push_back(*logits);

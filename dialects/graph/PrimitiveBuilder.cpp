@@ -1,4 +1,4 @@
-//===- PrimitiveBuilder.cpp - short names for building primitives ------------------------------===//
+//===- PrimitiveBuilder.cpp - short names for building primitives -----------------------------===//
 
 #include "dialects/graph/PrimitiveBuilder.h"
 

@@ -1,8 +1,9 @@
-//===- PrimitiveBuilder.h - short names for building primitives ------------------------------===//
+//===- PrimitiveBuilder.h - short names for building primitives -------------------------------===//
 //
-// Formulas read like formulas: `b.div(e, b.sum(e, dim))`. Elementwise calls broadcast as NumPy does.
+// Formulas read like formulas: `b.div(e, b.sum(e, dim))`. Elementwise calls broadcast as NumPy
+// does.
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #ifndef DEEPSHARD_DIALECTS_GRAPH_PRIMITIVEBUILDER_H
 #define DEEPSHARD_DIALECTS_GRAPH_PRIMITIVEBUILDER_H
@@ -15,22 +16,29 @@ namespace deepshard::graph {
 
 class PrimitiveBuilder {
 public:
-  PrimitiveBuilder(mlir::OpBuilder &builder, mlir::Location location) : builder(builder), location(location) {}
+  PrimitiveBuilder(mlir::OpBuilder &builder, mlir::Location location)
+      : builder(builder), location(location) {}
 
-  static mlir::RankedTensorType typeOf(mlir::Value value) { return llvm::cast<mlir::RankedTensorType>(value.getType()); }
+  static mlir::RankedTensorType typeOf(mlir::Value value) {
+    return llvm::cast<mlir::RankedTensorType>(value.getType());
+  }
   static mlir::Type elementTypeOf(mlir::Value value) { return typeOf(value).getElementType(); }
 
   /// A scalar constant; integers are truncated.
   mlir::Value scalar(mlir::Type elementType, double value);
   /// A scalar constant of the element type of `like`.
-  mlir::Value scalarLike(mlir::Value like, double value) { return scalar(elementTypeOf(like), value); }
+  mlir::Value scalarLike(mlir::Value like, double value) {
+    return scalar(elementTypeOf(like), value);
+  }
 
   mlir::Value neg(mlir::Value x) { return NegOp::create(builder, location, x.getType(), x); }
   mlir::Value exp(mlir::Value x) { return ExpOp::create(builder, location, x.getType(), x); }
   mlir::Value log(mlir::Value x) { return LogOp::create(builder, location, x.getType(), x); }
   mlir::Value erf(mlir::Value x) { return ErfOp::create(builder, location, x.getType(), x); }
   mlir::Value rsqrt(mlir::Value x) { return RsqrtOp::create(builder, location, x.getType(), x); }
-  mlir::Value sigmoid(mlir::Value x) { return SigmoidOp::create(builder, location, x.getType(), x); }
+  mlir::Value sigmoid(mlir::Value x) {
+    return SigmoidOp::create(builder, location, x.getType(), x);
+  }
   mlir::Value add(mlir::Value a, mlir::Value b) { return AddOp::create(builder, location, a, b); }
   mlir::Value sub(mlir::Value a, mlir::Value b) { return SubOp::create(builder, location, a, b); }
   mlir::Value mul(mlir::Value a, mlir::Value b) { return MulOp::create(builder, location, a, b); }

@@ -1,4 +1,4 @@
-//===- RandomOps.cpp - types and folds of random ops ---------------------------------------===//
+//===- RandomOps.cpp - types and folds of random ops ------------------------------------------===//
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/Inference.h"

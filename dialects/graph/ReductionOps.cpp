@@ -1,4 +1,4 @@
-//===- ReductionOps.cpp - types and folds of reductions ------------------------------------===//
+//===- ReductionOps.cpp - types and folds of reductions ---------------------------------------===//
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/Inference.h"
@@ -9,8 +9,8 @@ namespace deepshard::graph {
 
 namespace {
 
-LogicalResult inferReduction(OptionalLocation location, Value x, ArrayRef<int64_t> dims, bool keepDims,
-                             SmallVectorImpl<Type> &types) {
+LogicalResult inferReduction(OptionalLocation location, Value x, ArrayRef<int64_t> dims,
+                             bool keepDims, SmallVectorImpl<Type> &types) {
   FailureOr<RankedTensorType> type = tensorType(location, "x", x);
   if (failed(type))
     return failure();
@@ -19,7 +19,8 @@ LogicalResult inferReduction(OptionalLocation location, Value x, ArrayRef<int64_
     if (failed(checkDimension(location, "dims: dimension", dim, "x", type->getRank())))
       return failure();
     if (dim <= previous)
-      return emitOptionalError(location, "dims must be distinct and ascending, but ", dim, " follows ", previous);
+      return emitOptionalError(location, "dims must be distinct and ascending, but ", dim,
+                               " follows ", previous);
     previous = dim;
   }
   SmallVector<int64_t> shape;
@@ -34,12 +35,15 @@ LogicalResult inferReduction(OptionalLocation location, Value x, ArrayRef<int64_
 
 } // namespace
 
-#define GRAPH_REDUCTION(OP)                                                                                            \
-  LogicalResult OP::inferReturnTypes(MLIRContext *, OptionalLocation location, Adaptor adaptor,                        \
-                                     SmallVectorImpl<Type> &types) {                                                   \
-    return inferReduction(location, adaptor.getX(), adaptor.getDims(), adaptor.getKeepDims(), types);                  \
-  }                                                                                                                    \
-  OpFoldResult OP::fold(FoldAdaptor) { return getDims().empty() ? OpFoldResult(getX()) : OpFoldResult(); }
+#define GRAPH_REDUCTION(OP)                                                                        \
+  LogicalResult OP::inferReturnTypes(MLIRContext *, OptionalLocation location, Adaptor adaptor,    \
+                                     SmallVectorImpl<Type> &types) {                               \
+    return inferReduction(location, adaptor.getX(), adaptor.getDims(), adaptor.getKeepDims(),      \
+                          types);                                                                  \
+  }                                                                                                \
+  OpFoldResult OP::fold(FoldAdaptor) {                                                             \
+    return getDims().empty() ? OpFoldResult(getX()) : OpFoldResult();                              \
+  }
 
 GRAPH_REDUCTION(ReduceSumOp)
 GRAPH_REDUCTION(ReduceMaxOp)

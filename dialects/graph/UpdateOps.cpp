@@ -1,4 +1,4 @@
-//===- UpdateOps.cpp - types and costs of the gradient norm and the optimizers -----------------===//
+//===- UpdateOps.cpp - types and costs of the gradient norm and the optimizers ----------------===//
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/Inference.h"
@@ -7,8 +7,8 @@ using namespace mlir;
 
 namespace deepshard::graph {
 
-LogicalResult SumSquaresOp::inferReturnTypes(MLIRContext *context, OptionalLocation location, Adaptor adaptor,
-                                             SmallVectorImpl<Type> &types) {
+LogicalResult SumSquaresOp::inferReturnTypes(MLIRContext *context, OptionalLocation location,
+                                             Adaptor adaptor, SmallVectorImpl<Type> &types) {
   FailureOr<RankedTensorType> type = tensorType(location, "x", adaptor.getX());
   if (failed(type) || failed(checkRank(location, "x", *type, 1)))
     return failure();
@@ -24,7 +24,8 @@ OpCost SumSquaresOp::getCost() {
 
 LogicalResult AdamWOp::inferReturnTypes(MLIRContext *, OptionalLocation, Adaptor adaptor,
                                         SmallVectorImpl<Type> &types) {
-  types.assign({adaptor.getParameter().getType(), adaptor.getExpAvg().getType(), adaptor.getExpAvgSq().getType()});
+  types.assign({adaptor.getParameter().getType(), adaptor.getExpAvg().getType(),
+                adaptor.getExpAvgSq().getType()});
   return success();
 }
 
@@ -35,7 +36,8 @@ LogicalResult AdamWOp::verify() {
 
 OpCost AdamWOp::getCost() {
   OpCost cost = elementwiseCost(*this);
-  // Clip, decay, two moments of 3 and 4 operations, the step of 7: counted from the formula of the op.
+  // Clip, decay, two moments of 3 and 4 operations, the step of 7: counted from the formula of the
+  // op.
   cost.flops = 16 * getParameter().getType().getNumElements();
   return cost;
 }

@@ -1,4 +1,4 @@
-//===- VjpBuilder.h - what a gradient rule sees ---------------------------------------------===//
+//===- VjpBuilder.h - what a gradient rule sees -----------------------------------------------===//
 
 #ifndef DEEPSHARD_DIALECTS_GRAPH_VJPBUILDER_H
 #define DEEPSHARD_DIALECTS_GRAPH_VJPBUILDER_H

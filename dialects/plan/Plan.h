@@ -1,4 +1,4 @@
-//===- Plan.h - the plan dialect -------------------------------------------------------------===//
+//===- Plan.h - the plan dialect --------------------------------------------------------------===//
 //
 // The program of a rank: buffers, views, tasks, segments, schedule. PlanOps.td documents all of it.
 //

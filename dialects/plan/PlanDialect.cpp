@@ -1,4 +1,4 @@
-//===- PlanDialect.cpp - types and verifiers of the plan dialect -------------------------------===//
+//===- PlanDialect.cpp - types and verifiers of the plan dialect ------------------------------===//
 
 #include "dialects/plan/Plan.h"
 
@@ -42,9 +42,9 @@ int64_t elementBytes(Type elementType) {
   return llvm::divideCeil(elementType.getIntOrFloatBitWidth(), 8);
 }
 
-//===----------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 // ViewType
-//===----------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 SmallVector<int64_t> ViewType::contiguousStrides(ArrayRef<int64_t> shape) {
   SmallVector<int64_t> strides(shape.size());
@@ -71,12 +71,14 @@ bool ViewType::isContiguous() const {
   return true;
 }
 
-LogicalResult ViewType::verify(function_ref<InFlightDiagnostic()> emitError, ArrayRef<int64_t> shape, Type elementType,
+LogicalResult ViewType::verify(function_ref<InFlightDiagnostic()> emitError,
+                               ArrayRef<int64_t> shape, Type elementType,
                                ArrayRef<int64_t> strides) {
   if (!elementType.isIntOrFloat())
     return emitError() << "expects an integer or float element type, got " << elementType;
   if (shape.size() != strides.size())
-    return emitError() << "has " << shape.size() << " dimensions but " << strides.size() << " strides";
+    return emitError() << "has " << shape.size() << " dimensions but " << strides.size()
+                       << " strides";
   for (int64_t size : shape)
     if (size < 0)
       return emitError() << "expects a static shape";
@@ -89,7 +91,8 @@ LogicalResult ViewType::verify(function_ref<InFlightDiagnostic()> emitError, Arr
 Type ViewType::parse(AsmParser &parser) {
   SmallVector<int64_t> shape, strides;
   Type elementType;
-  if (parser.parseLess() || parser.parseDimensionList(shape, /*allowDynamic=*/false) || parser.parseType(elementType))
+  if (parser.parseLess() || parser.parseDimensionList(shape, /*allowDynamic=*/false) ||
+      parser.parseType(elementType))
     return {};
   if (succeeded(parser.parseOptionalKeyword("strides"))) {
     auto parseStride = [&] { return parser.parseInteger(strides.emplace_back()); };
@@ -116,9 +119,9 @@ void ViewType::print(AsmPrinter &printer) const {
   printer << ">";
 }
 
-//===----------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 // Verifiers
-//===----------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 LogicalResult BufferOp::verify() {
   if (getBytes() <= 0)
@@ -126,12 +129,15 @@ LogicalResult BufferOp::verify() {
   if (getAlign() <= 0 || !llvm::isPowerOf2_64(getAlign()))
     return emitOpError() << "expects an alignment that is a power of two, got " << getAlign();
   if (getOffset() && (static_cast<int64_t>(*getOffset()) < 0 || *getOffset() % getAlign() != 0))
-    return emitOpError() << "offset " << static_cast<int64_t>(*getOffset()) << " is not a multiple of the alignment " << getAlign();
+    return emitOpError() << "offset " << static_cast<int64_t>(*getOffset())
+                         << " is not a multiple of the alignment " << getAlign();
   if (std::optional<ElementsAttr> constant = getConstant()) {
     if (getLifetime() != Lifetime::Persistent)
       return emitOpError("has constant content, so it must be persistent");
-    if (!constant->getElementType().isInteger(8) || constant->getNumElements() != static_cast<int64_t>(getBytes()))
-      return emitOpError() << "expects " << getBytes() << " bytes of constant content, got " << constant->getType();
+    if (!constant->getElementType().isInteger(8) ||
+        constant->getNumElements() != static_cast<int64_t>(getBytes()))
+      return emitOpError() << "expects " << getBytes() << " bytes of constant content, got "
+                           << constant->getType();
   }
   return success();
 }
@@ -141,7 +147,8 @@ LogicalResult ViewOp::verify() {
   int64_t element = elementBytes(type.getElementType());
   int64_t offset = getOffset();
   if (offset < 0 || offset % element != 0)
-    return emitOpError() << "offset " << offset << " is not a multiple of the element's " << element << " bytes";
+    return emitOpError() << "offset " << offset << " is not a multiple of the element's " << element
+                         << " bytes";
   auto buffer = getBuffer().getDefiningOp<BufferOp>();
   if (!buffer || type.getNumElements() == 0)
     return success();
@@ -150,8 +157,8 @@ LogicalResult ViewOp::verify() {
     last += (size - 1) * stride;
   int64_t end = offset + (last + 1) * element;
   if (end > static_cast<int64_t>(buffer.getBytes()))
-    return emitOpError() << "ends at byte " << end << " of buffer \"" << buffer.getName() << "\", which has "
-                         << buffer.getBytes();
+    return emitOpError() << "ends at byte " << end << " of buffer \"" << buffer.getName()
+                         << "\", which has " << buffer.getBytes();
   return success();
 }
 
@@ -166,7 +173,8 @@ LogicalResult LaunchOp::verify() {
 LogicalResult ScheduleOp::verifySymbolUses(SymbolTableCollection &symbols) {
   for (CallAttr call : getCalls().getAsRange<CallAttr>())
     if (!symbols.lookupNearestSymbolFrom<SegmentOp>(*this, call.getSegment()))
-      return emitOpError() << "calls " << call.getSegment() << ", which is no segment of the program";
+      return emitOpError() << "calls " << call.getSegment()
+                           << ", which is no segment of the program";
   return success();
 }
 

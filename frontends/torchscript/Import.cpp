@@ -1,4 +1,4 @@
-//===- Import.cpp - from a TorchScript archive to the graph dialect --------------------------===//
+//===- Import.cpp - from a TorchScript archive to the graph dialect ---------------------------===//
 
 #include "frontends/torchscript/Import.h"
 
@@ -28,7 +28,8 @@ constexpr const char *kPluginVariable = "DEEPSHARD_TORCHSCRIPT_PLUGIN";
 /// The plugin's file, or where it was looked for.
 FailureOr<std::string> findPlugin(MLIRContext &context, const TorchScriptImportOptions &options) {
   std::vector<std::string> candidates;
-  if (const char *variable = std::getenv(kPluginVariable); !options.pluginPath.empty() || variable) {
+  if (const char *variable = std::getenv(kPluginVariable);
+      !options.pluginPath.empty() || variable) {
     candidates.push_back(options.pluginPath.empty() ? variable : options.pluginPath);
   } else {
     std::string program = llvm::sys::fs::getMainExecutable(nullptr, nullptr);
@@ -39,10 +40,12 @@ FailureOr<std::string> findPlugin(MLIRContext &context, const TorchScriptImportO
   for (const std::string &candidate : candidates)
     if (llvm::sys::fs::exists(candidate))
       return candidate;
-  auto diagnostic = emitError(UnknownLoc::get(&context)) << "the TorchScript importer is missing: there is no";
+  auto diagnostic = emitError(UnknownLoc::get(&context))
+                    << "the TorchScript importer is missing: there is no";
   for (const std::string &candidate : candidates)
     diagnostic << " '" << candidate << "'";
-  return diagnostic << "; build it with DEEPSHARD_TORCHSCRIPT=ON or name it in $" << kPluginVariable;
+  return diagnostic << "; build it with DEEPSHARD_TORCHSCRIPT=ON or name it in $"
+                    << kPluginVariable;
 }
 
 /// The plugin's entry point. LibTorch stays loaded until the program ends: it cannot be unloaded.
@@ -50,7 +53,8 @@ FailureOr<ImportFunction> loadPlugin(MLIRContext &context, const std::string &pa
   // Local and bound to itself first: LibTorch contains another Protocol Buffers than this program.
   void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
   if (!library)
-    return emitError(UnknownLoc::get(&context)) << "the TorchScript importer does not load: " << dlerror();
+    return emitError(UnknownLoc::get(&context))
+           << "the TorchScript importer does not load: " << dlerror();
   auto version = reinterpret_cast<VersionFunction>(dlsym(library, kVersionSymbol));
   auto import = reinterpret_cast<ImportFunction>(dlsym(library, kImportSymbol));
   if (!version || !import || version() != kInterfaceVersion)
@@ -64,7 +68,8 @@ Request makeRequest(const TorchScriptImportOptions &options) {
   request.path = options.path;
   request.foldCap = options.foldCap;
   for (const InputSpec &input : options.inputs)
-    request.inputs.push_back({input.name, {input.elementType, input.resolve(options.batch)}, input.batchDimension});
+    request.inputs.push_back(
+        {input.name, {input.elementType, input.resolve(options.batch)}, input.batchDimension});
   return request;
 }
 
@@ -81,12 +86,14 @@ LogicalResult checkInputNames(MLIRContext &context, const TorchScriptImportOptio
 
 void warnEvalMode(MLIRContext &context, const ImportedGraph &graph) {
   if (!graph.training)
-    emitWarning(UnknownLoc::get(&context)) << "the model was traced in eval mode: dropout and the like are switched "
-                                              "off; call model.train() before tracing to train as usual";
+    emitWarning(UnknownLoc::get(&context))
+        << "the model was traced in eval mode: dropout and the like are switched "
+           "off; call model.train() before tracing to train as usual";
   else if (!graph.inactiveDropouts.empty())
     emitWarning(locationOf(&context, graph.inactiveDropouts.front()))
         << graph.inactiveDropouts.size()
-        << " dropouts were traced switched off (eval mode), the first of them here; they do nothing in training";
+        << " dropouts were traced switched off (eval mode), the first of them here; they do "
+           "nothing in training";
 }
 
 } // namespace
@@ -97,8 +104,8 @@ bool deepshard::isTorchScriptArchive(const std::string &path) {
   return file.read(magic, sizeof(magic)) && StringRef(magic, 4) == StringRef("PK\3\4", 4);
 }
 
-FailureOr<OwningOpRef<ModuleOp>> deepshard::importTorchScript(MLIRContext &context,
-                                                              const TorchScriptImportOptions &options) {
+FailureOr<OwningOpRef<ModuleOp>>
+deepshard::importTorchScript(MLIRContext &context, const TorchScriptImportOptions &options) {
   context.loadDialect<func::FuncDialect, graph::GraphDialect>();
   if (failed(checkInputNames(context, options)))
     return failure();
@@ -111,7 +118,8 @@ FailureOr<OwningOpRef<ModuleOp>> deepshard::importTorchScript(MLIRContext &conte
   ImportedGraph graph;
   (*import)(makeRequest(options), graph);
   for (const Fault &fault : graph.faults)
-    emitError(fault.place ? locationOf(&context, *fault.place) : UnknownLoc::get(&context)) << fault.message;
+    emitError(fault.place ? locationOf(&context, *fault.place) : UnknownLoc::get(&context))
+        << fault.message;
   FailureOr<OwningOpRef<ModuleOp>> module = translate(context, graph, options.path, options.f64);
   if (failed(module) || !graph.faults.empty())
     return failure();

@@ -1,4 +1,4 @@
-//===- Translate.cpp - from aten ops to the graph dialect ----------------------------------------===//
+//===- Translate.cpp - from aten ops to the graph dialect -------------------------------------===//
 
 #include "frontends/torchscript/Translate.h"
 
@@ -51,8 +51,8 @@ template <class Function> void forEachTensor(const AtenNode &node, Function func
 class Translator : public TranslationState {
 public:
   Translator(MLIRContext &context, const ImportedGraph &graph, StringRef path, bool f64)
-      : context(&context), graph(graph), path(path), f64(f64), builder(&context), values(graph.values.size()),
-        live(graph.values.size()), trained(graph.values.size()) {}
+      : context(&context), graph(graph), path(path), f64(f64), builder(&context),
+        values(graph.values.size()), live(graph.values.size()), trained(graph.values.size()) {}
 
   FailureOr<OwningOpRef<ModuleOp>> run();
 
@@ -79,11 +79,13 @@ private:
   void createReturn();
   std::string outputName(const Output &output, unsigned scalars) const;
   bool isLive(const AtenNode &node) const {
-    return node.unknownShape || llvm::any_of(node.results, [&](TensorRef ref) { return live[ref.id]; });
+    return node.unknownShape ||
+           llvm::any_of(node.results, [&](TensorRef ref) { return live[ref.id]; });
   }
   bool isScalarFloat(TensorRef ref) const {
     const torchscript::TensorType &type = graph.values[ref.id];
-    return type.shape.empty() && isa_and_nonnull<FloatType>(parseElementType(context, type.elementType));
+    return type.shape.empty() &&
+           isa_and_nonnull<FloatType>(parseElementType(context, type.elementType));
   }
 
   MLIRContext *context;
@@ -101,8 +103,10 @@ private:
 };
 
 void Translator::markLive() {
-  // What depends on a faulty op is missing, so whether an op reaches an output is not known: all of them are reported.
-  if (!graph.faults.empty() || llvm::any_of(graph.nodes, [](const AtenNode &node) { return node.unknownShape; }))
+  // What depends on a faulty op is missing, so whether an op reaches an output is not known: all of
+  // them are reported.
+  if (!graph.faults.empty() ||
+      llvm::any_of(graph.nodes, [](const AtenNode &node) { return node.unknownShape; }))
     live.set();
   for (const Output &output : graph.outputs)
     live.set(output.value.id);
@@ -122,7 +126,8 @@ void Translator::markTrained() {
     bool any = false;
     forEachTensor(node, [&](TensorRef ref) { any |= trained[ref.id]; });
     for (TensorRef result : node.results)
-      if (any && isa_and_nonnull<FloatType>(parseElementType(context, graph.values[result.id].elementType)))
+      if (any && isa_and_nonnull<FloatType>(
+                     parseElementType(context, graph.values[result.id].elementType)))
         trained.set(result.id);
   }
 }
@@ -137,7 +142,9 @@ const char *Translator::whyUnsupported(const AtenNode &node) const {
     return nullptr;
   bool stops = false;
   forEachTensor(node, [&](TensorRef ref) { stops |= trained[ref.id]; });
-  return stops ? "is not supported on a value that depends on parameters: it would have to stop the gradient" : nullptr;
+  return stops ? "is not supported on a value that depends on parameters: it would have to stop "
+                 "the gradient"
+               : nullptr;
 }
 
 LogicalResult Translator::checkSupported() {
@@ -150,8 +157,10 @@ LogicalResult Translator::checkSupported() {
     if (const char *why = isLive(node) ? whyUnsupported(node) : nullptr)
       ++missing.insert({{node.name, why}, {&node, 0}}).first->second.count;
   for (const auto &[key, uses] : missing) {
-    auto diagnostic = emitError(locationOf(context, uses.first->place)) << key.first << " " << key.second;
-    diagnostic << " (" << uses.count << (uses.count == 1 ? " use" : " uses, the first is here") << ")";
+    auto diagnostic = emitError(locationOf(context, uses.first->place))
+                      << key.first << " " << key.second;
+    diagnostic << " (" << uses.count << (uses.count == 1 ? " use" : " uses, the first is here")
+               << ")";
   }
   return success(missing.empty());
 }
@@ -161,15 +170,19 @@ LogicalResult Translator::checkTypes() {
   for (const AtenNode &node : graph.nodes)
     if (isLive(node))
       for (TensorRef result : node.results)
-        if (const std::string &type = graph.values[result.id].elementType; !parseElementType(context, type)) {
-          emitError(locationOf(context, node.place)) << node.name << " gives elements of type " << type
-                                                     << "; supported are f32, bf16, f16, f64, i64, i32, i8, i1";
+        if (const std::string &type = graph.values[result.id].elementType;
+            !parseElementType(context, type)) {
+          emitError(locationOf(context, node.place))
+              << node.name << " gives elements of type " << type
+              << "; supported are f32, bf16, f16, f64, i64, i32, i8, i1";
           good = false;
         }
   for (const Argument &argument : graph.arguments)
-    if (const std::string &type = graph.values[argument.value.id].elementType; !parseElementType(context, type)) {
-      emitError(UnknownLoc::get(context)) << "'" << argument.name << "' has elements of type " << type
-                                          << "; supported are f32, bf16, f16, f64, i64, i32, i8, i1";
+    if (const std::string &type = graph.values[argument.value.id].elementType;
+        !parseElementType(context, type)) {
+      emitError(UnknownLoc::get(context))
+          << "'" << argument.name << "' has elements of type " << type
+          << "; supported are f32, bf16, f16, f64, i64, i32, i8, i1";
       good = false;
     }
   return success(good);
@@ -183,9 +196,10 @@ DictionaryAttr Translator::argumentAttributes(const Argument &argument) {
   attributes.set(kind, builder.getStringAttr(argument.name));
   if (argument.storage)
     attributes.set(graph::kStorageAttr,
-                   graph::StorageAttr::get(context, builder.getStringAttr(path), argument.storage->offset,
-                                           parseElementType(context, graph.values[argument.value.id].elementType),
-                                           builder.getDenseI64ArrayAttr(argument.storage->strides)));
+                   graph::StorageAttr::get(
+                       context, builder.getStringAttr(path), argument.storage->offset,
+                       parseElementType(context, graph.values[argument.value.id].elementType),
+                       builder.getDenseI64ArrayAttr(argument.storage->strides)));
   if (!argument.aliases.empty()) {
     SmallVector<StringRef> names(argument.aliases.begin(), argument.aliases.end());
     attributes.set(graph::kAliasesAttr, builder.getStrArrayAttr(names));
@@ -201,15 +215,18 @@ void Translator::addArgument(const Argument &argument) {
   const torchscript::TensorType &type = graph.values[argument.value.id];
   auto tensorType = RankedTensorType::get(type.shape, elementType(type.elementType));
   Location location = NameLoc::get(builder.getStringAttr(argument.name));
-  (void)function.insertArgument(function.getNumArguments(), tensorType, argumentAttributes(argument), location);
+  (void)function.insertArgument(function.getNumArguments(), tensorType,
+                                argumentAttributes(argument), location);
   values[argument.value.id] = function.getArguments().back();
 }
 
 void Translator::createFunction(ModuleOp module) {
   builder.setInsertionPointToEnd(module.getBody());
-  function = func::FuncOp::create(builder, builder.getUnknownLoc(), "forward", builder.getFunctionType({}, {}));
+  function = func::FuncOp::create(builder, builder.getUnknownLoc(), "forward",
+                                  builder.getFunctionType({}, {}));
   function.addEntryBlock();
-  for (Argument::Kind kind : {Argument::Kind::parameter, Argument::Kind::buffer, Argument::Kind::input})
+  for (Argument::Kind kind :
+       {Argument::Kind::parameter, Argument::Kind::buffer, Argument::Kind::input})
     for (const Argument &argument : graph.arguments)
       if (argument.kind == kind && (kind != Argument::Kind::buffer || live[argument.value.id] ||
                                     argument.newValue.id != TensorRef::kNone))
@@ -233,11 +250,14 @@ Value Translator::valueOf(TensorRef ref) {
   if (value)
     return value;
   // Constants are built where they are first used.
-  auto constant = llvm::find_if(graph.constants, [&](const Constant &c) { return c.value.id == ref.id; });
+  auto constant =
+      llvm::find_if(graph.constants, [&](const Constant &c) { return c.value.id == ref.id; });
   assert(constant != graph.constants.end() && "a value is used before it is defined");
   const torchscript::TensorType &type = graph.values[ref.id];
-  graph::HostTensor tensor(RankedTensorType::get(type.shape, parseElementType(context, type.elementType)));
-  std::memcpy(tensor.data(), constant->bytes.data(), std::min(tensor.size(), constant->bytes.size()));
+  graph::HostTensor tensor(
+      RankedTensorType::get(type.shape, parseElementType(context, type.elementType)));
+  std::memcpy(tensor.data(), constant->bytes.data(),
+              std::min(tensor.size(), constant->bytes.size()));
   auto elements = graph::toElements(tensor);
   value = graph::ConstantOp::create(builder, builder.getUnknownLoc(), tensor.getType(), elements);
   if (Type wanted = elementType(type.elementType); wanted != tensor.getType().getElementType())
@@ -268,7 +288,8 @@ LogicalResult Translator::translateNode(const AtenNode &node) {
   if (failed(converters().lookup(node.name)(op)))
     return emitError(location) << node.name << " is not supported with " << op.reason();
   for (auto [i, value] : llvm::enumerate(op.values())) {
-    assert(value.getType() == op.resultType(i) && "the converter disagrees with PyTorch about the shape");
+    assert(value.getType() == op.resultType(i) &&
+           "the converter disagrees with PyTorch about the shape");
     values[node.results[i].id] = value;
   }
   return success();
@@ -304,11 +325,12 @@ std::string Translator::outputName(const Output &output, unsigned scalars) const
 void Translator::createReturn() {
   SmallVector<Value> results;
   SmallVector<DictionaryAttr> attributes;
-  unsigned scalars = llvm::count_if(graph.outputs, [&](const Output &output) { return isScalarFloat(output.value); });
+  unsigned scalars = llvm::count_if(
+      graph.outputs, [&](const Output &output) { return isScalarFloat(output.value); });
   for (const Output &output : graph.outputs) {
     results.push_back(valueOf(output.value));
-    attributes.push_back(builder.getDictionaryAttr(
-        builder.getNamedAttr(graph::kOutputAttr, builder.getStringAttr(outputName(output, scalars)))));
+    attributes.push_back(builder.getDictionaryAttr(builder.getNamedAttr(
+        graph::kOutputAttr, builder.getStringAttr(outputName(output, scalars)))));
   }
   for (const Argument &argument : graph.arguments)
     if (argument.newValue.id != TensorRef::kNone) {
@@ -317,7 +339,8 @@ void Translator::createReturn() {
           builder.getNamedAttr(graph::kStateAttr, builder.getStringAttr(argument.name))));
     }
   func::ReturnOp::create(builder, builder.getUnknownLoc(), results);
-  SmallVector<Type> types = llvm::map_to_vector(results, [](Value value) { return value.getType(); });
+  SmallVector<Type> types =
+      llvm::map_to_vector(results, [](Value value) { return value.getType(); });
   function.setFunctionType(builder.getFunctionType(function.getArgumentTypes(), types));
   for (auto [i, dictionary] : llvm::enumerate(attributes))
     function.setResultAttrs(i, dictionary);
@@ -342,10 +365,12 @@ Location torchscript::locationOf(MLIRContext *context, const Place &place) {
   Location location = UnknownLoc::get(context);
   if (!place.file.empty())
     location = FileLineColLoc::get(context, place.file, place.line, 0);
-  return place.module.empty() ? location : Location(NameLoc::get(StringAttr::get(context, place.module), location));
+  return place.module.empty()
+             ? location
+             : Location(NameLoc::get(StringAttr::get(context, place.module), location));
 }
 
-FailureOr<OwningOpRef<ModuleOp>> torchscript::translate(MLIRContext &context, const ImportedGraph &graph,
-                                                        StringRef path, bool f64) {
+FailureOr<OwningOpRef<ModuleOp>>
+torchscript::translate(MLIRContext &context, const ImportedGraph &graph, StringRef path, bool f64) {
   return Translator(context, graph, path, f64).run();
 }

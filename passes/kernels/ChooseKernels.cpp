@@ -1,10 +1,10 @@
-//===- ChooseKernels.cpp - a provider for every op ------------------------------------------------===//
+//===- ChooseKernels.cpp - a provider for every op --------------------------------------------===//
 //
-// A work list over the ops in program order. An op is settled by the first provider that runs it; a composite that none
-// runs is replaced by its decomposition, whose ops join the list. A decomposition consists of simpler ops, so this
-// ends. O(ops of the result).
+// A work list over the ops in program order. An op is settled by the first provider that runs it; a
+// composite that none runs is replaced by its decomposition, whose ops join the list. A
+// decomposition consists of simpler ops, so this ends. O(ops of the result).
 //
-//===--------------------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #include "passes/kernels/Passes.h"
 
@@ -24,7 +24,8 @@ namespace deepshard {
 
 namespace {
 
-/// Listens to a builder: every op it makes carries the phase of the composite it stands for, and is to be settled.
+/// Listens to a builder: every op it makes carries the phase of the composite it stands for, and is
+/// to be settled.
 struct DecompositionListener : OpBuilder::Listener {
   void notifyOperationInserted(Operation *op, OpBuilder::InsertPoint) override {
     if (phase)
@@ -41,12 +42,14 @@ runtime::KernelSpec contiguousSpec(Operation *op, int threads) {
   spec.name = kernelName(op).str();
   spec.attributes = graph::toKernelAttributes(kernelAttributes(op));
   spec.threads = threads;
-  auto result = op->getNumResults() == 1 ? cast<RankedTensorType>(op->getResult(0).getType()) : RankedTensorType();
+  auto result = op->getNumResults() == 1 ? cast<RankedTensorType>(op->getResult(0).getType())
+                                         : RankedTensorType();
   auto evaluable = dyn_cast<graph::EvaluableOpInterface>(op);
   bool broadcasts = evaluable && evaluable.isElementwise() && result;
   for (Type type : op->getOperandTypes()) {
     auto operand = cast<RankedTensorType>(type);
-    spec.inputs.push_back(tensorDesc(broadcasts ? result.clone(operand.getElementType()) : operand));
+    spec.inputs.push_back(
+        tensorDesc(broadcasts ? result.clone(operand.getElementType()) : operand));
   }
   for (Type type : op->getResultTypes())
     spec.outputs.push_back(tensorDesc(cast<RankedTensorType>(type)));
@@ -72,7 +75,8 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
   }
 
   LogicalResult settle(Operation *op, SmallVectorImpl<Operation *> &work) {
-    if (isa<graph::ConstantOp, graph::ReshapeOp, graph::TransposeOp, graph::BroadcastOp, graph::SliceOp>(op))
+    if (isa<graph::ConstantOp, graph::ReshapeOp, graph::TransposeOp, graph::BroadcastOp,
+            graph::SliceOp>(op))
       return success();
     if (const runtime::KernelProvider *provider = preferredProvider(contiguousSpec(op, threads))) {
       op->setAttr(graph::kProviderAttr, StringAttr::get(&getContext(), provider->name()));
@@ -84,13 +88,15 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
     return decompose(composite, work);
   }
 
-  LogicalResult decompose(graph::DecomposableOpInterface composite, SmallVectorImpl<Operation *> &work) {
+  LogicalResult decompose(graph::DecomposableOpInterface composite,
+                          SmallVectorImpl<Operation *> &work) {
     DecompositionListener listener;
     listener.phase = composite->getAttr(graph::kPhaseAttr);
     OpBuilder builder(composite, &listener);
     FailureOr<SmallVector<Value>> values = composite.decompose(builder);
     if (failed(values))
-      return composite->emitOpError("has no kernel in any provider and no decomposition for these operands");
+      return composite->emitOpError(
+          "has no kernel in any provider and no decomposition for these operands");
     composite->replaceAllUsesWith(*values);
     composite->erase();
     work.append(listener.inserted.rbegin(), listener.inserted.rend());

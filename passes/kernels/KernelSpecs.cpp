@@ -1,4 +1,4 @@
-//===- KernelSpecs.cpp - asks the runtime's providers about ops ----------------------------------===//
+//===- KernelSpecs.cpp - asks the runtime's providers about ops -------------------------------===//
 
 #include "passes/kernels/KernelSpecs.h"
 
@@ -23,10 +23,12 @@ DictionaryAttr kernelAttributes(Operation *op) {
     return evaluable.getKernelAttributes();
   NamedAttrList attributes(graph::inherentAttributes(op));
   Builder builder(op->getContext());
-  llvm::TypeSwitch<Operation *>(op).Case<graph::AttentionOp, graph::AttentionGradOp>([&](auto attention) {
-    attributes.set("has_mask", builder.getBoolAttr(static_cast<bool>(attention.getMask())));
-    attributes.set("has_counter", builder.getBoolAttr(static_cast<bool>(attention.getCounter())));
-  });
+  llvm::TypeSwitch<Operation *>(op).Case<graph::AttentionOp, graph::AttentionGradOp>(
+      [&](auto attention) {
+        attributes.set("has_mask", builder.getBoolAttr(static_cast<bool>(attention.getMask())));
+        attributes.set("has_counter",
+                       builder.getBoolAttr(static_cast<bool>(attention.getCounter())));
+      });
   return attributes.getDictionary(op->getContext());
 }
 
@@ -45,7 +47,8 @@ runtime::TensorDesc tensorDesc(plan::ViewType type) {
 
 const runtime::KernelProvider *preferredProvider(const runtime::KernelSpec &spec) {
   for (std::string_view name : {"onednn", "native", "reference"})
-    if (const runtime::KernelProvider *provider = runtime::findProvider(name); provider && !provider->whyNot(spec))
+    if (const runtime::KernelProvider *provider = runtime::findProvider(name);
+        provider && !provider->whyNot(spec))
       return provider;
   return nullptr;
 }

@@ -1,6 +1,7 @@
-//===- KernelSpecs.h - asks the runtime's providers about ops --------------------------------===//
+//===- KernelSpecs.h - asks the runtime's providers about ops ---------------------------------===//
 //
-// The bridge from IR to runtime/kernels: element types, attributes and operand types in the runtime's terms.
+// The bridge from IR to runtime/kernels: element types, attributes and operand types in the
+// runtime's terms.
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -22,7 +23,8 @@ mlir::DictionaryAttr kernelAttributes(mlir::Operation *op);
 runtime::TensorDesc tensorDesc(mlir::RankedTensorType type);
 runtime::TensorDesc tensorDesc(plan::ViewType type);
 
-/// The first provider in the order of preference (oneDNN, native, reference) that runs `spec`; null if none does.
+/// The first provider in the order of preference (oneDNN, native, reference) that runs `spec`; null
+/// if none does.
 const runtime::KernelProvider *preferredProvider(const runtime::KernelSpec &spec);
 
 } // namespace deepshard

@@ -1,4 +1,4 @@
-//===- Passes.h - passes that choose kernels -----------------------------------------------------===//
+//===- Passes.h - passes that choose kernels --------------------------------------------------===//
 
 #ifndef DEEPSHARD_PASSES_KERNELS_PASSES_H
 #define DEEPSHARD_PASSES_KERNELS_PASSES_H

@@ -1,9 +1,10 @@
-//===- PackBuffers.cpp - where every byte lies -----------------------------------------------------------===//
+//===- PackBuffers.cpp - where every byte lies ------------------------------------------------===//
 //
-// Time is the position of a task, counted through the segments one after another: transient buffers of different
-// segments never live together. One stream runs all tasks in order, so positions are execution order.
+// Time is the position of a task, counted through the segments one after another: transient buffers
+// of different segments never live together. One stream runs all tasks in order, so positions are
+// execution order.
 //
-//===--------------------------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #include "passes/memory/Passes.h"
 
@@ -53,7 +54,8 @@ struct PackBuffers : impl::PackBuffersPassBase<PackBuffers> {
       plan::BufferOp buffer = entry.first;
       buffer.setOffsetAttr(builder.getI64IntegerAttr(base + packing.offsets[index]));
     }
-    program.setArenaBytesAttr(builder.getI64IntegerAttr(base + (blocks.empty() ? 0 : packing.bytes)));
+    program.setArenaBytesAttr(
+        builder.getI64IntegerAttr(base + (blocks.empty() ? 0 : packing.bytes)));
     program.setMaxLiveBytesAttr(builder.getI64IntegerAttr(base + maxLiveBytes(blocks)));
   }
 
@@ -80,7 +82,8 @@ struct PackBuffers : impl::PackBuffersPassBase<PackBuffers> {
             continue;
           auto [it, inserted] = result.insert({buffer, Block{time, time, 0}});
           it->second.end = time;
-          it->second.bytes = llvm::alignTo(buffer.getBytes(), std::max<int64_t>(kGranularity, buffer.getAlign()));
+          it->second.bytes =
+              llvm::alignTo(buffer.getBytes(), std::max<int64_t>(kGranularity, buffer.getAlign()));
         }
         ++time;
       }

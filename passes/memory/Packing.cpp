@@ -1,4 +1,4 @@
-//===- Packing.cpp - offsets for blocks with lifetimes -------------------------------------------------===//
+//===- Packing.cpp - offsets for blocks with lifetimes ----------------------------------------===//
 
 #include "passes/memory/Packing.h"
 
@@ -10,7 +10,8 @@
 namespace deepshard {
 
 int64_t maxLiveBytes(const std::vector<Block> &blocks) {
-  // Bytes that appear (at begin) and vanish (after end), in time order; at one time, vanishing comes first.
+  // Bytes that appear (at begin) and vanish (after end), in time order; at one time, vanishing
+  // comes first.
   std::vector<std::pair<int64_t, int64_t>> changes;
   for (const Block &block : blocks) {
     changes.push_back({block.begin, block.bytes});
@@ -28,7 +29,8 @@ namespace {
 enum class Fit { First, Best };
 
 /// Places blocks in `order`; gives up (bytes = max) once the range reaches `limit`.
-Packing place(const std::vector<Block> &blocks, const std::vector<size_t> &order, Fit fit, int64_t limit) {
+Packing place(const std::vector<Block> &blocks, const std::vector<size_t> &order, Fit fit,
+              int64_t limit) {
   Packing packing;
   packing.offsets.assign(blocks.size(), 0);
   std::vector<size_t> placed; // by offset
@@ -54,7 +56,8 @@ Packing place(const std::vector<Block> &blocks, const std::vector<size_t> &order
     if (packing.bytes >= limit)
       return {{}, std::numeric_limits<int64_t>::max()};
     auto behind = [&](int64_t offset, size_t other) { return offset < packing.offsets[other]; };
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), packing.offsets[index], behind), index);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), packing.offsets[index], behind),
+                  index);
   }
   return packing;
 }
@@ -76,7 +79,9 @@ Packing pack(const std::vector<Block> &blocks) {
         return longLived(a) ? blocks[a].end > blocks[b].end : blocks[a].bytes > blocks[b].bytes;
       },
       [&](size_t a, size_t b) { return blocks[a].bytes > blocks[b].bytes; },
-      [&](size_t a, size_t b) { return double(blocks[a].bytes) * life(a) > double(blocks[b].bytes) * life(b); },
+      [&](size_t a, size_t b) {
+        return double(blocks[a].bytes) * life(a) > double(blocks[b].bytes) * life(b);
+      },
       [&](size_t a, size_t b) { return life(a) > life(b); },
       [&](size_t a, size_t b) { return blocks[a].begin < blocks[b].begin; },
   };

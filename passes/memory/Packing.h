@@ -1,10 +1,10 @@
-//===- Packing.h - offsets for blocks with lifetimes ------------------------------------------------===//
+//===- Packing.h - offsets for blocks with lifetimes ------------------------------------------===//
 //
-// Offline dynamic storage allocation: blocks with known lifetimes and sizes get offsets so that no two blocks that live
-// at the same time overlap, in an address range as small as possible. NP-hard; the sum of sizes live at one time is a
-// lower bound.
+// Offline dynamic storage allocation: blocks with known lifetimes and sizes get offsets so that no
+// two blocks that live at the same time overlap, in an address range as small as possible. NP-hard;
+// the sum of sizes live at one time is a lower bound.
 //
-//===--------------------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #ifndef DEEPSHARD_PASSES_MEMORY_PACKING_H
 #define DEEPSHARD_PASSES_MEMORY_PACKING_H
@@ -14,8 +14,8 @@
 
 namespace deepshard {
 
-/// Lives from time `begin` to time `end`, both included. `bytes` must be a multiple of the caller's alignment; then all
-/// offsets are.
+/// Lives from time `begin` to time `end`, both included. `bytes` must be a multiple of the caller's
+/// alignment; then all offsets are.
 struct Block {
   int64_t begin = 0;
   int64_t end = 0;
@@ -30,10 +30,11 @@ struct Packing {
 /// The largest sum of bytes that live at one time. O(n log n).
 int64_t maxLiveBytes(const std::vector<Block> &blocks);
 
-/// Tries five greedy orders (by size; by area; by lifetime; by begin; long-lived blocks by end, then the others by
-/// size), each with first fit and best fit among the gaps left by blocks placed before, and keeps the smallest; stops
-/// early at the lower bound. O(n^2) per order in the worst case, near n * (blocks alive together) in practice.
-/// (Greedy orders: Pisarchyk and Lee, arXiv 2001.03288.)
+/// Tries five greedy orders (by size; by area; by lifetime; by begin; long-lived blocks by end,
+/// then the others by size), each with first fit and best fit among the gaps left by blocks placed
+/// before, and keeps the smallest; stops early at the lower bound. O(n^2) per order in the worst
+/// case, near n * (blocks alive together) in practice. (Greedy orders: Pisarchyk and Lee, arXiv
+/// 2001.03288.)
 Packing pack(const std::vector<Block> &blocks);
 
 } // namespace deepshard

@@ -1,4 +1,4 @@
-//===- Passes.h - passes that place buffers -------------------------------------------------------===//
+//===- Passes.h - passes that place buffers ---------------------------------------------------===//
 
 #ifndef DEEPSHARD_PASSES_MEMORY_PASSES_H
 #define DEEPSHARD_PASSES_MEMORY_PASSES_H

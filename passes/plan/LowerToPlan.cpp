@@ -1,4 +1,4 @@
-//===- LowerToPlan.cpp - the step's functions become buffers and tasks ------------------------------------===//
+//===- LowerToPlan.cpp - the step's functions become buffers and tasks ------------------------===//
 
 #include "passes/plan/Passes.h"
 
@@ -33,8 +33,9 @@ struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
       return module.emitError("expects a function @micro_batch");
 
     auto body = OpBuilder::atBlockEnd(module.getBody());
-    auto program = plan::ProgramOp::create(body, module.getLoc(), "train", body.getStrArrayAttr({"compute"}),
-                                           IntegerAttr(), IntegerAttr());
+    auto program =
+        plan::ProgramOp::create(body, module.getLoc(), "train", body.getStrArrayAttr({"compute"}),
+                                IntegerAttr(), IntegerAttr());
     OpBuilder segments = OpBuilder::atBlockEnd(&program.getBody().emplaceBlock());
     auto zeroSegment = createSegment(segments, module.getLoc(), kZero);
     ProgramLowering whole(program, threads);
@@ -42,7 +43,10 @@ struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
       return failure();
 
     for (func::FuncOp function : {microBatch, update})
-      if (function && failed(SegmentLowering(whole, function, createSegment(segments, function.getLoc(), function.getName())).run()))
+      if (function &&
+          failed(SegmentLowering(whole, function,
+                                 createSegment(segments, function.getLoc(), function.getName()))
+                     .run()))
         return failure();
     whole.zeroPadding();
     zero(whole.getAccumulators(), zeroSegment);
@@ -63,12 +67,13 @@ struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
 
   void zero(ArrayRef<Strided> accumulators, plan::SegmentOp segment) {
     auto tasks = OpBuilder::atBlockEnd(&segment.getBody().front());
-    auto attributes = tasks.getDictionaryAttr(tasks.getNamedAttr("value", tasks.getF64FloatAttr(0)));
+    auto attributes =
+        tasks.getDictionaryAttr(tasks.getNamedAttr("value", tasks.getF64FloatAttr(0)));
     for (const Strided &place : accumulators) {
       Location location = place.buffer.getLoc();
       Value view = plan::ViewOp::create(tasks, location, place.type(), place.buffer, place.offset);
-      plan::LaunchOp::create(tasks, location, "reference", "fill", ValueRange(), view, Value(), kComputeStream,
-                             attributes, 0, "forward");
+      plan::LaunchOp::create(tasks, location, "reference", "fill", ValueRange(), view, Value(),
+                             kComputeStream, attributes, 0, "forward");
     }
   }
 
@@ -78,7 +83,8 @@ struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
     auto builder = OpBuilder::atBlockEnd(&program.getBody().front());
     SmallVector<Attribute> calls;
     auto call = [&](StringRef segment, int64_t microBatch) {
-      calls.push_back(plan::CallAttr::get(&getContext(), FlatSymbolRefAttr::get(&getContext(), segment), microBatch, 0));
+      calls.push_back(plan::CallAttr::get(
+          &getContext(), FlatSymbolRefAttr::get(&getContext(), segment), microBatch, 0));
     };
     if (zeroes)
       call(kZero, 0);

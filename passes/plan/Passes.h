@@ -1,4 +1,4 @@
-//===- Passes.h - passes that make the program of a rank --------------------------------------------===//
+//===- Passes.h - passes that make the program of a rank --------------------------------------===//
 
 #ifndef DEEPSHARD_PASSES_PLAN_PASSES_H
 #define DEEPSHARD_PASSES_PLAN_PASSES_H

@@ -1,4 +1,4 @@
-//===- ProgramLowering.cpp - what outlives a segment -----------------------------------------------------===//
+//===- ProgramLowering.cpp - what outlives a segment ------------------------------------------===//
 
 #include "passes/plan/ProgramLowering.h"
 
@@ -23,30 +23,37 @@ Strided contiguousPlace(Value buffer, RankedTensorType type, int64_t offset) {
 }
 
 ProgramLowering::ProgramLowering(plan::ProgramOp program, int threads)
-    : program(program), threads(threads), declarations(program.getContext()), tables(program.getContext()) {
+    : program(program), threads(threads), declarations(program.getContext()),
+      tables(program.getContext()) {
   Block &body = program.getBody().front();
   declarations.setInsertionPointToStart(&body);
   tables.setInsertionPointToEnd(&body);
 }
 
-Value ProgramLowering::createBuffer(Location location, StringRef name, plan::Lifetime lifetime, int64_t bytes,
-                                    ElementsAttr constant) {
+Value ProgramLowering::createBuffer(Location location, StringRef name, plan::Lifetime lifetime,
+                                    int64_t bytes, ElementsAttr constant) {
   auto type = plan::BufferType::get(program.getContext());
-  return plan::BufferOp::create(declarations, location, type, name, lifetime, bytes, kAlignment, IntegerAttr(), constant);
+  return plan::BufferOp::create(declarations, location, type, name, lifetime, bytes, kAlignment,
+                                IntegerAttr(), constant);
 }
 
-static std::string bucketName(StringRef kind, int64_t index) { return (kind + "." + Twine(index)).str(); }
+static std::string bucketName(StringRef kind, int64_t index) {
+  return (kind + "." + Twine(index)).str();
+}
 
 LogicalResult ProgramLowering::declareBuckets(func::FuncOp update) {
   for (BlockArgument argument : update.getArguments()) {
-    auto bucket = update.getArgAttrOfType<graph::BucketAttr>(argument.getArgNumber(), graph::kBucketAttr);
+    auto bucket =
+        update.getArgAttrOfType<graph::BucketAttr>(argument.getArgNumber(), graph::kBucketAttr);
     if (!bucket)
       continue;
     auto type = cast<RankedTensorType>(argument.getType());
     StringRef kind = bucket.getKind().getValue();
     std::string name = bucketName(kind, bucket.getIndex());
-    plan::Lifetime lifetime = kind == "gradient" ? plan::Lifetime::Step : plan::Lifetime::Persistent;
-    Strided place = contiguousPlace(createBuffer(argument.getLoc(), name, lifetime, bufferBytes(type)), type);
+    plan::Lifetime lifetime =
+        kind == "gradient" ? plan::Lifetime::Step : plan::Lifetime::Persistent;
+    Strided place =
+        contiguousPlace(createBuffer(argument.getLoc(), name, lifetime, bufferBytes(type)), type);
     if (!buckets.try_emplace(name, place).second)
       return update.emitError() << "declares bucket " << name << " twice";
     if (kind != "gradient" && kind != "parameter") {
@@ -57,8 +64,8 @@ LogicalResult ProgramLowering::declareBuckets(func::FuncOp update) {
   return success();
 }
 
-FailureOr<std::optional<Strided>> ProgramLowering::bucketPlace(Location location, DictionaryAttr attributes,
-                                                               RankedTensorType type) {
+FailureOr<std::optional<Strided>>
+ProgramLowering::bucketPlace(Location location, DictionaryAttr attributes, RankedTensorType type) {
   auto whole = attributes.getAs<graph::BucketAttr>(graph::kBucketAttr);
   auto member = attributes.getAs<graph::MemberAttr>(graph::kMemberAttr);
   if (!whole && !member)
@@ -70,20 +77,23 @@ FailureOr<std::optional<Strided>> ProgramLowering::bucketPlace(Location location
     return emitError(location) << "lies in bucket " << name << ", which @update does not declare";
   if (whole)
     return std::optional(it->second);
-  return std::optional(contiguousPlace(it->second.buffer, type, member.getOffset() * plan::elementBytes(type.getElementType())));
+  return std::optional(contiguousPlace(
+      it->second.buffer, type, member.getOffset() * plan::elementBytes(type.getElementType())));
 }
 
 Strided ProgramLowering::stepValue(Location location, StringRef name, RankedTensorType type) {
   auto [it, inserted] = stepValues.try_emplace(name);
   if (inserted)
-    it->second = contiguousPlace(createBuffer(location, name, plan::Lifetime::Step, bufferBytes(type)), type);
+    it->second = contiguousPlace(
+        createBuffer(location, name, plan::Lifetime::Step, bufferBytes(type)), type);
   return it->second;
 }
 
 Strided ProgramLowering::runState(Location location, StringRef name, RankedTensorType type) {
   auto [it, inserted] = runStates.try_emplace(name);
   if (inserted) {
-    it->second = contiguousPlace(createBuffer(location, name, plan::Lifetime::Persistent, bufferBytes(type)), type);
+    it->second = contiguousPlace(
+        createBuffer(location, name, plan::Lifetime::Persistent, bufferBytes(type)), type);
     Value placed = viewAtEnd(it->second);
     plan::RunStateOp::create(tables, location, name, placed);
   }
@@ -104,8 +114,9 @@ Strided ProgramLowering::createConstant(graph::ConstantOp op) {
   auto *content = reinterpret_cast<const char *>(tensor.data());
   int64_t bytes = splat ? plan::elementBytes(type.getElementType()) : bufferBytes(type);
   auto contentType = RankedTensorType::get({bytes}, declarations.getI8Type());
-  Value buffer = createBuffer(op.getLoc(), "constant", plan::Lifetime::Persistent, bytes,
-                              DenseElementsAttr::getFromRawBuffer(contentType, ArrayRef(content, bytes)));
+  Value buffer =
+      createBuffer(op.getLoc(), "constant", plan::Lifetime::Persistent, bytes,
+                   DenseElementsAttr::getFromRawBuffer(contentType, ArrayRef(content, bytes)));
   Strided place = contiguousPlace(buffer, type);
   if (splat)
     llvm::fill(place.strides, 0);
@@ -113,7 +124,8 @@ Strided ProgramLowering::createConstant(graph::ConstantOp op) {
 }
 
 Value ProgramLowering::viewAtEnd(const Strided &place) {
-  return plan::ViewOp::create(tables, place.buffer.getLoc(), place.type(), place.buffer, place.offset);
+  return plan::ViewOp::create(tables, place.buffer.getLoc(), place.type(), place.buffer,
+                              place.offset);
 }
 
 void ProgramLowering::declareMetric(Location location, StringRef name, const Strided &place) {
@@ -126,7 +138,8 @@ void ProgramLowering::declareParameter(Location location, StringRef name, const 
   Value placed = viewAtEnd(place);
   auto aliases = attributes.getAs<ArrayAttr>(graph::kAliasesAttr);
   plan::ParameterOp::create(tables, location, name, placed, attributes.get(graph::kStorageAttr),
-                            aliases ? aliases : tables.getArrayAttr({}), attributes.contains(graph::kParameterAttr));
+                            aliases ? aliases : tables.getArrayAttr({}),
+                            attributes.contains(graph::kParameterAttr));
 }
 
 void ProgramLowering::zeroAtStart(const Strided &place) {
@@ -158,7 +171,9 @@ void ProgramLowering::zeroPadding() {
     for (auto [begin, next] : ranges) {
       if (begin > at)
         zeroWhole(contiguousPlace(
-            buffer, RankedTensorType::get({(begin - at) / plan::elementBytes(elementType)}, elementType), at));
+            buffer,
+            RankedTensorType::get({(begin - at) / plan::elementBytes(elementType)}, elementType),
+            at));
       at = next;
     }
   }

@@ -1,9 +1,9 @@
-//===- ProgramLowering.h - what outlives a segment ------------------------------------------------------===//
+//===- ProgramLowering.h - what outlives a segment --------------------------------------------===//
 //
-// Owns the buffers that more than one segment or step sees: buckets, states, run state, metrics, constants, tensors of
-// the model. Each has one place, found by name.
+// Owns the buffers that more than one segment or step sees: buckets, states, run state, metrics,
+// constants, tensors of the model. Each has one place, found by name.
 //
-//===--------------------------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #ifndef DEEPSHARD_PASSES_PLAN_PROGRAMLOWERING_H
 #define DEEPSHARD_PASSES_PLAN_PROGRAMLOWERING_H
@@ -27,17 +27,20 @@ Strided contiguousPlace(mlir::Value buffer, mlir::RankedTensorType type, int64_t
 
 class ProgramLowering {
 public:
-  /// `program` has its (empty) segments already; buffers go before the first of them, tables behind the last.
+  /// `program` has its (empty) segments already; buffers go before the first of them, tables behind
+  /// the last.
   ProgramLowering(plan::ProgramOp program, int threads);
 
-  mlir::Value createBuffer(mlir::Location location, llvm::StringRef name, plan::Lifetime lifetime, int64_t bytes,
-                           mlir::ElementsAttr constant = {});
+  mlir::Value createBuffer(mlir::Location location, llvm::StringRef name, plan::Lifetime lifetime,
+                           int64_t bytes, mlir::ElementsAttr constant = {});
 
   /// Declares the buckets that are arguments of the update function.
   llvm::LogicalResult declareBuckets(mlir::func::FuncOp update);
 
-  /// The bucket or the member of a bucket that the attributes of an argument or result name; nothing if they name none.
-  mlir::FailureOr<std::optional<Strided>> bucketPlace(mlir::Location location, mlir::DictionaryAttr attributes,
+  /// The bucket or the member of a bucket that the attributes of an argument or result name;
+  /// nothing if they name none.
+  mlir::FailureOr<std::optional<Strided>> bucketPlace(mlir::Location location,
+                                                      mlir::DictionaryAttr attributes,
                                                       mlir::RankedTensorType type);
 
   /// A value of one step known by name (an accumulated loss, a metric).
@@ -53,7 +56,8 @@ public:
   void zeroAtStart(const Strided &place);
   /// A segment computes this value into a member of a bucket of the step.
   void notePart(const Strided &place) { parts.push_back(place); }
-  /// Zeroes what no member covers of the step's buckets, so that whole buckets can be read. Call it last.
+  /// Zeroes what no member covers of the step's buckets, so that whole buckets can be read. Call it
+  /// last.
   void zeroPadding();
   llvm::ArrayRef<Strided> getAccumulators() const { return accumulators; }
 

@@ -1,4 +1,4 @@
-//===- SegmentLowering.cpp - one function becomes one segment ------------------------------------------------===//
+//===- SegmentLowering.cpp - one function becomes one segment ---------------------------------===//
 
 #include "passes/plan/SegmentLowering.h"
 
@@ -26,7 +26,8 @@ static bool isElementwise(Operation *op) {
 
 static RankedTensorType tensorType(Value value) { return cast<RankedTensorType>(value.getType()); }
 
-SegmentLowering::SegmentLowering(ProgramLowering &program, func::FuncOp function, plan::SegmentOp segment)
+SegmentLowering::SegmentLowering(ProgramLowering &program, func::FuncOp function,
+                                 plan::SegmentOp segment)
     : program(program), function(function), tasks(segment.getContext()) {
   tasks.setInsertionPointToEnd(&segment.getBody().front());
 }
@@ -51,8 +52,9 @@ LogicalResult SegmentLowering::run() {
 void SegmentLowering::dropResultsWithoutPlace() {
   for (unsigned i = function.getNumResults(); i-- > 0;) {
     DictionaryAttr attributes = function.getResultAttrDict(i);
-    if (attributes && (attributes.contains(graph::kMetricAttr) || attributes.contains(graph::kStateAttr) ||
-                       attributes.contains(graph::kMemberAttr) || attributes.contains(graph::kBucketAttr)))
+    if (attributes &&
+        (attributes.contains(graph::kMetricAttr) || attributes.contains(graph::kStateAttr) ||
+         attributes.contains(graph::kMemberAttr) || attributes.contains(graph::kBucketAttr)))
       continue;
     terminator()->eraseOperand(i);
     (void)function.eraseResult(i);
@@ -65,9 +67,9 @@ void SegmentLowering::dropResultsWithoutPlace() {
       op->erase();
 }
 
-//===----------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 // Places
-//===----------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 /// Notes the smallest table that the numbers of an input index, through ops that only move them.
 static void boundIndices(Value indices, plan::FeedOp feed) {
@@ -78,7 +80,8 @@ static void boundIndices(Value indices, plan::FeedOp feed) {
   };
   for (OpOperand &use : indices.getUses()) {
     Operation *user = use.getOwner();
-    if (auto embedding = dyn_cast<graph::EmbeddingOp>(user); embedding && use.get() == embedding.getIds()) {
+    if (auto embedding = dyn_cast<graph::EmbeddingOp>(user);
+        embedding && use.get() == embedding.getIds()) {
       bound(embedding.getTable().getType().getDimSize(0));
     } else if (isViewLike(user) || (isa<graph::PadOp>(user) && use.getOperandNumber() == 0)) {
       boundIndices(user->getResult(0), feed);
@@ -107,7 +110,8 @@ LogicalResult SegmentLowering::placeArgument(BlockArgument argument) {
     if (attributes.contains(graph::kMemberAttr) && !state.empty())
       program.zeroAtStart(place);
   } else if (!input.empty()) {
-    place = contiguousPlace(program.createBuffer(location, input, plan::Lifetime::Transient, bufferBytes(type)), type);
+    place = contiguousPlace(
+        program.createBuffer(location, input, plan::Lifetime::Transient, bufferBytes(type)), type);
     auto batch = attributes.getAs<IntegerAttr>(graph::kBatchDimensionAttr);
     auto feed = plan::FeedOp::create(tasks, location, input, view(location, place), kComputeStream,
                                      batch ? batch.getInt() : -1, IntegerAttr());
@@ -118,9 +122,12 @@ LogicalResult SegmentLowering::placeArgument(BlockArgument argument) {
     place = program.stepValue(location, state, type);
     program.zeroAtStart(place);
   } else if (!tensor.empty()) {
-    place = contiguousPlace(program.createBuffer(location, tensor, plan::Lifetime::Persistent, bufferBytes(type)), type);
+    place = contiguousPlace(
+        program.createBuffer(location, tensor, plan::Lifetime::Persistent, bufferBytes(type)),
+        type);
   } else {
-    return emitError(location) << "argument " << argument.getArgNumber() << " of @" << function.getName()
+    return emitError(location) << "argument " << argument.getArgNumber() << " of @"
+                               << function.getName()
                                << " has no role (parameter, buffer, input, state or run state)";
   }
   if (!tensor.empty())
@@ -134,12 +141,15 @@ LogicalResult SegmentLowering::placeResults() {
     Value value = returned.get();
     Location location = value.getLoc();
     DictionaryAttr attributes = function.getResultAttrDict(returned.getOperandNumber());
-    FailureOr<std::optional<Strided>> inBucket = program.bucketPlace(location, attributes, tensorType(value));
+    FailureOr<std::optional<Strided>> inBucket =
+        program.bucketPlace(location, attributes, tensorType(value));
     if (failed(inBucket))
       return failure();
-    StringRef metric = stringAttr(attributes, graph::kMetricAttr), state = stringAttr(attributes, graph::kStateAttr);
-    Strided place = *inBucket ? **inBucket
-                              : program.stepValue(location, state.empty() ? metric : state, tensorType(value));
+    StringRef metric = stringAttr(attributes, graph::kMetricAttr),
+              state = stringAttr(attributes, graph::kStateAttr);
+    Strided place =
+        *inBucket ? **inBucket
+                  : program.stepValue(location, state.empty() ? metric : state, tensorType(value));
     if (attributes.contains(graph::kMemberAttr))
       program.notePart(place);
     if (!metric.empty())
@@ -154,11 +164,13 @@ LogicalResult SegmentLowering::placeResults() {
 
 bool SegmentLowering::canComputeIn(Value value, const Strided &place) {
   Operation *producer = value.getDefiningOp();
-  if (!producer || isViewLike(producer) || isa<graph::ConstantOp>(producer) || destinations.contains(value))
+  if (!producer || isViewLike(producer) || isa<graph::ConstantOp>(producer) ||
+      destinations.contains(value))
     return false;
   for (BlockArgument argument : function.getArguments()) {
     const Strided &taken = places[argument];
-    if (taken.buffer == place.buffer && taken.offset == place.offset && !readsEndBefore(argument, producer, /*direct=*/true))
+    if (taken.buffer == place.buffer && taken.offset == place.offset &&
+        !readsEndBefore(argument, producer, /*direct=*/true))
       return false;
   }
   return true;
@@ -183,9 +195,9 @@ bool SegmentLowering::readsEndBefore(Value value, Operation *producer, bool dire
   return true;
 }
 
-//===----------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 // Tasks
-//===----------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 Value SegmentLowering::view(Location location, const Strided &place) {
   return plan::ViewOp::create(tasks, location, place.type(), place.buffer, place.offset);
@@ -194,14 +206,16 @@ Value SegmentLowering::view(Location location, const Strided &place) {
 Strided SegmentLowering::allocate(Operation *op, RankedTensorType type) {
   auto named = dyn_cast<NameLoc>(op->getLoc());
   StringRef name = named ? named.getName().getValue() : op->getName().stripDialect();
-  Value buffer = program.createBuffer(op->getLoc(), name, plan::Lifetime::Transient, bufferBytes(type));
+  Value buffer =
+      program.createBuffer(op->getLoc(), name, plan::Lifetime::Transient, bufferBytes(type));
   return contiguousPlace(buffer, type);
 }
 
-void SegmentLowering::copy(Location location, const Strided &from, const Strided &to, StringRef phase) {
+void SegmentLowering::copy(Location location, const Strided &from, const Strided &to,
+                           StringRef phase) {
   Value input = view(location, from), output = view(location, to);
-  plan::LaunchOp::create(tasks, location, "reference", "copy", input, output, Value(), kComputeStream,
-                         tasks.getDictionaryAttr({}), 0, phase);
+  plan::LaunchOp::create(tasks, location, "reference", "copy", input, output, Value(),
+                         kComputeStream, tasks.getDictionaryAttr({}), 0, phase);
 }
 
 Strided SegmentLowering::contiguousCopy(Operation *op, const Strided &source) {
@@ -245,7 +259,8 @@ SmallVector<Strided> SegmentLowering::outputPlaces(Operation *op) {
   });
 }
 
-runtime::KernelSpec SegmentLowering::specOf(Operation *op, ArrayRef<Strided> inputs, ArrayRef<Strided> outputs) {
+runtime::KernelSpec SegmentLowering::specOf(Operation *op, ArrayRef<Strided> inputs,
+                                            ArrayRef<Strided> outputs) {
   runtime::KernelSpec spec;
   spec.name = kernelName(op).str();
   spec.attributes = graph::toKernelAttributes(kernelAttributes(op));
@@ -259,7 +274,8 @@ runtime::KernelSpec SegmentLowering::specOf(Operation *op, ArrayRef<Strided> inp
 
 LogicalResult SegmentLowering::emitLaunch(Operation *op) {
   auto chosen = op->getAttrOfType<StringAttr>(graph::kProviderAttr);
-  const runtime::KernelProvider *provider = chosen ? runtime::findProvider(chosen.getValue()) : nullptr;
+  const runtime::KernelProvider *provider =
+      chosen ? runtime::findProvider(chosen.getValue()) : nullptr;
   if (!provider)
     return op->emitOpError("has no provider; run choose-kernels first");
 
@@ -272,15 +288,17 @@ LogicalResult SegmentLowering::emitLaunch(Operation *op) {
     spec = specOf(op, inputs, outputs);
   }
   if (std::optional<std::string> reason = provider->whyNot(spec))
-    return op->emitOpError() << "cannot run as kernel \"" << spec.name << "\" of " << provider->name() << ": " << *reason;
+    return op->emitOpError() << "cannot run as kernel \"" << spec.name << "\" of "
+                             << provider->name() << ": " << *reason;
   launch(op, *provider, spec, inputs, outputs);
   for (auto [result, place] : llvm::zip(op->getResults(), outputs))
     places[result] = place;
   return success();
 }
 
-void SegmentLowering::launch(Operation *op, const runtime::KernelProvider &provider, const runtime::KernelSpec &spec,
-                             ArrayRef<Strided> inputs, ArrayRef<Strided> outputs) {
+void SegmentLowering::launch(Operation *op, const runtime::KernelProvider &provider,
+                             const runtime::KernelSpec &spec, ArrayRef<Strided> inputs,
+                             ArrayRef<Strided> outputs) {
   Location location = op->getLoc();
   auto viewOfPlace = [&](const Strided &place) { return view(location, place); };
   SmallVector<Value> inputViews = llvm::map_to_vector(inputs, viewOfPlace);
@@ -288,11 +306,13 @@ void SegmentLowering::launch(Operation *op, const runtime::KernelProvider &provi
   Value workspace;
   if (int64_t bytes = provider.workspaceBytes(spec)) {
     Value buffer = program.createBuffer(location, "workspace", plan::Lifetime::Transient, bytes);
-    workspace = view(location, contiguousPlace(buffer, RankedTensorType::get({bytes}, tasks.getI8Type())));
+    workspace =
+        view(location, contiguousPlace(buffer, RankedTensorType::get({bytes}, tasks.getI8Type())));
   }
   auto cost = dyn_cast<graph::CostOpInterface>(op);
-  plan::LaunchOp::create(tasks, location, provider.name(), spec.name, inputViews, outputViews, workspace,
-                         kComputeStream, kernelAttributes(op), cost ? cost.getCost().flops : 0, phaseOf(op));
+  plan::LaunchOp::create(tasks, location, provider.name(), spec.name, inputViews, outputViews,
+                         workspace, kComputeStream, kernelAttributes(op),
+                         cost ? cost.getCost().flops : 0, phaseOf(op));
 }
 
 } // namespace deepshard

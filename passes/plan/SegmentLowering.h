@@ -1,4 +1,4 @@
-//===- SegmentLowering.h - one function becomes one segment ------------------------------------------------===//
+//===- SegmentLowering.h - one function becomes one segment -----------------------------------===//
 
 #ifndef DEEPSHARD_PASSES_PLAN_SEGMENTLOWERING_H
 #define DEEPSHARD_PASSES_PLAN_SEGMENTLOWERING_H
@@ -8,12 +8,13 @@
 
 namespace deepshard {
 
-/// State: the place (Strided) of every value seen so far. Invariants: a place is complete once its op has been emitted;
-/// no two values that are not views of each other share bytes, except a state's argument and result.
+/// State: the place (Strided) of every value seen so far. Invariants: a place is complete once its
+/// op has been emitted; no two values that are not views of each other share bytes, except a
+/// state's argument and result.
 ///
-/// Steps: (1) results without a place of their own are dropped, dead ops with them; (2) arguments get places;
-/// (3) results that can be computed in their own place are noted as destinations; (4) ops are emitted in order;
-/// (5) the other results are copied. O(ops + uses).
+/// Steps: (1) results without a place of their own are dropped, dead ops with them; (2) arguments
+/// get places; (3) results that can be computed in their own place are noted as destinations; (4)
+/// ops are emitted in order; (5) the other results are copied. O(ops + uses).
 class SegmentLowering {
 public:
   SegmentLowering(ProgramLowering &program, mlir::func::FuncOp function, plan::SegmentOp segment);
@@ -25,19 +26,21 @@ private:
 
   llvm::LogicalResult placeArgument(mlir::BlockArgument argument);
   llvm::LogicalResult placeResults();
-  /// Whether the op that makes `value` may write straight into `place`: an argument that lies there is not read after
-  /// the op, nor by it unless it works element by element in place.
+  /// Whether the op that makes `value` may write straight into `place`: an argument that lies there
+  /// is not read after the op, nor by it unless it works element by element in place.
   bool canComputeIn(mlir::Value value, const Strided &place);
   bool readsEndBefore(mlir::Value value, mlir::Operation *producer, bool direct);
 
   llvm::LogicalResult emit(mlir::Operation *op);
   llvm::LogicalResult emitView(mlir::Operation *op);
   llvm::LogicalResult emitLaunch(mlir::Operation *op);
-  void launch(mlir::Operation *op, const runtime::KernelProvider &provider, const runtime::KernelSpec &spec,
-              llvm::ArrayRef<Strided> inputs, llvm::ArrayRef<Strided> outputs);
+  void launch(mlir::Operation *op, const runtime::KernelProvider &provider,
+              const runtime::KernelSpec &spec, llvm::ArrayRef<Strided> inputs,
+              llvm::ArrayRef<Strided> outputs);
   llvm::SmallVector<Strided> inputPlaces(mlir::Operation *op);
   llvm::SmallVector<Strided> outputPlaces(mlir::Operation *op);
-  runtime::KernelSpec specOf(mlir::Operation *op, llvm::ArrayRef<Strided> inputs, llvm::ArrayRef<Strided> outputs);
+  runtime::KernelSpec specOf(mlir::Operation *op, llvm::ArrayRef<Strided> inputs,
+                             llvm::ArrayRef<Strided> outputs);
 
   Strided allocate(mlir::Operation *op, mlir::RankedTensorType type);
   Strided contiguousCopy(mlir::Operation *op, const Strided &source);

@@ -1,9 +1,10 @@
-//===- Serialize.cpp - the plan dialect becomes a plan file's content ---------------------------------------===//
+//===- Serialize.cpp - the plan dialect becomes a plan file's content -------------------------===//
 
 #include "passes/plan/Serialize.h"
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/HostTensor.h"
+#include "runtime/plan/Types.h"
 
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -29,32 +30,12 @@ std::string locationText(Location location) {
   return path.empty() ? source : path + " (" + source + ")";
 }
 
-static planpb::DType dtypeOf(Type type) {
-  if (type.isF32())
-    return planpb::F32;
-  if (type.isF64())
-    return planpb::F64;
-  if (type.isBF16())
-    return planpb::BF16;
-  if (type.isF16())
-    return planpb::F16;
-  switch (type.getIntOrFloatBitWidth()) {
-  case 64:
-    return planpb::I64;
-  case 32:
-    return planpb::I32;
-  case 8:
-    return planpb::I8;
-  default:
-    return planpb::I1;
-  }
-}
-
 namespace {
 
 class Serializer {
 public:
-  Serializer(plan::ProgramOp program, planpb::Plan &plan) : program(program), plan(plan), out(*plan.add_programs()) {}
+  Serializer(plan::ProgramOp program, planpb::Plan &plan)
+      : program(program), plan(plan), out(*plan.add_programs()) {}
 
   LogicalResult run() {
     out.set_name(program.getName().str());
@@ -104,7 +85,7 @@ private:
     planpb::View result;
     result.set_buffer(indices.lookup(op.getBuffer().getDefiningOp()));
     result.set_offset(op.getOffset());
-    result.set_dtype(dtypeOf(type.getElementType()));
+    result.set_dtype(runtime::schemaType(graph::toDType(type.getElementType())));
     result.mutable_shape()->Add(type.getShape().begin(), type.getShape().end());
     result.mutable_strides()->Add(type.getStrides().begin(), type.getStrides().end());
     return result;
@@ -196,9 +177,15 @@ private:
           }
           return success();
         })
-        .Case([&](plan::RunStateOp op) { return addSlot(*out.add_run_state(), op.getName(), op.getView()); })
-        .Case([&](plan::MetricOp op) { return addSlot(*out.add_metrics(), op.getName(), op.getView()); })
-        .Case([&](plan::OptimizerStateOp op) { return addSlot(*out.add_optimizer_state(), op.getName(), op.getView()); })
+        .Case([&](plan::RunStateOp op) {
+          return addSlot(*out.add_run_state(), op.getName(), op.getView());
+        })
+        .Case([&](plan::MetricOp op) {
+          return addSlot(*out.add_metrics(), op.getName(), op.getView());
+        })
+        .Case([&](plan::OptimizerStateOp op) {
+          return addSlot(*out.add_optimizer_state(), op.getName(), op.getView());
+        })
         .Case([&](plan::ParameterOp op) { return addParameter(op); })
         .Default([](Operation *) { return success(); });
   }
@@ -227,7 +214,7 @@ private:
       return failure();
     parameter.set_file(*file);
     parameter.set_file_offset(storage.getOffset());
-    parameter.set_file_dtype(dtypeOf(storage.getElementType()));
+    parameter.set_file_dtype(runtime::schemaType(graph::toDType(storage.getElementType())));
     ArrayRef<int64_t> strides = storage.getStrides().asArrayRef();
     parameter.mutable_file_strides()->Add(strides.begin(), strides.end());
     return success();
@@ -266,6 +253,8 @@ private:
 
 } // namespace
 
-LogicalResult serialize(plan::ProgramOp program, planpb::Plan &plan) { return Serializer(program, plan).run(); }
+LogicalResult serialize(plan::ProgramOp program, planpb::Plan &plan) {
+  return Serializer(program, plan).run();
+}
 
 } // namespace deepshard

@@ -1,4 +1,4 @@
-//===- Strided.cpp - places of values in buffers ---------------------------------------------------------===//
+//===- Strided.cpp - places of values in buffers ----------------------------------------------===//
 
 #include "passes/plan/Strided.h"
 
@@ -16,13 +16,15 @@ std::optional<Strided> reshaped(const Strided &x, ArrayRef<int64_t> shape) {
   Strided result = x;
   result.shape.assign(shape.begin(), shape.end());
   result.strides.assign(shape.size(), 0);
-  // Walk both shapes from the right. A run of dimensions of x that is contiguous in itself (each stride is the next
-  // one's stride times size) may be cut anew; a dimension of the result must lie inside one run.
+  // Walk both shapes from the right. A run of dimensions of x that is contiguous in itself (each
+  // stride is the next one's stride times size) may be cut anew; a dimension of the result must lie
+  // inside one run.
   size_t to = shape.size();
   for (size_t from = x.shape.size(); from > 0;) {
     size_t first = from - 1;
     int64_t run = x.shape[first], stride = x.strides[first];
-    while (first > 0 && (x.shape[first - 1] == 1 || run == 1 || x.strides[first - 1] == run * stride)) {
+    while (first > 0 &&
+           (x.shape[first - 1] == 1 || run == 1 || x.strides[first - 1] == run * stride)) {
       if (run == 1)
         stride = x.strides[first - 1];
       run *= x.shape[--first];

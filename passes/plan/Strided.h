@@ -1,4 +1,4 @@
-//===- Strided.h - places of values in buffers ----------------------------------------------------------===//
+//===- Strided.h - places of values in buffers ------------------------------------------------===//
 
 #ifndef DEEPSHARD_PASSES_PLAN_STRIDED_H
 #define DEEPSHARD_PASSES_PLAN_STRIDED_H
@@ -20,13 +20,15 @@ struct Strided {
   bool operator==(const Strided &) const = default;
 };
 
-/// The elements of `x` under another shape, if strides can say it (dimensions that merge or split evenly).
+/// The elements of `x` under another shape, if strides can say it (dimensions that merge or split
+/// evenly).
 std::optional<Strided> reshaped(const Strided &x, llvm::ArrayRef<int64_t> shape);
 
 /// The elements of `x` repeated to `shape` as NumPy broadcasts.
 Strided broadcastTo(const Strided &x, llvm::ArrayRef<int64_t> shape);
 
-/// What a reshape, transpose, broadcast or slice makes of its operand's place; nothing if it needs a copy.
+/// What a reshape, transpose, broadcast or slice makes of its operand's place; nothing if it needs
+/// a copy.
 std::optional<Strided> viewOf(mlir::Operation *op, const Strided &x);
 
 /// Whether `op` is one of the ops that only rename elements.

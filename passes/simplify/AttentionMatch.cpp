@@ -1,5 +1,4 @@
-//===- AttentionMatch.cpp - attention written out by hand
-//--------------------------------------------===//
+//===- AttentionMatch.cpp - attention written out by hand -------------------------------------===//
 
 #include "passes/simplify/AttentionMatch.h"
 

@@ -1,5 +1,4 @@
-//===- AttentionMatch.h - attention written out by hand
-//----------------------------------------------===//
+//===- AttentionMatch.h - attention written out by hand ---------------------------------------===//
 
 #ifndef DEEPSHARD_PASSES_SIMPLIFY_ATTENTIONMATCH_H
 #define DEEPSHARD_PASSES_SIMPLIFY_ATTENTIONMATCH_H

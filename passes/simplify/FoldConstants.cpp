@@ -1,5 +1,4 @@
-//===- FoldConstants.cpp - compute what depends on constants only
-//---------------------------------------===//
+//===- FoldConstants.cpp - compute what depends on constants only -----------------------------===//
 //
 // Three walks over a block, O(ops) beside the arithmetic:
 //   1. forwards: which ops can be evaluated (operands are constants or results of such ops);
@@ -8,7 +7,7 @@
 //   3. forwards: evaluate what is needed. A tensor is freed with its last reader, so memory is what
 //   is alive at once.
 //
-//===--------------------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #include "passes/simplify/Passes.h"
 

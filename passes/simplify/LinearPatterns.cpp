@@ -1,5 +1,4 @@
-//===- LinearPatterns.cpp - contractions take transposes, weights make linears
-//-------------------===//
+//===- LinearPatterns.cpp - contractions take transposes, weights make linears ----------------===//
 
 #include "passes/simplify/Patterns.h"
 

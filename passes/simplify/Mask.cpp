@@ -1,5 +1,4 @@
-//===- Mask.cpp - what a constant attention mask says
-//--------------------------------------------===//
+//===- Mask.cpp - what a constant attention mask says -----------------------------------------===//
 
 #include "passes/simplify/Mask.h"
 

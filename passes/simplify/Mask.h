@@ -1,5 +1,4 @@
-//===- Mask.h - what a constant attention mask says
-//----------------------------------------------===//
+//===- Mask.h - what a constant attention mask says -------------------------------------------===//
 
 #ifndef DEEPSHARD_PASSES_SIMPLIFY_MASK_H
 #define DEEPSHARD_PASSES_SIMPLIFY_MASK_H

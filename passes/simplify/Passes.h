@@ -1,5 +1,4 @@
-//===- Passes.h - from what an importer emits to what the rest of the compiler reads
-//-----------===//
+//===- Passes.h - from what an importer emits to what the rest of the compiler reads ----------===//
 
 #ifndef DEEPSHARD_PASSES_SIMPLIFY_PASSES_H
 #define DEEPSHARD_PASSES_SIMPLIFY_PASSES_H

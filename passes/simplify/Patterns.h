@@ -1,5 +1,4 @@
-//===- Patterns.h - the patterns of simplify-layout
-//--------------------------------------------===//
+//===- Patterns.h - the patterns of simplify-layout -------------------------------------------===//
 
 #ifndef DEEPSHARD_PASSES_SIMPLIFY_PATTERNS_H
 #define DEEPSHARD_PASSES_SIMPLIFY_PATTERNS_H

@@ -1,5 +1,4 @@
-//===- Pipeline.cpp - the simplify phase
-//----------------------------------------------------------===//
+//===- Pipeline.cpp - the simplify phase ------------------------------------------------------===//
 
 #include "passes/simplify/Passes.h"
 

@@ -1,11 +1,10 @@
-//===- RecognizeAttention.cpp - hand-written attention and constant masks
-//--------------------------------===//
+//===- RecognizeAttention.cpp - hand-written attention and constant masks ---------------------===//
 //
 // Every product is tried as probabilities times values, reading backwards over a bounded chain
 // (AttentionMatch.h). A match becomes graph.attention at the place of that product; masks that
 // constants explain become flags (Mask.h).
 //
-//===--------------------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #include "passes/simplify/Passes.h"
 

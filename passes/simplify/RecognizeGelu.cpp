@@ -1,5 +1,4 @@
-//===- RecognizeGelu.cpp - gelu written out by tanh or erf
-//---------------------------------------===//
+//===- RecognizeGelu.cpp - gelu written out by tanh or erf ------------------------------------===//
 //
 // An expression is read as a polynomial in two unknowns: x, and g = tanh(u) or erf(u). Every tanh
 // and erf is a start: u must be c1 x + c3 x^3 for some x among the values that it is computed from,
@@ -7,7 +6,7 @@
 // and products may be written. Expressions are bounded in size, so the cost is a constant per tanh
 // or erf.
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #include "passes/simplify/Passes.h"
 

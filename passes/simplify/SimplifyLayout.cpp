@@ -1,11 +1,10 @@
-//===- SimplifyLayout.cpp - views and transposes that a later op can do without
-//----------------===//
+//===- SimplifyLayout.cpp - views and transposes that a later op can do without ---------------===//
 //
 // A greedy fixed point over local patterns. Each removes an op, composes two, or moves a flattening
 // of leading dimensions towards the end of the program, never back; so it ends, after a number of
 // rewrites linear in the ops.
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #include "passes/simplify/Passes.h"
 

@@ -1,5 +1,4 @@
-//===- ViewPatterns.cpp - maps between elements, composed
-//---------------------------------------===//
+//===- ViewPatterns.cpp - maps between elements, composed -------------------------------------===//
 //
 // Reshape of reshape, transpose of transpose and broadcast of broadcast are the ops' own folds.
 //

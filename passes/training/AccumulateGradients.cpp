@@ -1,5 +1,4 @@
-//===- AccumulateGradients.cpp - sums over the micro-batches of a step
-//--------------------------===//
+//===- AccumulateGradients.cpp - sums over the micro-batches of a step ------------------------===//
 
 #include "passes/training/Passes.h"
 #include "passes/training/Step.h"

@@ -1,5 +1,4 @@
-//===- Buckets.cpp - which parameter lies where in which bucket
-//---------------------------------===//
+//===- Buckets.cpp - which parameter lies where in which bucket -------------------------------===//
 
 #include "passes/training/Buckets.h"
 #include "passes/training/Step.h"

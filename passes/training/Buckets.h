@@ -1,4 +1,4 @@
-//===- Buckets.h - which parameter lies where in which bucket -------------------------------===//
+//===- Buckets.h - which parameter lies where in which bucket ---------------------------------===//
 
 #ifndef DEEPSHARD_PASSES_TRAINING_BUCKETS_H
 #define DEEPSHARD_PASSES_TRAINING_BUCKETS_H

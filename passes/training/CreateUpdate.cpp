@@ -1,5 +1,4 @@
-//===- CreateUpdate.cpp - buckets, and the function that runs once per step
-//---------------------===//
+//===- CreateUpdate.cpp - buckets, and the function that runs once per step -------------------===//
 
 #include "passes/training/Buckets.h"
 #include "passes/training/Passes.h"

@@ -1,5 +1,4 @@
-//===- Differentiate.cpp - reverse-mode gradients of @forward
-//----------------------------------===//
+//===- Differentiate.cpp - reverse-mode gradients of @forward ---------------------------------===//
 //
 // State: for each value the sum of the cotangents that have arrived. Invariant: when an op is
 // visited, all users of its results have been visited, so its cotangents are complete. Steps:
@@ -7,7 +6,7 @@
 // last to first, return the cotangents of the parameters. Two walks over the function, O(ops +
 // operands). (Griewank and Walther, Evaluating Derivatives, chapter 3.)
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #include "passes/training/Passes.h"
 #include "passes/training/Step.h"

@@ -1,4 +1,4 @@
-//===- Passes.h - from a forward function to the training step -----------------------------===//
+//===- Passes.h - from a forward function to the training step --------------------------------===//
 
 #ifndef DEEPSHARD_PASSES_TRAINING_PASSES_H
 #define DEEPSHARD_PASSES_TRAINING_PASSES_H

@@ -1,5 +1,4 @@
-//===- Pipeline.cpp - the passes of the phase "training"
-//----------------------------------------===//
+//===- Pipeline.cpp - the passes of the phase "training" --------------------------------------===//
 
 #include "passes/training/Passes.h"
 

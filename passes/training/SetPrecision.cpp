@@ -1,5 +1,4 @@
-//===- SetPrecision.cpp - one float type for the whole module
-//-----------------------------------===//
+//===- SetPrecision.cpp - one float type for the whole module ---------------------------------===//
 
 #include "passes/training/Passes.h"
 #include "passes/training/Step.h"

@@ -1,5 +1,4 @@
-//===- Step.cpp - what the passes of the phase "training" ask of a module
-//-----------------------===//
+//===- Step.cpp - what the passes of the phase "training" ask of a module ---------------------===//
 
 #include "passes/training/Step.h"
 

@@ -1,4 +1,4 @@
-//===- Step.h - what the passes of the phase "training" ask of a module ---------------------===//
+//===- Step.h - what the passes of the phase "training" ask of a module -----------------------===//
 
 #ifndef DEEPSHARD_PASSES_TRAINING_STEP_H
 #define DEEPSHARD_PASSES_TRAINING_STEP_H

@@ -1,9 +1,8 @@
-//===- VerifyDifferentiated.cpp - the border behind the phase "training"
-//------------------------===//
+//===- VerifyDifferentiated.cpp - the border behind the phase "training" ----------------------===//
 //
 // The numbers in the comments are those of the pass's description.
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #include "passes/training/Passes.h"
 #include "passes/training/Step.h"

@@ -1,5 +1,4 @@
-//===- SafeTensors.cpp - weights in the format of Hugging Face
-//---------------------------------===//
+//===- SafeTensors.cpp - weights in the format of Hugging Face --------------------------------===//
 
 #include "runtime/checkpoint/SafeTensors.h"
 

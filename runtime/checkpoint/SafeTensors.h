@@ -1,5 +1,4 @@
-//===- SafeTensors.h - weights in the format of Hugging Face
-//-----------------------------------===//
+//===- SafeTensors.h - weights in the format of Hugging Face ----------------------------------===//
 //
 // A safetensors file: 8 bytes of length (little endian), that many bytes of JSON {"name": {"dtype",
 // "shape", "data_offsets": [begin, end]}, ..., "__metadata__": {text: text}}, then the data,

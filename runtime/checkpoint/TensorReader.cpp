@@ -1,5 +1,4 @@
-//===- TensorReader.cpp - a tensor from a file into memory
-//-------------------------------------===//
+//===- TensorReader.cpp - a tensor from a file into memory ------------------------------------===//
 
 #include "runtime/checkpoint/TensorReader.h"
 

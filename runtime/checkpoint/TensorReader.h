@@ -1,5 +1,4 @@
-//===- TensorReader.h - a tensor from a file into memory
-//---------------------------------------===//
+//===- TensorReader.h - a tensor from a file into memory --------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_CHECKPOINT_TENSORREADER_H
 #define DEEPSHARD_RUNTIME_CHECKPOINT_TENSORREADER_H

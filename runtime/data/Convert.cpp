@@ -1,5 +1,4 @@
-//===- Convert.cpp - numbers of one type into numbers of another
-//-------------------------------===//
+//===- Convert.cpp - numbers of one type into numbers of another ------------------------------===//
 
 #include "runtime/data/Convert.h"
 

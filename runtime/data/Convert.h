@@ -1,5 +1,4 @@
-//===- Convert.h - numbers of one type into numbers of another
-//---------------------------------===//
+//===- Convert.h - numbers of one type into numbers of another --------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_DATA_CONVERT_H
 #define DEEPSHARD_RUNTIME_DATA_CONVERT_H

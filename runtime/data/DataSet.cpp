@@ -1,5 +1,4 @@
-//===- DataSet.cpp - the files behind a plan's inputs
-//------------------------------------------===//
+//===- DataSet.cpp - the files behind a plan's inputs -----------------------------------------===//
 
 #include "runtime/data/DataSet.h"
 

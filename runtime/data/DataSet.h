@@ -1,5 +1,4 @@
-//===- DataSet.h - the files behind a plan's inputs
-//--------------------------------------------===//
+//===- DataSet.h - the files behind a plan's inputs -------------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_DATA_DATASET_H
 #define DEEPSHARD_RUNTIME_DATA_DATASET_H

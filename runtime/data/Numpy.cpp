@@ -1,5 +1,4 @@
-//===- Numpy.cpp - the header of a .npy file
-//---------------------------------------------------===//
+//===- Numpy.cpp - the header of a .npy file --------------------------------------------------===//
 
 #include "runtime/data/Numpy.h"
 

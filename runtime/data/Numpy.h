@@ -1,5 +1,4 @@
-//===- Numpy.h - the header of a .npy file
-//-----------------------------------------------------===//
+//===- Numpy.h - the header of a .npy file ----------------------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_DATA_NUMPY_H
 #define DEEPSHARD_RUNTIME_DATA_NUMPY_H

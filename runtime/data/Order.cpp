@@ -1,5 +1,4 @@
-//===- Order.cpp - which sample comes when
-//-----------------------------------------------------===//
+//===- Order.cpp - which sample comes when ----------------------------------------------------===//
 
 #include "runtime/data/Order.h"
 

@@ -1,5 +1,4 @@
-//===- Order.h - which sample comes when
-//-------------------------------------------------------===//
+//===- Order.h - which sample comes when ------------------------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_DATA_ORDER_H
 #define DEEPSHARD_RUNTIME_DATA_ORDER_H

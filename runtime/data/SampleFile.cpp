@@ -1,5 +1,4 @@
-//===- SampleFile.cpp - rows of numbers in a file
-//----------------------------------------------===//
+//===- SampleFile.cpp - rows of numbers in a file ---------------------------------------------===//
 
 #include "runtime/data/SampleFile.h"
 

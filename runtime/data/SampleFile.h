@@ -1,5 +1,4 @@
-//===- SampleFile.h - rows of numbers in a file
-//------------------------------------------------===//
+//===- SampleFile.h - rows of numbers in a file -----------------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_DATA_SAMPLEFILE_H
 #define DEEPSHARD_RUNTIME_DATA_SAMPLEFILE_H

@@ -1,5 +1,4 @@
-//===- Arena.cpp - one block of memory, allocated once
-//-----------------------------------------===//
+//===- Arena.cpp - one block of memory, allocated once ----------------------------------------===//
 
 #include "runtime/device/Arena.h"
 

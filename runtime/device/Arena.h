@@ -1,5 +1,4 @@
-//===- Arena.h - one block of memory, allocated once
-//-------------------------------------------===//
+//===- Arena.h - one block of memory, allocated once ------------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_DEVICE_ARENA_H
 #define DEEPSHARD_RUNTIME_DEVICE_ARENA_H

@@ -1,5 +1,4 @@
-//===- Stream.cpp - work in order on a thread of its own
-//---------------------------------------===//
+//===- Stream.cpp - work in order on a thread of its own --------------------------------------===//
 
 #include "runtime/device/Stream.h"
 

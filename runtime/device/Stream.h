@@ -1,5 +1,4 @@
-//===- Stream.h - work in order on a thread of its own
-//-----------------------------------------===//
+//===- Stream.h - work in order on a thread of its own ----------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_DEVICE_STREAM_H
 #define DEEPSHARD_RUNTIME_DEVICE_STREAM_H

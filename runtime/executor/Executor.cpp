@@ -1,5 +1,4 @@
-//===- Executor.cpp - one rank: loads a plan and walks its schedule
-//----------------------------===//
+//===- Executor.cpp - one rank: loads a plan and walks its schedule ---------------------------===//
 
 #include "runtime/executor/Executor.h"
 

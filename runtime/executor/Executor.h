@@ -1,5 +1,4 @@
-//===- Executor.h - one rank: loads a plan and walks its schedule
-//------------------------------===//
+//===- Executor.h - one rank: loads a plan and walks its schedule -----------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_EXECUTOR_EXECUTOR_H
 #define DEEPSHARD_RUNTIME_EXECUTOR_EXECUTOR_H

@@ -1,5 +1,4 @@
-//===- LrSchedule.cpp - the learning rate of each step
-//-----------------------------------------===//
+//===- LrSchedule.cpp - the learning rate of each step ----------------------------------------===//
 
 #include "runtime/executor/LrSchedule.h"
 

@@ -1,5 +1,4 @@
-//===- LrSchedule.h - the learning rate of each step
-//-------------------------------------------===//
+//===- LrSchedule.h - the learning rate of each step ------------------------------------------===//
 //
 // DeepSpeed's schedules, formula by formula. DeepSpeed applies the optimizer first and advances the
 // schedule then; at construction the schedule stands at t = -1. So step k (from 1) uses the

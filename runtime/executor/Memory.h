@@ -1,5 +1,4 @@
-//===- Memory.h - the arenas of a program and where its views lie
-//------------------------------===//
+//===- Memory.h - the arenas of a program and where its views lie -----------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_EXECUTOR_MEMORY_H
 #define DEEPSHARD_RUNTIME_EXECUTOR_MEMORY_H

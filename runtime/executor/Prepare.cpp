@@ -1,5 +1,4 @@
-//===- Prepare.cpp - tasks with kernels and addresses, ready to run
-//----------------------------===//
+//===- Prepare.cpp - tasks with kernels and addresses, ready to run ---------------------------===//
 
 #include "runtime/executor/Prepare.h"
 

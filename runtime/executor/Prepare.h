@@ -1,5 +1,4 @@
-//===- Prepare.h - tasks with kernels and addresses, ready to run
-//------------------------------===//
+//===- Prepare.h - tasks with kernels and addresses, ready to run -----------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_EXECUTOR_PREPARE_H
 #define DEEPSHARD_RUNTIME_EXECUTOR_PREPARE_H

@@ -1,5 +1,4 @@
-//===- Weights.cpp - the first values of the parameters
-//----------------------------------------===//
+//===- Weights.cpp - the first values of the parameters ---------------------------------------===//
 
 #include "runtime/executor/Weights.h"
 

@@ -1,5 +1,4 @@
-//===- Weights.h - the first values of the parameters
-//------------------------------------------===//
+//===- Weights.h - the first values of the parameters -----------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_EXECUTOR_WEIGHTS_H
 #define DEEPSHARD_RUNTIME_EXECUTOR_WEIGHTS_H

@@ -1,5 +1,4 @@
-//===- AdamW.cpp - what the kernels called adamw share
-//-------------------------------------------===//
+//===- AdamW.cpp - what the kernels called adamw share ----------------------------------------===//
 
 #include "runtime/kernels/AdamW.h"
 

@@ -1,5 +1,4 @@
-//===- AdamW.h - what the kernels called adamw share
-//---------------------------------------------===//
+//===- AdamW.h - what the kernels called adamw share ------------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_KERNELS_ADAMW_H
 #define DEEPSHARD_RUNTIME_KERNELS_ADAMW_H

@@ -1,5 +1,4 @@
-//===- Contraction.cpp - the dimensions of a matmul
-//----------------------------------------------===//
+//===- Contraction.cpp - the dimensions of a matmul -------------------------------------------===//
 
 #include "runtime/kernels/Contraction.h"
 

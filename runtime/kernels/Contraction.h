@@ -1,5 +1,4 @@
-//===- Contraction.h - the dimensions of a matmul
-//------------------------------------------------===//
+//===- Contraction.h - the dimensions of a matmul ---------------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_KERNELS_CONTRACTION_H
 #define DEEPSHARD_RUNTIME_KERNELS_CONTRACTION_H

@@ -1,5 +1,4 @@
-//===- CpuLevel.cpp - what instructions this machine has
-//----------------------------------------===//
+//===- CpuLevel.cpp - what instructions this machine has --------------------------------------===//
 
 #include "runtime/kernels/CpuLevel.h"
 

@@ -1,5 +1,4 @@
-//===- CpuLevel.h - what instructions this machine has
-//------------------------------------------===//
+//===- CpuLevel.h - what instructions this machine has ----------------------------------------===//
 //
 // Compiled for plain x86-64: it answers before anything newer runs.
 //

@@ -1,5 +1,4 @@
-//===- Kernel.cpp - element types, descriptions, attributes and the list of providers
-//-----------===//
+//===- Kernel.cpp - element types, descriptions, attributes and the list of providers ---------===//
 
 #include "runtime/kernels/Kernel.h"
 

@@ -1,8 +1,9 @@
 //===- Kernel.h - what a kernel is, for those who plan it and those who run it ----------------===//
 //
-// A kernel is asked for by provider, name, attributes and the types of its operands (`KernelSpec`). At plan time a
-// provider says whether it has the kernel and how large a workspace it needs; at load time it prepares it once; in a
-// step it only runs. The same interface serves constant folding and the oracle of the tests (provider "reference").
+// A kernel is asked for by provider, name, attributes and the types of its operands (`KernelSpec`).
+// At plan time a provider says whether it has the kernel and how large a workspace it needs; at
+// load time it prepares it once; in a step it only runs. The same interface serves constant folding
+// and the oracle of the tests (provider "reference").
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -22,14 +23,16 @@
 
 namespace deepshard::runtime {
 
-/// Element types. I1 takes one byte per element with the value 0 or 1. U8 and U16 occur in data files only.
+/// Element types. I1 takes one byte per element with the value 0 or 1. U8 and U16 occur in data
+/// files only.
 enum class DType : uint8_t { F32, F64, BF16, F16, I64, I32, I8, I1, U8, U16 };
 
 size_t sizeOf(DType dtype);
 std::string_view nameOf(DType dtype);
 std::optional<DType> dtypeNamed(std::string_view name);
 
-/// Type of an operand: a strided window of elements. Strides count elements; a stride of 0 repeats (broadcast).
+/// Type of an operand: a strided window of elements. Strides count elements; a stride of 0 repeats
+/// (broadcast).
 struct TensorDesc {
   DType dtype = DType::F32;
   std::vector<int64_t> shape;
@@ -43,14 +46,17 @@ struct TensorDesc {
   bool operator==(const TensorDesc &) const = default;
 };
 
-using AttributeValue = std::variant<int64_t, double, bool, std::string, std::vector<int64_t>, std::vector<double>>;
+using AttributeValue =
+    std::variant<int64_t, double, bool, std::string, std::vector<int64_t>, std::vector<double>>;
 
-/// Named attributes of a kernel. The getters throw `std::invalid_argument` naming the attribute when it is missing or
-/// of another kind (kernels are prepared at load, never in a step, so this is an error of the plan).
+/// Named attributes of a kernel. The getters throw `std::invalid_argument` naming the attribute
+/// when it is missing or of another kind (kernels are prepared at load, never in a step, so this is
+/// an error of the plan).
 class Attributes {
 public:
   Attributes() = default;
-  Attributes(std::initializer_list<std::pair<const std::string, AttributeValue>> values) : values(values) {}
+  Attributes(std::initializer_list<std::pair<const std::string, AttributeValue>> values)
+      : values(values) {}
 
   void set(std::string name, AttributeValue value) { values[std::move(name)] = std::move(value); }
   bool has(std::string_view name) const { return values.find(name) != values.end(); }
@@ -65,7 +71,8 @@ private:
   std::map<std::string, AttributeValue, std::less<>> values;
 };
 
-/// Everything that determines how a kernel computes. Two equal specs with equal `threads` compute the same bits.
+/// Everything that determines how a kernel computes. Two equal specs with equal `threads` compute
+/// the same bits.
 struct KernelSpec {
   std::string name;
   std::vector<TensorDesc> inputs;
@@ -74,16 +81,17 @@ struct KernelSpec {
   int threads = 1;
 };
 
-/// Addresses for one run, in the order of the spec. Outputs may equal inputs only where the kernel's own description
-/// says so (`adamw`, elementwise kernels on equal descs). `workspace` is 64-byte aligned.
+/// Addresses for one run, in the order of the spec. Outputs may equal inputs only where the
+/// kernel's own description says so (`adamw`, elementwise kernels on equal descs). `workspace` is
+/// 64-byte aligned.
 struct KernelArguments {
   std::span<void *const> inputs;
   std::span<void *const> outputs;
   void *workspace = nullptr;
 };
 
-/// A prepared kernel. `run` is called from one thread at a time and does not throw or allocate; it may use the OpenMP
-/// team of the calling thread with the spec's number of threads.
+/// A prepared kernel. `run` is called from one thread at a time and does not throw or allocate; it
+/// may use the OpenMP team of the calling thread with the spec's number of threads.
 class Kernel {
 public:
   virtual ~Kernel() = default;
@@ -95,7 +103,8 @@ class KernelProvider {
 public:
   virtual ~KernelProvider() = default;
   virtual std::string_view name() const = 0;
-  /// Nothing if the provider can run `spec`; else why not, as a clause ("strides of operand 1 are not supported").
+  /// Nothing if the provider can run `spec`; else why not, as a clause ("strides of operand 1 are
+  /// not supported").
   virtual std::optional<std::string> whyNot(const KernelSpec &spec) const = 0;
   /// Bytes of workspace that `spec` needs. Only for specs without a `whyNot`.
   virtual size_t workspaceBytes(const KernelSpec &) const { return 0; }
@@ -103,7 +112,8 @@ public:
   virtual std::unique_ptr<Kernel> prepare(const KernelSpec &spec) const = 0;
 };
 
-/// The provider called `name` ("reference", "onednn", "native"); null if this build does not have it.
+/// The provider called `name` ("reference", "onednn", "native"); null if this build does not have
+/// it.
 const KernelProvider *findProvider(std::string_view name);
 
 } // namespace deepshard::runtime

@@ -1,5 +1,4 @@
-//===- Parallel.h - splitting a range over the OpenMP team
-//--------------------------------------===//
+//===- Parallel.h - splitting a range over the OpenMP team ------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_KERNELS_PARALLEL_H
 #define DEEPSHARD_RUNTIME_KERNELS_PARALLEL_H

@@ -1,5 +1,4 @@
-//===- Philox.h - counter-based random numbers
-//---------------------------------------------------===//
+//===- Philox.h - counter-based random numbers ------------------------------------------------===//
 //
 // Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers, SC 2011): four words from a
 // 128-bit counter and a 64-bit key. Dropout takes one word per element, so that whether an element

@@ -1,5 +1,4 @@
-//===- Providers.h - the providers of this build
-//------------------------------------------------===//
+//===- Providers.h - the providers of this build ----------------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_KERNELS_PROVIDERS_H
 #define DEEPSHARD_RUNTIME_KERNELS_PROVIDERS_H

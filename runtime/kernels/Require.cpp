@@ -1,5 +1,4 @@
-//===- Require.cpp - checks that all kernels share
-//----------------------------------------------===//
+//===- Require.cpp - checks that all kernels share --------------------------------------------===//
 
 #include "runtime/kernels/Require.h"
 

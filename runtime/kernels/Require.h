@@ -1,5 +1,4 @@
-//===- Require.h - how a kernel says that it does not take a spec
-//-------------------------------===//
+//===- Require.h - how a kernel says that it does not take a spec -----------------------------===//
 //
 // The kernels of a provider check a spec while they prepare it and throw `std::invalid_argument`
 // with the reason; `whyNot` of a provider turns the exception into a value. Included by every

@@ -1,5 +1,4 @@
-//===- Checker.cpp - proves that a plan can be executed
-//----------------------------------------===//
+//===- Checker.cpp - proves that a plan can be executed ---------------------------------------===//
 
 #include "runtime/plan/Checker.h"
 

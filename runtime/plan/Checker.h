@@ -1,5 +1,4 @@
-//===- Checker.h - proves that a plan can be executed
-//------------------------------------------===//
+//===- Checker.h - proves that a plan can be executed -----------------------------------------===//
 //
 // The rules are numbered in docs/plan-format.md. The checker shares nothing with the passes that
 // make plans but the schema: it looks at the bytes that tasks touch, not at how their places were

@@ -1,5 +1,4 @@
-//===- CheckerParts.h - the parts of the checker (private)
-//-------------------------------------===//
+//===- CheckerParts.h - the parts of the checker (private) ------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_PLAN_CHECKERPARTS_H
 #define DEEPSHARD_RUNTIME_PLAN_CHECKERPARTS_H

@@ -1,5 +1,4 @@
-//===- Error.h - the one error type of the runtime
-//---------------------------------------------===//
+//===- Error.h - the one error type of the runtime --------------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_PLAN_ERROR_H
 #define DEEPSHARD_RUNTIME_PLAN_ERROR_H

@@ -1,5 +1,4 @@
-//===- File.cpp - files that are read exactly and replaced whole
-//-------------------------------===//
+//===- File.cpp - files that are read exactly and replaced whole ------------------------------===//
 
 #include "runtime/plan/File.h"
 

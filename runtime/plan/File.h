@@ -1,5 +1,4 @@
-//===- File.h - files that are read exactly and replaced whole
-//---------------------------------===//
+//===- File.h - files that are read exactly and replaced whole --------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_PLAN_FILE_H
 #define DEEPSHARD_RUNTIME_PLAN_FILE_H

@@ -1,5 +1,4 @@
-//===- Geometry.cpp - how many bytes a view touches
-//--------------------------------------------===//
+//===- Geometry.cpp - how many bytes a view touches -------------------------------------------===//
 
 #include "runtime/plan/Geometry.h"
 

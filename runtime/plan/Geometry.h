@@ -1,5 +1,4 @@
-//===- Geometry.h - how many bytes a view touches
-//----------------------------------------------===//
+//===- Geometry.h - how many bytes a view touches ---------------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_PLAN_GEOMETRY_H
 #define DEEPSHARD_RUNTIME_PLAN_GEOMETRY_H

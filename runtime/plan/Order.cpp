@@ -1,5 +1,4 @@
-//===- Order.cpp - checks that reads follow writes and reuse follows the last use
-//--------------===//
+//===- Order.cpp - checks that reads follow writes and reuse follows the last use -------------===//
 //
 // One step is replayed over a shadow of the memory. State: per arena a map of disjoint byte ranges,
 // each with the buffer (and slot) through which it was last written, the node that wrote it and,

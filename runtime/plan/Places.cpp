@@ -1,5 +1,4 @@
-//===- Places.cpp - checks that everything has a place of its own
-//------------------------------===//
+//===- Places.cpp - checks that everything has a place of its own -----------------------------===//
 
 #include "runtime/plan/CheckerParts.h"
 #include "runtime/plan/Geometry.h"

@@ -1,5 +1,4 @@
-//===- PlanFile.cpp - the file around a plan
-//---------------------------------------------------===//
+//===- PlanFile.cpp - the file around a plan --------------------------------------------------===//
 
 #include "runtime/plan/PlanFile.h"
 

@@ -1,5 +1,4 @@
-//===- PlanFile.h - the file around a plan
-//-----------------------------------------------------===//
+//===- PlanFile.h - the file around a plan ----------------------------------------------------===//
 //
 // docs/plan-format.md describes the bytes.
 //

@@ -1,5 +1,4 @@
-//===- Tables.cpp - checks what belongs to the plan as a whole
-//---------------------------------===//
+//===- Tables.cpp - checks what belongs to the plan as a whole --------------------------------===//
 
 #include "runtime/plan/CheckerParts.h"
 #include "runtime/plan/Geometry.h"

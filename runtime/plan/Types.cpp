@@ -1,5 +1,4 @@
-//===- Types.cpp - the schema's types as the kernels name them
-//---------------------------------===//
+//===- Types.cpp - the schema's types as the kernels name them --------------------------------===//
 
 #include "runtime/plan/Types.h"
 
@@ -9,32 +8,26 @@
 
 namespace deepshard::runtime {
 
+/// The element types under both names.
+static constexpr std::pair<planpb::DType, DType> kElementTypes[] = {
+    {planpb::F32, DType::F32}, {planpb::F64, DType::F64}, {planpb::BF16, DType::BF16},
+    {planpb::F16, DType::F16}, {planpb::I64, DType::I64}, {planpb::I32, DType::I32},
+    {planpb::I8, DType::I8},   {planpb::I1, DType::I1},   {planpb::U8, DType::U8},
+    {planpb::U16, DType::U16}};
+
 DType dtypeOf(planpb::DType dtype) {
-  switch (dtype) {
-  case planpb::F32:
-    return DType::F32;
-  case planpb::F64:
-    return DType::F64;
-  case planpb::BF16:
-    return DType::BF16;
-  case planpb::F16:
-    return DType::F16;
-  case planpb::I64:
-    return DType::I64;
-  case planpb::I32:
-    return DType::I32;
-  case planpb::I8:
-    return DType::I8;
-  case planpb::I1:
-    return DType::I1;
-  case planpb::U8:
-    return DType::U8;
-  case planpb::U16:
-    return DType::U16;
-  default:
-    throw Error(fmt::format("the plan names element type {}, which this ds-run does not know",
-                            static_cast<int>(dtype)));
-  }
+  for (auto [schema, kernel] : kElementTypes)
+    if (schema == dtype)
+      return kernel;
+  throw Error(fmt::format("the plan names element type {}, which this ds-run does not know",
+                          static_cast<int>(dtype)));
+}
+
+planpb::DType schemaType(DType dtype) {
+  for (auto [schema, kernel] : kElementTypes)
+    if (kernel == dtype)
+      return schema;
+  return planpb::DTYPE_UNSPECIFIED;
 }
 
 TensorDesc descOf(const planpb::View &view) {

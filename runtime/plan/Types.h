@@ -1,5 +1,4 @@
-//===- Types.h - the schema's types as the kernels name them
-//-----------------------------------===//
+//===- Types.h - the schema's types as the kernels name them ----------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_PLAN_TYPES_H
 #define DEEPSHARD_RUNTIME_PLAN_TYPES_H
@@ -12,6 +11,9 @@ namespace deepshard::runtime {
 /// The element type that `dtype` stands for. Throws Error if it is not one (a checked plan has none
 /// such).
 DType dtypeOf(planpb::DType dtype);
+
+/// The schema's name of an element type.
+planpb::DType schemaType(DType dtype);
 
 /// Type, shape and strides of a view.
 TensorDesc descOf(const planpb::View &view);

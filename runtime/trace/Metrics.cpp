@@ -1,5 +1,4 @@
-//===- Metrics.cpp - one JSON object per step
-//--------------------------------------------------===//
+//===- Metrics.cpp - one JSON object per step -------------------------------------------------===//
 
 #include "runtime/trace/Metrics.h"
 

@@ -1,5 +1,4 @@
-//===- Metrics.h - one JSON object per step
-//----------------------------------------------------===//
+//===- Metrics.h - one JSON object per step ---------------------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_TRACE_METRICS_H
 #define DEEPSHARD_RUNTIME_TRACE_METRICS_H

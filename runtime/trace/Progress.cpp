@@ -1,5 +1,4 @@
-//===- Progress.cpp - where a run is, for who watches it
-//---------------------------------------===//
+//===- Progress.cpp - where a run is, for who watches it --------------------------------------===//
 
 #include "runtime/trace/Progress.h"
 

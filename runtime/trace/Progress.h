@@ -1,5 +1,4 @@
-//===- Progress.h - where a run is, for who watches it
-//-----------------------------------------===//
+//===- Progress.h - where a run is, for who watches it ----------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_TRACE_PROGRESS_H
 #define DEEPSHARD_RUNTIME_TRACE_PROGRESS_H

@@ -1,5 +1,4 @@
-//===- Timeline.cpp - when each task ran
-//-------------------------------------------------------===//
+//===- Timeline.cpp - when each task ran ------------------------------------------------------===//
 
 #include "runtime/trace/Timeline.h"
 

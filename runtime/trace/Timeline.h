@@ -1,5 +1,4 @@
-//===- Timeline.h - when each task ran
-//---------------------------------------------------------===//
+//===- Timeline.h - when each task ran --------------------------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_TRACE_TIMELINE_H
 #define DEEPSHARD_RUNTIME_TRACE_TIMELINE_H

@@ -2,10 +2,11 @@
 //
 //   graph-eval FILE.mlir IN.safetensors OUT.safetensors
 //
-// Runs every function all of whose arguments "<function>.<index>" are in IN, and writes "<function>.<index>" per
-// result. `graph-eval --list-ops` prints the ops of the dialect and which interfaces they have.
+// Runs every function all of whose arguments "<function>.<index>" are in IN, and writes
+// "<function>.<index>" per result. `graph-eval --list-ops` prints the ops of the dialect and which
+// interfaces they have.
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/Interpreter.h"
@@ -28,15 +29,16 @@ int listOps(MLIRContext &context) {
   for (RegisteredOperationName op : context.getRegisteredOperations()) {
     if (op.getDialectNamespace() != graph::GraphDialect::getDialectNamespace())
       continue;
-    llvm::outs() << op.getStringRef() << (op.hasInterface<graph::DifferentiableOpInterface>() ? " differentiable" : "")
+    llvm::outs() << op.getStringRef()
+                 << (op.hasInterface<graph::DifferentiableOpInterface>() ? " differentiable" : "")
                  << (op.hasInterface<graph::DecomposableOpInterface>() ? " composite" : "") << "\n";
   }
   return 0;
 }
 
 /// The argument of type `type` called `name`; nothing if the file does not have it.
-std::optional<graph::HostTensor> readArgument(const runtime::SafeTensorsFile &file, const std::string &name,
-                                              RankedTensorType type) {
+std::optional<graph::HostTensor> readArgument(const runtime::SafeTensorsFile &file,
+                                              const std::string &name, RankedTensorType type) {
   const runtime::SafeTensorsFile::Entry *entry = file.find(name);
   if (!entry)
     return std::nullopt;
@@ -50,10 +52,12 @@ std::optional<graph::HostTensor> readArgument(const runtime::SafeTensorsFile &fi
 
 /// Runs one function and appends its results; nothing to do if an argument is missing.
 LogicalResult runFunction(func::FuncOp function, const runtime::SafeTensorsFile &file,
-                          std::list<graph::HostTensor> &kept, std::vector<runtime::SavedTensor> &saved) {
+                          std::list<graph::HostTensor> &kept,
+                          std::vector<runtime::SavedTensor> &saved) {
   std::vector<graph::HostTensor> arguments;
   for (auto [index, type] : llvm::enumerate(function.getArgumentTypes())) {
-    auto tensor = readArgument(file, (function.getName() + "." + Twine(index)).str(), cast<RankedTensorType>(type));
+    auto tensor = readArgument(file, (function.getName() + "." + Twine(index)).str(),
+                               cast<RankedTensorType>(type));
     if (!tensor)
       return success();
     arguments.push_back(std::move(*tensor));
@@ -63,7 +67,10 @@ LogicalResult runFunction(func::FuncOp function, const runtime::SafeTensorsFile 
     return failure();
   for (auto [index, result] : llvm::enumerate(*results)) {
     kept.push_back(std::move(result));
-    saved.push_back({(function.getName() + "." + Twine(index)).str(), {}, kept.back().getDesc(), kept.back().data()});
+    saved.push_back({(function.getName() + "." + Twine(index)).str(),
+                     {},
+                     kept.back().getDesc(),
+                     kept.back().data()});
   }
   return success();
 }
@@ -90,7 +97,8 @@ int main(int argc, char **argv) {
   if (argc == 2 && StringRef(argv[1]) == "--list-ops")
     return listOps(context);
   if (argc != 4) {
-    llvm::errs() << "usage: graph-eval FILE.mlir IN.safetensors OUT.safetensors | graph-eval --list-ops\n";
+    llvm::errs()
+        << "usage: graph-eval FILE.mlir IN.safetensors OUT.safetensors | graph-eval --list-ops\n";
     return 2;
   }
   try {

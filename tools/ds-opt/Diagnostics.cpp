@@ -1,4 +1,4 @@
-//===- Diagnostics.cpp - diagnostics as users read them ------------------------------------------------===//
+//===- Diagnostics.cpp - diagnostics as users read them ---------------------------------------===//
 
 #include "tools/ds-opt/Diagnostics.h"
 

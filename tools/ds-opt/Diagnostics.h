@@ -1,4 +1,4 @@
-//===- Diagnostics.h - diagnostics as users read them ---------------------------------------------===//
+//===- Diagnostics.h - diagnostics as users read them -----------------------------------------===//
 
 #ifndef DEEPSHARD_TOOLS_DSOPT_DIAGNOSTICS_H
 #define DEEPSHARD_TOOLS_DSOPT_DIAGNOSTICS_H
@@ -7,7 +7,8 @@
 
 namespace deepshard {
 
-/// Prints diagnostics of the compiler on standard error: severity, message, then module path and source line.
+/// Prints diagnostics of the compiler on standard error: severity, message, then module path and
+/// source line.
 class UserDiagnostics : public mlir::ScopedDiagnosticHandler {
 public:
   explicit UserDiagnostics(mlir::MLIRContext *context);

@@ -1,4 +1,4 @@
-//===- OptMain.cpp - runs passes by name on IR -------------------------------------------------===//
+//===- OptMain.cpp - runs passes by name on IR ------------------------------------------------===//
 
 #include "tools/ds-opt/Tool.h"
 
@@ -31,7 +31,8 @@ int runPasses(int argc, char **argv) {
   registerKernelsPasses();
   registerPlanPasses();
   registerMemoryPasses();
-  return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "DeepShard's compiler: passes on IR\n", registry));
+  return mlir::asMainReturnCode(
+      mlir::MlirOptMain(argc, argv, "DeepShard's compiler: passes on IR\n", registry));
 }
 
 } // namespace deepshard

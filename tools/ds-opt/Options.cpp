@@ -1,4 +1,4 @@
-//===- Options.cpp - the command line of ds-opt when it plans a model ----------------------------===//
+//===- Options.cpp - the command line of ds-opt when it plans a model -------------------------===//
 
 #include "tools/ds-opt/Options.h"
 
@@ -12,30 +12,40 @@ namespace deepshard {
 
 std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
   Options options;
-  CLI::App app("Plans the training of a model: reads a TorchScript archive and a DeepSpeed-style configuration, writes a "
+  CLI::App app("Plans the training of a model: reads a TorchScript archive and a DeepSpeed-style "
+               "configuration, writes a "
                "plan for ds-run.\n`ds-opt FILE.mlir --help` lists the passes that run on IR.",
                "ds-opt");
   app.add_option("MODEL", options.model, "TorchScript archive (torch.jit.save)")->required();
   app.add_option("--config", options.config, "ds_config.json; docs/config.md lists the keys");
-  app.add_option("--set", options.overrides, "KEY=VALUE: overrides one key of the configuration, by dotted name")
+  app.add_option("--set", options.overrides,
+                 "KEY=VALUE: overrides one key of the configuration, by dotted name")
       ->allow_extra_args(false);
   app.add_option("--input", options.inputs,
-                 "NAME=DTYPE[AxBxC]: an input of the model; the size called `batch` is bound by the configuration")
+                 "NAME=DTYPE[AxBxC]: an input of the model; the size called `batch` is bound by "
+                 "the configuration")
       ->allow_extra_args(false);
   app.add_option("-o,--output", options.output, "where to write the plan (or the IR, by --emit)");
   app.add_option("--loss", options.loss, "output to minimise (default: the only float scalar)");
-  const std::map<std::string, Emit> emits = {
-      {"graph", Emit::Graph}, {"step", Emit::Step}, {"plan-ir", Emit::PlanIr}, {"plan", Emit::Plan}};
-  app.add_option("--emit", options.emit, "graph: after import; step: after differentiation; plan-ir; plan (default)")
+  const std::map<std::string, Emit> emits = {{"graph", Emit::Graph},
+                                             {"step", Emit::Step},
+                                             {"plan-ir", Emit::PlanIr},
+                                             {"plan", Emit::Plan}};
+  app.add_option("--emit", options.emit,
+                 "graph: after import; step: after differentiation; plan-ir; plan (default)")
       ->transform(CLI::CheckedTransformer(emits, CLI::ignore_case));
   std::string precision = "f32";
-  app.add_option("--precision", precision, "f32 (default), or f64: every float type, on reference kernels")
+  app.add_option("--precision", precision,
+                 "f32 (default), or f64: every float type, on reference kernels")
       ->check(CLI::IsMember({"f32", "f64"}));
-  app.add_option("--threads", options.threads, "threads a rank will use (default: the cores of this machine)")
+  app.add_option("--threads", options.threads,
+                 "threads a rank will use (default: the cores of this machine)")
       ->check(CLI::PositiveNumber);
-  app.add_option("--memory-gib", options.memoryGib, "memory a rank may use; a plan that needs more is refused")
+  app.add_option("--memory-gib", options.memoryGib,
+                 "memory a rank may use; a plan that needs more is refused")
       ->check(CLI::PositiveNumber);
-  app.add_option("--fold-mib", options.foldMib, "largest tensor that is computed at import (default: 64)")
+  app.add_option("--fold-mib", options.foldMib,
+                 "largest tensor that is computed at import (default: 64)")
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--elide", options.elide, "print large constants of the IR as ...");
 
@@ -49,10 +59,12 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
   if (options.threads == 0)
     options.threads = std::max(1u, std::thread::hardware_concurrency());
   bool needsConfig = options.emit != Emit::Graph;
-  if ((needsConfig && options.config.empty()) || (options.emit == Emit::Plan && options.output.empty())) {
+  if ((needsConfig && options.config.empty()) ||
+      (options.emit == Emit::Plan && options.output.empty())) {
     fprintf(stderr, "ds-opt: %s\n",
-            options.config.empty() ? "--config FILE is needed to plan training (examples/gpt2/ds_config.json is one)"
-                                   : "-o FILE.dsplan is needed to write a plan");
+            options.config.empty()
+                ? "--config FILE is needed to plan training (examples/gpt2/ds_config.json is one)"
+                : "-o FILE.dsplan is needed to write a plan");
     exitCode = static_cast<int>(runtime::ExitCode::Usage);
     return std::nullopt;
   }

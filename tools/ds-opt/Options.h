@@ -18,17 +18,17 @@ struct Options {
   std::vector<std::string> overrides; ///< `--set KEY=VALUE`
   std::vector<std::string> inputs;    ///< `--input NAME=DTYPE[AxBxC]`
   std::string output;                 ///< empty: standard output (IR only)
-  std::string loss;                   ///< name of the output to minimise; empty: the only float scalar
+  std::string loss; ///< name of the output to minimise; empty: the only float scalar
   Emit emit = Emit::Plan;
   bool f64 = false;
-  int threads = 0;            ///< threads a rank will use; 0: the cores of this machine
-  double memoryGib = 0;       ///< what a rank may use; 0: no limit
-  int64_t foldMib = 64;       ///< largest tensor computed at import
-  bool elide = false;         ///< print large constants as `...`
+  int threads = 0;      ///< threads a rank will use; 0: the cores of this machine
+  double memoryGib = 0; ///< what a rank may use; 0: no limit
+  int64_t foldMib = 64; ///< largest tensor computed at import
+  bool elide = false;   ///< print large constants as `...`
 };
 
-/// Parses the command line. Without a value the program is to stop with `exitCode` (help was printed, or a message
-/// about a usage error).
+/// Parses the command line. Without a value the program is to stop with `exitCode` (help was
+/// printed, or a message about a usage error).
 std::optional<Options> parseOptions(int argc, char **argv, int &exitCode);
 
 } // namespace deepshard

@@ -1,4 +1,4 @@
-//===- PlanModel.cpp - from a model to a plan -----------------------------------------------------------===//
+//===- PlanModel.cpp - from a model to a plan -------------------------------------------------===//
 
 #include "tools/ds-opt/Tool.h"
 
@@ -39,7 +39,8 @@ static LogicalResult fail(const llvm::Twine &message) {
 }
 
 /// Reads configuration and inputs, printing all faults of both.
-static LogicalResult readSettings(const Options &options, TrainingConfig &config, std::vector<InputSpec> &inputs) {
+static LogicalResult readSettings(const Options &options, TrainingConfig &config,
+                                  std::vector<InputSpec> &inputs) {
   bool good = true;
   if (!options.config.empty()) {
     ConfigOptions configOptions;
@@ -65,7 +66,8 @@ static LogicalResult readSettings(const Options &options, TrainingConfig &config
 }
 
 static FailureOr<OwningOpRef<ModuleOp>> importModel(MLIRContext &context, const Options &options,
-                                                    const TrainingConfig &config, std::vector<InputSpec> inputs) {
+                                                    const TrainingConfig &config,
+                                                    std::vector<InputSpec> inputs) {
   TorchScriptImportOptions import;
   import.path = options.model;
   import.inputs = std::move(inputs);
@@ -90,9 +92,11 @@ static LogicalResult emitIr(ModuleOp module, const Options &options) {
 }
 
 /// Runs the passes up to the phase that is asked for.
-static LogicalResult compile(ModuleOp module, const Options &options, const TrainingConfig &config) {
+static LogicalResult compile(ModuleOp module, const Options &options,
+                             const TrainingConfig &config) {
   PassManager passes(module.getContext());
-  // Importers leave what models write out by hand; after this it is one op per thing a library computes.
+  // Importers leave what models write out by hand; after this it is one op per thing a library
+  // computes.
   SimplifyPipelineOptions simplify;
   simplify.maxBytes = options.foldMib << 20;
   buildSimplifyPipeline(passes, simplify);
@@ -108,7 +112,8 @@ static LogicalResult compile(ModuleOp module, const Options &options, const Trai
     ChooseKernelsPassOptions kernels;
     kernels.threads = options.threads;
     passes.addPass(createChooseKernelsPass(kernels));
-    // Decompositions of neighbours share constants and conversions, and leave results that nobody reads.
+    // Decompositions of neighbours share constants and conversions, and leave results that nobody
+    // reads.
     passes.addPass(createCSEPass());
     LowerToPlanPassOptions lowering;
     lowering.threads = options.threads;
@@ -125,7 +130,8 @@ static uint64_t hashOf(ModuleOp module) {
   return XXH3_64bits(text.data(), text.size());
 }
 
-static LogicalResult emitPlan(ModuleOp module, const Options &options, const TrainingConfig &config, uint64_t modelHash) {
+static LogicalResult emitPlan(ModuleOp module, const Options &options, const TrainingConfig &config,
+                              uint64_t modelHash) {
   planpb::Plan plan;
   plan.set_format_version(runtime::kPlanFormatVersion);
   plan.set_producer("ds-opt " DEEPSHARD_VERSION);
@@ -141,7 +147,8 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Tra
       return failure();
   describe(config, plan);
 
-  // What was planned is proven before it is written: a fault here is the compiler's, except for the budget.
+  // What was planned is proven before it is written: a fault here is the compiler's, except for the
+  // budget.
   std::vector<std::string> faults = runtime::checkPlan(plan);
   for (const std::string &fault : faults)
     (void)fail(fault);
@@ -156,14 +163,16 @@ static LogicalResult planWith(MLIRContext &context, const Options &options) {
   std::vector<InputSpec> inputs;
   if (failed(readSettings(options, config, inputs)))
     return failure();
-  FailureOr<OwningOpRef<ModuleOp>> module = importModel(context, options, config, std::move(inputs));
+  FailureOr<OwningOpRef<ModuleOp>> module =
+      importModel(context, options, config, std::move(inputs));
   if (failed(module))
     return failure();
   annotate(**module, config);
   uint64_t modelHash = hashOf(**module);
   if (failed(compile(**module, options, config)))
     return failure();
-  return options.emit == Emit::Plan ? emitPlan(**module, options, config, modelHash) : emitIr(**module, options);
+  return options.emit == Emit::Plan ? emitPlan(**module, options, config, modelHash)
+                                    : emitIr(**module, options);
 }
 
 int planModel(int argc, char **argv) {
@@ -177,7 +186,8 @@ int planModel(int argc, char **argv) {
   context.loadAllAvailableDialects();
   UserDiagnostics diagnostics(&context);
   try {
-    return static_cast<int>(succeeded(planWith(context, *options)) ? runtime::ExitCode::Done : runtime::ExitCode::BadInput);
+    return static_cast<int>(succeeded(planWith(context, *options)) ? runtime::ExitCode::Done
+                                                                   : runtime::ExitCode::BadInput);
   } catch (const runtime::Error &error) {
     (void)fail(error.what());
     return static_cast<int>(error.code());

@@ -1,4 +1,4 @@
-//===- Tool.h - the two tools inside ds-opt --------------------------------------------------===//
+//===- Tool.h - the two tools inside ds-opt ---------------------------------------------------===//
 
 #ifndef DEEPSHARD_TOOLS_DSOPT_TOOL_H
 #define DEEPSHARD_TOOLS_DSOPT_TOOL_H

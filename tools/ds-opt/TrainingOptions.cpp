@@ -1,4 +1,4 @@
-//===- TrainingOptions.cpp - the configuration on the module and in the plan -----------------------------===//
+//===- TrainingOptions.cpp - the configuration on the module and in the plan ------------------===//
 
 #include "tools/ds-opt/TrainingOptions.h"
 
@@ -19,8 +19,9 @@ void annotate(ModuleOp module, const TrainingConfig &config) {
     return;
   const Optimizer &optimizer = *config.optimizer;
   module->setAttr(graph::kOptimizerAttr,
-                  graph::AdamWAttr::get(module.getContext(), number(optimizer.lr), number(optimizer.beta1),
-                                        number(optimizer.beta2), number(optimizer.eps), number(optimizer.weightDecay),
+                  graph::AdamWAttr::get(module.getContext(), number(optimizer.lr),
+                                        number(optimizer.beta1), number(optimizer.beta2),
+                                        number(optimizer.eps), number(optimizer.weightDecay),
                                         optimizer.biasCorrection, optimizer.adamWMode));
 }
 

@@ -1,4 +1,4 @@
-//===- TrainingOptions.h - the configuration on the module and in the plan ----------------------------===//
+//===- TrainingOptions.h - the configuration on the module and in the plan --------------------===//
 
 #ifndef DEEPSHARD_TOOLS_DSOPT_TRAININGOPTIONS_H
 #define DEEPSHARD_TOOLS_DSOPT_TRAININGOPTIONS_H

@@ -1,9 +1,9 @@
-//===- main.cpp - ds-opt: plans the training of a model ------------------------------------===//
+//===- main.cpp - ds-opt: plans the training of a model ---------------------------------------===//
 //
-// Two tools in one: `ds-opt MODEL ... -o OUT.dsplan` plans a model; `ds-opt FILE.mlir --pass...` runs passes on IR, as
-// mlir-opt does. An input named *.mlir or "-" chooses the second.
+// Two tools in one: `ds-opt MODEL ... -o OUT.dsplan` plans a model; `ds-opt FILE.mlir --pass...`
+// runs passes on IR, as mlir-opt does. An input named *.mlir or "-" chooses the second.
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #include "tools/ds-opt/Tool.h"
 

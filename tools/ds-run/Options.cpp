@@ -1,5 +1,4 @@
-//===- Options.cpp - the command line of ds-run
-//------------------------------------------------===//
+//===- Options.cpp - the command line of ds-run -----------------------------------------------===//
 
 #include "tools/ds-run/Options.h"
 
@@ -39,7 +38,8 @@ std::optional<RunOptions> parseOptions(int argc, char **argv, int &exitCode) {
                  "Write when each task ran (JSON for ui.perfetto.dev) to this file");
   app.add_option("--weights", options.weights, "Start from these weights (safetensors)");
   app.add_option("--save-weights", options.saveWeights, "Write the weights here at the end");
-  app.add_option("--threads", options.threads, "Threads of the rank (default: those the plan was made for)")
+  app.add_option("--threads", options.threads,
+                 "Threads of the rank (default: those the plan was made for)")
       ->check(CLI::Range(1, 4096));
   app.add_flag("--check", options.checkOnly, "Prove the plan, print what it holds, run nothing");
   try {

@@ -1,5 +1,4 @@
-//===- Options.h - the command line of ds-run
-//--------------------------------------------------===//
+//===- Options.h - the command line of ds-run -------------------------------------------------===//
 
 #ifndef DEEPSHARD_TOOLS_DS_RUN_OPTIONS_H
 #define DEEPSHARD_TOOLS_DS_RUN_OPTIONS_H

@@ -1,5 +1,4 @@
-//===- Run.h - a training run
-//------------------------------------------------------------------===//
+//===- Run.h - a training run -----------------------------------------------------------------===//
 
 #ifndef DEEPSHARD_TOOLS_DS_RUN_RUN_H
 #define DEEPSHARD_TOOLS_DS_RUN_RUN_H

@@ -1,5 +1,4 @@
-//===- Summary.cpp - what a plan holds
-//---------------------------------------------------------===//
+//===- Summary.cpp - what a plan holds --------------------------------------------------------===//
 
 #include "tools/ds-run/Summary.h"
 

@@ -1,5 +1,4 @@
-//===- Summary.h - what a plan holds
-//-----------------------------------------------------------===//
+//===- Summary.h - what a plan holds ----------------------------------------------------------===//
 
 #ifndef DEEPSHARD_TOOLS_DS_RUN_SUMMARY_H
 #define DEEPSHARD_TOOLS_DS_RUN_SUMMARY_H

@@ -1,5 +1,4 @@
-//===- main.cpp - ds-run: executes a plan
-//------------------------------------------------------===//
+//===- main.cpp - ds-run: executes a plan -----------------------------------------------------===//
 
 #include "runtime/plan/Error.h"
 #include "tools/ds-run/Options.h"

@@ -1,4 +1,4 @@
-//===- Activations.cpp - nonlinearities and dropout ---------------------------------------------===//
+//===- Activations.cpp - nonlinearities and dropout -------------------------------------------===//
 
 #include "frontends/torchscript/convert/AtenOp.h"
 
@@ -22,7 +22,8 @@ LogicalResult relu6(AtenOp &op) {
 
 LogicalResult hardtanh(AtenOp &op) {
   Value x = op.tensor("self");
-  Value low = op.b.scalarLike(x, op.number("min_val", -1)), high = op.b.scalarLike(x, op.number("max_val", 1));
+  Value low = op.b.scalarLike(x, op.number("min_val", -1)),
+        high = op.b.scalarLike(x, op.number("max_val", 1));
   return op.set(op.minimum(op.maximum(x, low), high));
 }
 
@@ -36,7 +37,8 @@ LogicalResult elu(AtenOp &op) {
   Value x = op.tensor("self");
   // The exponential sees no positive argument: its gradient must stay finite where it is not taken.
   Value below = op.minimum(op.b.mul(x, op.number("input_scale", 1)), zeroLike(op, x));
-  Value negative = op.b.mul(op.b.add(op.b.exp(below), -1.0), op.number("alpha", 1) * op.number("scale", 1));
+  Value negative =
+      op.b.mul(op.b.add(op.b.exp(below), -1.0), op.number("alpha", 1) * op.number("scale", 1));
   Value positive = op.b.mul(x, op.number("scale", 1));
   return op.set(op.b.select(op.b.compare("gt", x, zeroLike(op, x)), positive, negative));
 }
@@ -48,7 +50,8 @@ LogicalResult silu(AtenOp &op) {
 
 LogicalResult gelu(AtenOp &op) {
   Value x = op.tensor("self");
-  return op.set(graph::GeluOp::create(op.builder, op.location, x.getType(), x, op.string("approximate") == "tanh"));
+  return op.set(graph::GeluOp::create(op.builder, op.location, x.getType(), x,
+                                      op.string("approximate") == "tanh"));
 }
 
 /// log(1 + e^z) = max(z, 0) + log(1 + e^-|z|): no overflow.
@@ -77,7 +80,8 @@ LogicalResult mish(AtenOp &op) {
 LogicalResult glu(AtenOp &op) {
   Value x = op.tensor("self");
   int64_t dim = op.dim("dim", AtenOp::rankOf(x)), half = AtenOp::shapeOf(x)[dim] / 2;
-  return op.set(op.b.mul(op.slice(x, dim, 0, half), op.b.sigmoid(op.slice(x, dim, half, 2 * half))));
+  return op.set(
+      op.b.mul(op.slice(x, dim, 0, half), op.b.sigmoid(op.slice(x, dim, half, 2 * half))));
 }
 
 LogicalResult dropout(AtenOp &op) {
@@ -93,10 +97,18 @@ LogicalResult dropout(AtenOp &op) {
 } // namespace
 
 void torchscript::addActivations(ConverterTable &table) {
-  const std::pair<const char *, Converter> converters[] = {
-      {"relu", relu}, {"relu6", relu6}, {"hardtanh", hardtanh}, {"leaky_relu", leakyRelu}, {"elu", elu},
-      {"silu", silu}, {"gelu", gelu}, {"softplus", softplus}, {"log_sigmoid", logSigmoid}, {"mish", mish},
-      {"glu", glu}, {"dropout", dropout}};
+  const std::pair<const char *, Converter> converters[] = {{"relu", relu},
+                                                           {"relu6", relu6},
+                                                           {"hardtanh", hardtanh},
+                                                           {"leaky_relu", leakyRelu},
+                                                           {"elu", elu},
+                                                           {"silu", silu},
+                                                           {"gelu", gelu},
+                                                           {"softplus", softplus},
+                                                           {"log_sigmoid", logSigmoid},
+                                                           {"mish", mish},
+                                                           {"glu", glu},
+                                                           {"dropout", dropout}};
   for (auto [name, converter] : converters)
     table["aten::" + std::string(name)] = converter;
 }

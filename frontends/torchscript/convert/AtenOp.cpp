@@ -1,4 +1,4 @@
-//===- AtenOp.cpp - one aten op on its way to graph ops ----------------------------------------===//
+//===- AtenOp.cpp - one aten op on its way to graph ops ---------------------------------------===//
 
 #include "frontends/torchscript/convert/AtenOp.h"
 
@@ -22,9 +22,9 @@ Type torchscript::parseElementType(MLIRContext *context, StringRef name) {
       .Default(Type());
 }
 
-//===----------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 // Arguments
-//===----------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 const Literal *AtenOp::find(StringRef name) const {
   for (const auto &[key, value] : node.arguments)
@@ -55,7 +55,8 @@ Value AtenOp::tensorOrScalar(StringRef name, Type elementType) {
 
 SmallVector<Value> AtenOp::tensors(StringRef name) {
   SmallVector<Value> values;
-  if (const Literal *literal = find(name); literal && std::holds_alternative<std::vector<TensorRef>>(*literal))
+  if (const Literal *literal = find(name);
+      literal && std::holds_alternative<std::vector<TensorRef>>(*literal))
     for (TensorRef ref : std::get<std::vector<TensorRef>>(*literal))
       values.push_back(ref.id == TensorRef::kNone ? Value() : state.valueOf(ref));
   return values;
@@ -84,8 +85,9 @@ double AtenOp::number(StringRef name, double otherwise) const {
 
 StringRef AtenOp::string(StringRef name) const {
   const Literal *literal = find(name);
-  return literal && std::holds_alternative<std::string>(*literal) ? StringRef(std::get<std::string>(*literal))
-                                                                  : StringRef();
+  return literal && std::holds_alternative<std::string>(*literal)
+             ? StringRef(std::get<std::string>(*literal))
+             : StringRef();
 }
 
 SmallVector<int64_t> AtenOp::integers(StringRef name) const {
@@ -112,9 +114,9 @@ SmallVector<int64_t> AtenOp::dims(StringRef name, int64_t rank) const {
   return list;
 }
 
-//===----------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 // Results
-//===----------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 RankedTensorType AtenOp::resultType(size_t i) const {
   const torchscript::TensorType &type = graph.values[node.results[i].id];
@@ -138,9 +140,9 @@ LogicalResult AtenOp::set(Value value, size_t i) {
   return success();
 }
 
-//===----------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 // Building
-//===----------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 static Value splat(OpBuilder &builder, Location location, RankedTensorType type, Attribute value) {
   return graph::ConstantOp::create(builder, location, type, DenseElementsAttr::get(type, value));
@@ -151,13 +153,15 @@ Value AtenOp::scalar(int64_t value, Type type) {
     return scalar(static_cast<double>(value), type);
   if (type.isInteger(1))
     value = value != 0;
-  return splat(builder, location, RankedTensorType::get({}, type), builder.getIntegerAttr(type, value));
+  return splat(builder, location, RankedTensorType::get({}, type),
+               builder.getIntegerAttr(type, value));
 }
 
 Value AtenOp::scalar(double value, Type type) {
   if (!isFloat(type))
     return scalar(type.isInteger(1) ? int64_t(value != 0) : static_cast<int64_t>(value), type);
-  return splat(builder, location, RankedTensorType::get({}, type), builder.getFloatAttr(type, value));
+  return splat(builder, location, RankedTensorType::get({}, type),
+               builder.getFloatAttr(type, value));
 }
 
 /// The attribute of a constant that repeats one value, as another element type.
@@ -194,7 +198,8 @@ Value AtenOp::broadcast(Value value, ArrayRef<int64_t> shape) {
     return value;
   int64_t added = static_cast<int64_t>(shape.size()) - type.getRank();
   auto dims = llvm::to_vector(llvm::seq<int64_t>(added, shape.size()));
-  return graph::BroadcastOp::create(builder, location, RankedTensorType::get(shape, type.getElementType()), value, dims);
+  return graph::BroadcastOp::create(
+      builder, location, RankedTensorType::get(shape, type.getElementType()), value, dims);
 }
 
 Value AtenOp::transpose(Value value, ArrayRef<int64_t> permutation) {
@@ -221,7 +226,8 @@ Value AtenOp::slice(Value value, int64_t dim, int64_t start, int64_t limit, int6
 }
 
 Value AtenOp::concat(ValueRange values, int64_t dim) {
-  return values.size() == 1 ? values.front() : graph::ConcatOp::create(builder, location, values, dim).getResult();
+  return values.size() == 1 ? values.front()
+                            : graph::ConcatOp::create(builder, location, values, dim).getResult();
 }
 
 Value AtenOp::pad(Value value, Value with, ArrayRef<int64_t> low, ArrayRef<int64_t> high) {
@@ -229,7 +235,13 @@ Value AtenOp::pad(Value value, Value with, ArrayRef<int64_t> low, ArrayRef<int64
 }
 
 Value AtenOp::sqrt(Value x) { return graph::SqrtOp::create(builder, location, x.getType(), x); }
-Value AtenOp::logicalNot(Value x) { return graph::NotOp::create(builder, location, x.getType(), x); }
-Value AtenOp::maximum(Value x, Value y) { return graph::MaximumOp::create(builder, location, x, y); }
-Value AtenOp::minimum(Value x, Value y) { return graph::MinimumOp::create(builder, location, x, y); }
+Value AtenOp::logicalNot(Value x) {
+  return graph::NotOp::create(builder, location, x.getType(), x);
+}
+Value AtenOp::maximum(Value x, Value y) {
+  return graph::MaximumOp::create(builder, location, x, y);
+}
+Value AtenOp::minimum(Value x, Value y) {
+  return graph::MinimumOp::create(builder, location, x, y);
+}
 Value AtenOp::abs(Value x) { return graph::AbsOp::create(builder, location, x.getType(), x); }

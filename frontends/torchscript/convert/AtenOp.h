@@ -1,4 +1,4 @@
-//===- AtenOp.h - one aten op on its way to graph ops ------------------------------------------===//
+//===- AtenOp.h - one aten op on its way to graph ops -----------------------------------------===//
 
 #ifndef DEEPSHARD_FRONTENDS_TORCHSCRIPT_CONVERT_ATENOP_H
 #define DEEPSHARD_FRONTENDS_TORCHSCRIPT_CONVERT_ATENOP_H
@@ -25,19 +25,23 @@ public:
   virtual mlir::Value randomCounter() = 0;
   /// A new id for a random op, in import order.
   virtual int64_t nextRandomId() = 0;
-  /// Whether row `row` of `table` is zero before training; nothing if `table` is no parameter whose data are known.
+  /// Whether row `row` of `table` is zero before training; nothing if `table` is no parameter whose
+  /// data are known.
   virtual std::optional<bool> isZeroRow(TensorRef table, int64_t row) = 0;
 };
 
-/// Arguments and results of one aten op, and short names for what converters build again and again. Dimensions may be
-/// given from the end (-1 is the last) where PyTorch allows it; results are converted to the type that PyTorch gives.
+/// Arguments and results of one aten op, and short names for what converters build again and again.
+/// Dimensions may be given from the end (-1 is the last) where PyTorch allows it; results are
+/// converted to the type that PyTorch gives.
 class AtenOp {
 public:
-  AtenOp(const ImportedGraph &graph, const AtenNode &node, mlir::OpBuilder &builder, mlir::Location location,
-         TranslationState &state)
-      : graph(graph), node(node), builder(builder), location(location), state(state), b(builder, location) {}
+  AtenOp(const ImportedGraph &graph, const AtenNode &node, mlir::OpBuilder &builder,
+         mlir::Location location, TranslationState &state)
+      : graph(graph), node(node), builder(builder), location(location), state(state),
+        b(builder, location) {}
 
-  /// Arguments by the name in the op's schema. `has` is false for None and for names that the schema lacks.
+  /// Arguments by the name in the op's schema. `has` is false for None and for names that the
+  /// schema lacks.
   bool has(llvm::StringRef name) const;
   mlir::Value tensor(llvm::StringRef name);
   /// The tensor or, for a number, a scalar constant, as `elementType`.
@@ -60,14 +64,17 @@ public:
   /// What PyTorch promotes `self` and `other` to.
   mlir::Type promotedType() const;
 
-  /// Sets result `i`; converts the element type and repeats along dimensions of size 1 where needed.
+  /// Sets result `i`; converts the element type and repeats along dimensions of size 1 where
+  /// needed.
   llvm::LogicalResult set(mlir::Value value, size_t i = 0);
   /// Says why this use of a supported op is not supported.
   llvm::LogicalResult unsupported(const llvm::Twine &why);
   llvm::StringRef reason() const { return why; }
   llvm::ArrayRef<mlir::Value> values() const { return results; }
 
-  static llvm::ArrayRef<int64_t> shapeOf(mlir::Value value) { return graph::PrimitiveBuilder::typeOf(value).getShape(); }
+  static llvm::ArrayRef<int64_t> shapeOf(mlir::Value value) {
+    return graph::PrimitiveBuilder::typeOf(value).getShape();
+  }
   static int64_t rankOf(mlir::Value value) { return shapeOf(value).size(); }
   static bool isFloat(mlir::Type type) { return mlir::isa<mlir::FloatType>(type); }
 
@@ -82,7 +89,8 @@ public:
   mlir::Value swap(mlir::Value value, int64_t first, int64_t second);
   mlir::Value slice(mlir::Value value, int64_t dim, int64_t start, int64_t limit, int64_t step = 1);
   mlir::Value concat(mlir::ValueRange values, int64_t dim);
-  mlir::Value pad(mlir::Value value, mlir::Value with, llvm::ArrayRef<int64_t> low, llvm::ArrayRef<int64_t> high);
+  mlir::Value pad(mlir::Value value, mlir::Value with, llvm::ArrayRef<int64_t> low,
+                  llvm::ArrayRef<int64_t> high);
   mlir::Value sqrt(mlir::Value x);
   mlir::Value logicalNot(mlir::Value x);
   mlir::Value maximum(mlir::Value x, mlir::Value y);

@@ -1,4 +1,4 @@
-//===- Attention.cpp - scaled_dot_product_attention ------------------------------------------------===//
+//===- Attention.cpp - scaled_dot_product_attention -------------------------------------------===//
 
 #include "frontends/torchscript/convert/AtenOp.h"
 
@@ -24,15 +24,18 @@ Value toRank4(AtenOp &op, Value x) {
 /// PyTorch counts causal from the first query and key, the graph op from the last ones.
 Value causalMask(AtenOp &op, int64_t queries, int64_t keys) {
   Type type = op.builder.getI64Type();
-  return op.b.compare("le", op.b.iota(type, {1, 1, 1, keys}, 3), op.b.iota(type, {1, 1, queries, 1}, 2));
+  return op.b.compare("le", op.b.iota(type, {1, 1, 1, keys}, 3),
+                      op.b.iota(type, {1, 1, queries, 1}, 2));
 }
 
 LogicalResult attention(AtenOp &op) {
   Type type = op.elementType();
-  Value q = toRank4(op, op.tensor("query")), k = toRank4(op, op.tensor("key")), v = toRank4(op, op.tensor("value"));
+  Value q = toRank4(op, op.tensor("query")), k = toRank4(op, op.tensor("key")),
+        v = toRank4(op, op.tensor("value"));
   ArrayRef<int64_t> shape = AtenOp::shapeOf(q);
   int64_t queries = shape[2], keys = AtenOp::shapeOf(k)[2], heads = AtenOp::shapeOf(k)[1];
-  if (AtenOp::shapeOf(k)[0] != shape[0] || AtenOp::shapeOf(v)[0] != shape[0] || AtenOp::shapeOf(v)[1] != heads)
+  if (AtenOp::shapeOf(k)[0] != shape[0] || AtenOp::shapeOf(v)[0] != shape[0] ||
+      AtenOp::shapeOf(v)[1] != heads)
     return op.unsupported("query, key and value of unequal batch");
   if (heads != shape[1] && !op.flag("enable_gqa"))
     return op.unsupported("fewer heads of key and value than of query without enable_gqa");
@@ -54,11 +57,14 @@ LogicalResult attention(AtenOp &op) {
   OpBuilder &builder = op.builder;
   auto result = graph::AttentionOp::create(
       builder, op.location, q, k, v, mask, dropout > 0 ? op.state.randomCounter() : Value(),
-      builder.getF64FloatAttr(scale), causal ? builder.getUnitAttr() : UnitAttr(), builder.getF64FloatAttr(dropout),
+      builder.getF64FloatAttr(scale), causal ? builder.getUnitAttr() : UnitAttr(),
+      builder.getF64FloatAttr(dropout),
       builder.getI64IntegerAttr(dropout > 0 ? op.state.nextRandomId() : 0));
   return op.set(op.b.reshape(result.getO(), op.resultType().getShape()));
 }
 
 } // namespace
 
-void torchscript::addAttention(ConverterTable &table) { table["aten::scaled_dot_product_attention"] = attention; }
+void torchscript::addAttention(ConverterTable &table) {
+  table["aten::scaled_dot_product_attention"] = attention;
+}

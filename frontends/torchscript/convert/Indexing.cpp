@@ -1,4 +1,4 @@
-//===- Indexing.cpp - elements chosen by other elements ----------------------------------------------===//
+//===- Indexing.cpp - elements chosen by other elements ---------------------------------------===//
 
 #include "frontends/torchscript/convert/AtenOp.h"
 
@@ -25,14 +25,16 @@ LogicalResult embedding(AtenOp &op) {
   int64_t padding = op.integer("padding_idx", -1);
   if (padding < 0)
     return op.set(result);
-  // PyTorch gives the row at padding_idx no gradient. A row that is zero stays zero then, so a zero that does not
-  // depend on the table says the same; without data the row is zero as torch.nn.Embedding makes it.
+  // PyTorch gives the row at padding_idx no gradient. A row that is zero stays zero then, so a zero
+  // that does not depend on the table says the same; without data the row is zero as
+  // torch.nn.Embedding makes it.
   TensorRef ref;
   for (const auto &[name, value] : op.node.arguments)
     if (name == "weight")
       ref = std::get<TensorRef>(value);
   if (std::optional<bool> zero = op.state.isZeroRow(ref, padding); zero && !*zero)
-    return op.unsupported("padding_idx=" + Twine(padding) + " where that row of the table is not zero");
+    return op.unsupported("padding_idx=" + Twine(padding) +
+                          " where that row of the table is not zero");
   SmallVector<int64_t> shape(AtenOp::shapeOf(ids));
   shape.push_back(1);
   Type index = graph::PrimitiveBuilder::elementTypeOf(ids);
@@ -86,8 +88,9 @@ Value linearIndex(AtenOp &op, ArrayRef<Value> indices, ArrayRef<int64_t> sizes) 
   return linear;
 }
 
-/// x[..., i, j, ...]: the indexed dimensions come first, become one, and are looked up; then the result's dimensions
-/// take their place: where the first index stood if the indices are neighbours, else in front.
+/// x[..., i, j, ...]: the indexed dimensions come first, become one, and are looked up; then the
+/// result's dimensions take their place: where the first index stood if the indices are neighbours,
+/// else in front.
 LogicalResult index(AtenOp &op) {
   Value x = op.tensor("self");
   SmallVector<Value> list = op.tensors("indices"), given;
@@ -120,7 +123,8 @@ LogicalResult index(AtenOp &op) {
   if (!neighbours || indexed.front() == 0)
     return op.set(picked);
   auto order = llvm::to_vector(llvm::seq<int64_t>(0, shape.size()));
-  std::rotate(order.begin(), order.begin() + indexRank, order.begin() + indexRank + indexed.front());
+  std::rotate(order.begin(), order.begin() + indexRank,
+              order.begin() + indexRank + indexed.front());
   return op.set(op.transpose(picked, order));
 }
 
@@ -137,8 +141,8 @@ LogicalResult oneHot(AtenOp &op) {
 
 void torchscript::addIndexing(ConverterTable &table) {
   const std::pair<const char *, Converter> converters[] = {
-      {"embedding", embedding}, {"gather", gather}, {"take_along_dim", takeAlongDim}, {"index_select", indexSelect}, {"index", index},
-      {"one_hot", oneHot}};
+      {"embedding", embedding},      {"gather", gather}, {"take_along_dim", takeAlongDim},
+      {"index_select", indexSelect}, {"index", index},   {"one_hot", oneHot}};
   for (auto [name, converter] : converters)
     table["aten::" + std::string(name)] = converter;
 }

@@ -1,4 +1,4 @@
-//===- Layout.cpp - the same elements under other shapes ------------------------------------------===//
+//===- Layout.cpp - the same elements under other shapes --------------------------------------===//
 
 #include "frontends/torchscript/convert/AtenOp.h"
 
@@ -25,7 +25,8 @@ LogicalResult transposeTwo(AtenOp &op) {
   if (rank == 0)
     return op.set(x);
   bool axes = op.has("axis0");
-  return op.set(op.swap(x, op.dim(axes ? "axis0" : "dim0", rank), op.dim(axes ? "axis1" : "dim1", rank)));
+  return op.set(
+      op.swap(x, op.dim(axes ? "axis0" : "dim0", rank), op.dim(axes ? "axis1" : "dim1", rank)));
 }
 
 LogicalResult transposeLast(AtenOp &op) {
@@ -67,12 +68,16 @@ LogicalResult movedim(AtenOp &op) {
   return op.set(op.transpose(x, permutation));
 }
 
-LogicalResult expand(AtenOp &op) { return op.set(op.broadcast(op.tensor("self"), op.resultType().getShape())); }
+LogicalResult expand(AtenOp &op) {
+  return op.set(op.broadcast(op.tensor("self"), op.resultType().getShape()));
+}
 
 LogicalResult slice(AtenOp &op) {
   Value x = op.tensor("self");
   int64_t dim = op.dim("dim", AtenOp::rankOf(x)), size = AtenOp::shapeOf(x)[dim];
-  auto clampIndex = [&](int64_t index) { return std::clamp<int64_t>(index < 0 ? index + size : index, 0, size); };
+  auto clampIndex = [&](int64_t index) {
+    return std::clamp<int64_t>(index < 0 ? index + size : index, 0, size);
+  };
   int64_t start = clampIndex(op.integer("start", 0));
   int64_t end = std::max(start, clampIndex(op.integer("end", size)));
   return op.set(op.slice(x, dim, start, end, op.integer("step", 1)));
@@ -119,7 +124,8 @@ LogicalResult unbind(AtenOp &op) {
 LogicalResult cat(AtenOp &op) {
   SmallVector<Value> parts;
   for (Value part : op.tensors("tensors"))
-    if (AtenOp::shapeOf(part) != ArrayRef<int64_t>{0}) // PyTorch skips empty vectors, whatever the others' rank
+    if (AtenOp::shapeOf(part) !=
+        ArrayRef<int64_t>{0}) // PyTorch skips empty vectors, whatever the others' rank
       parts.push_back(op.convert(part, op.elementType()));
   if (parts.empty())
     return op.unsupported("empty tensors only");
@@ -145,7 +151,8 @@ LogicalResult pad(AtenOp &op) {
   for (size_t i = 0; i + 1 < amounts.size(); i += 2) {
     int64_t dim = AtenOp::rankOf(x) - 1 - i / 2;
     int64_t size = AtenOp::shapeOf(x)[dim];
-    x = op.slice(x, dim, std::max<int64_t>(-amounts[i], 0), size - std::max<int64_t>(-amounts[i + 1], 0));
+    x = op.slice(x, dim, std::max<int64_t>(-amounts[i], 0),
+                 size - std::max<int64_t>(-amounts[i + 1], 0));
     low[dim] = std::max<int64_t>(amounts[i], 0);
     high[dim] = std::max<int64_t>(amounts[i + 1], 0);
   }
@@ -155,19 +162,49 @@ LogicalResult pad(AtenOp &op) {
 } // namespace
 
 void torchscript::addLayout(ConverterTable &table) {
-  const std::pair<const char *, Converter> converters[] = {
-      {"view", reshape}, {"reshape", reshape}, {"_unsafe_view", reshape}, {"view_as", reshape},
-      {"reshape_as", reshape}, {"flatten", reshape}, {"unflatten", reshape}, {"ravel", reshape},
-      {"squeeze", reshape}, {"unsqueeze", reshape}, {"atleast_1d", reshape},
-      {"contiguous", identity}, {"clone", identity}, {"detach", identity}, {"alias", identity},
-      {"lift_fresh", identity}, {"to", identity}, {"_to_copy", identity}, {"type_as", identity},
-      {"positive", identity},
-      {"transpose", transposeTwo}, {"swapaxes", transposeTwo}, {"swapdims", transposeTwo}, {"t", transposeLast},
-      {"mT", transposeLast}, {"numpy_T", reverseDims}, {"permute", permute}, {"movedim", movedim},
-      {"expand", expand}, {"expand_as", expand}, {"broadcast_to", expand},
-      {"slice", slice}, {"select", select}, {"narrow", narrow}, {"split", split}, {"split_with_sizes", split},
-      {"chunk", split}, {"unbind", unbind}, {"cat", cat}, {"concat", cat}, {"stack", stack},
-      {"pad", pad}, {"constant_pad_nd", pad}};
+  const std::pair<const char *, Converter> converters[] = {{"view", reshape},
+                                                           {"reshape", reshape},
+                                                           {"_unsafe_view", reshape},
+                                                           {"view_as", reshape},
+                                                           {"reshape_as", reshape},
+                                                           {"flatten", reshape},
+                                                           {"unflatten", reshape},
+                                                           {"ravel", reshape},
+                                                           {"squeeze", reshape},
+                                                           {"unsqueeze", reshape},
+                                                           {"atleast_1d", reshape},
+                                                           {"contiguous", identity},
+                                                           {"clone", identity},
+                                                           {"detach", identity},
+                                                           {"alias", identity},
+                                                           {"lift_fresh", identity},
+                                                           {"to", identity},
+                                                           {"_to_copy", identity},
+                                                           {"type_as", identity},
+                                                           {"positive", identity},
+                                                           {"transpose", transposeTwo},
+                                                           {"swapaxes", transposeTwo},
+                                                           {"swapdims", transposeTwo},
+                                                           {"t", transposeLast},
+                                                           {"mT", transposeLast},
+                                                           {"numpy_T", reverseDims},
+                                                           {"permute", permute},
+                                                           {"movedim", movedim},
+                                                           {"expand", expand},
+                                                           {"expand_as", expand},
+                                                           {"broadcast_to", expand},
+                                                           {"slice", slice},
+                                                           {"select", select},
+                                                           {"narrow", narrow},
+                                                           {"split", split},
+                                                           {"split_with_sizes", split},
+                                                           {"chunk", split},
+                                                           {"unbind", unbind},
+                                                           {"cat", cat},
+                                                           {"concat", cat},
+                                                           {"stack", stack},
+                                                           {"pad", pad},
+                                                           {"constant_pad_nd", pad}};
   for (auto [name, converter] : converters)
     table["aten::" + std::string(name)] = converter;
 }

@@ -1,4 +1,4 @@
-//===- LinearAlgebra.cpp - sums of products ------------------------------------------------------===//
+//===- LinearAlgebra.cpp - sums of products ---------------------------------------------------===//
 
 #include "frontends/torchscript/convert/AtenOp.h"
 
@@ -27,13 +27,16 @@ Value multiply(AtenOp &op, Value lhs, Value rhs) {
     llvm::append_range(shape, AtenOp::shapeOf(value).take_back(2));
     return op.broadcast(value, shape);
   };
-  return op.b.matmul(expand(lhs), expand(rhs), llvm::to_vector(llvm::seq<int64_t>(0, rank - 2)), {rank - 1},
-                     {rank - 2});
+  return op.b.matmul(expand(lhs), expand(rhs), llvm::to_vector(llvm::seq<int64_t>(0, rank - 2)),
+                     {rank - 1}, {rank - 2});
 }
 
 /// As PyTorch: vectors become matrices, and their dimension is dropped from the result.
 LogicalResult matmul(AtenOp &op) {
-  StringRef right = op.has("other") ? "other" : op.has("mat2") ? "mat2" : op.has("vec2") ? "vec2" : "vec";
+  StringRef right = op.has("other")  ? "other"
+                    : op.has("mat2") ? "mat2"
+                    : op.has("vec2") ? "vec2"
+                                     : "vec";
   if (op.has("tensor"))
     right = "tensor";
   Type type = op.elementType();
@@ -57,7 +60,8 @@ LogicalResult linear(AtenOp &op) {
   Value weight = op.tensor("weight");
   if (AtenOp::rankOf(weight) != 2)
     return op.unsupported("a weight that is no matrix");
-  return op.set(graph::LinearOp::create(op.builder, op.location, op.tensor("input"), weight, op.tensor("bias"),
+  return op.set(graph::LinearOp::create(op.builder, op.location, op.tensor("input"), weight,
+                                        op.tensor("bias"),
                                         /*transpose_weight=*/true));
 }
 
@@ -65,9 +69,11 @@ LogicalResult linear(AtenOp &op) {
 LogicalResult addProduct(AtenOp &op, StringRef left, StringRef right) {
   Value self = op.tensor("self"), lhs = op.tensor(left), rhs = op.tensor(right);
   double alpha = op.number("alpha", 1), beta = op.number("beta", 1);
-  bool isBias = AtenOp::rankOf(self) == 1 && AtenOp::shapeOf(self)[0] == AtenOp::shapeOf(rhs).back();
+  bool isBias =
+      AtenOp::rankOf(self) == 1 && AtenOp::shapeOf(self)[0] == AtenOp::shapeOf(rhs).back();
   if (alpha == 1 && beta == 1 && isBias && AtenOp::rankOf(rhs) == 2)
-    return op.set(graph::LinearOp::create(op.builder, op.location, lhs, rhs, self, /*transpose_weight=*/false));
+    return op.set(graph::LinearOp::create(op.builder, op.location, lhs, rhs, self,
+                                          /*transpose_weight=*/false));
   Value product = multiply(op, lhs, rhs);
   product = alpha == 1 ? product : op.b.mul(product, alpha);
   if (beta == 0)
@@ -121,8 +127,8 @@ Term contract(AtenOp &op, const Term &left, const Term &right, StringRef later) 
   for (char letter : right.letters)
     if (left.find(letter) < 0)
       rightRest += letter;
-  Value product = graph::MatmulOp::create(op.builder, op.location, left.value, right.value, leftBatch, rightBatch,
-                                          leftContract, rightContract);
+  Value product = graph::MatmulOp::create(op.builder, op.location, left.value, right.value,
+                                          leftBatch, rightBatch, leftContract, rightContract);
   return {product, letters + leftRest + rightRest};
 }
 
@@ -163,8 +169,9 @@ LogicalResult einsum(AtenOp &op) {
 
 void torchscript::addLinearAlgebra(ConverterTable &table) {
   const std::pair<const char *, Converter> converters[] = {
-      {"matmul", matmul}, {"mm", matmul}, {"bmm", matmul}, {"mv", matmul}, {"dot", matmul}, {"vdot", matmul},
-      {"outer", outer}, {"linear", linear}, {"addmm", addmm}, {"baddbmm", baddbmm}, {"einsum", einsum}};
+      {"matmul", matmul}, {"mm", matmul},       {"bmm", matmul},   {"mv", matmul},
+      {"dot", matmul},    {"vdot", matmul},     {"outer", outer},  {"linear", linear},
+      {"addmm", addmm},   {"baddbmm", baddbmm}, {"einsum", einsum}};
   for (auto [name, converter] : converters)
     table["aten::" + std::string(name)] = converter;
 }

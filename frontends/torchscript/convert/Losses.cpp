@@ -1,4 +1,4 @@
-//===- Losses.cpp - cross entropy and other losses -----------------------------------------------------===//
+//===- Losses.cpp - cross entropy and other losses --------------------------------------------===//
 
 #include "frontends/torchscript/convert/AtenOp.h"
 
@@ -32,7 +32,8 @@ Value rowsByClass(AtenOp &op, Value scores) {
   std::rotate(permutation.begin() + 1, permutation.begin() + 2, permutation.end());
   Value moved = op.transpose(scores, permutation);
   int64_t classes = AtenOp::shapeOf(moved).back();
-  return op.b.reshape(moved, {graph::PrimitiveBuilder::typeOf(moved).getNumElements() / classes, classes});
+  return op.b.reshape(moved,
+                      {graph::PrimitiveBuilder::typeOf(moved).getNumElements() / classes, classes});
 }
 
 /// -logProbabilities[target] per row, 0 where the target is ignored; then reduced.
@@ -43,14 +44,16 @@ LogicalResult negativeLogLikelihood(AtenOp &op, Value logProbabilities, Value ta
   Value counts = op.b.compare("ne", target, op.scalar(ignored, index));
   Value safe = op.b.select(counts, target, op.scalar(int64_t(0), index));
   Value chosen = op.b.gather(logProbabilities, op.b.reshape(safe, {rows, 1}), 1);
-  Value losses = op.b.select(counts, op.b.neg(op.b.reshape(chosen, {rows})), op.scalar(0.0, op.elementType()));
+  Value losses =
+      op.b.select(counts, op.b.neg(op.b.reshape(chosen, {rows})), op.scalar(0.0, op.elementType()));
   int64_t reduction = op.integer("reduction", kMean);
   if (reduction == kNone)
     return op.set(op.b.reshape(losses, op.resultType().getShape()));
   Value total = op.b.sum(losses, {0}, /*keep=*/false);
   if (reduction == kSum)
     return op.set(total);
-  return op.set(op.b.div(total, op.b.sum(op.convert(counts, op.elementType()), {0}, /*keep=*/false)));
+  return op.set(
+      op.b.div(total, op.b.sum(op.convert(counts, op.elementType()), {0}, /*keep=*/false)));
 }
 
 LogicalResult checkTarget(AtenOp &op) {
@@ -78,10 +81,12 @@ LogicalResult crossEntropy(AtenOp &op) {
     Value logProbabilities = op.b.sub(shifted, op.b.log(op.b.sum(op.b.exp(shifted), {1})));
     return negativeLogLikelihood(op, logProbabilities, target);
   }
-  auto loss = graph::CrossEntropyOp::create(op.builder, op.location, logits, target,
-                                            op.builder.getI64IntegerAttr(op.integer("ignore_index", -100)));
+  auto loss =
+      graph::CrossEntropyOp::create(op.builder, op.location, logits, target,
+                                    op.builder.getI64IntegerAttr(op.integer("ignore_index", -100)));
   // Sum and count stay apart up to this division, so that both can be reduced over ranks first.
-  return op.set(reduction == kSum ? loss.getLossSum() : op.b.div(loss.getLossSum(), loss.getCount()));
+  return op.set(reduction == kSum ? loss.getLossSum()
+                                  : op.b.div(loss.getLossSum(), loss.getCount()));
 }
 
 LogicalResult nllLoss(AtenOp &op) {
@@ -109,16 +114,22 @@ LogicalResult binaryCrossEntropyWithLogits(AtenOp &op) {
   Type type = op.elementType();
   Value z = op.tensorOrScalar("self", type), target = op.tensorOrScalar("target", type);
   Value tail = op.b.log(op.b.add(op.b.exp(op.b.neg(op.abs(z))), 1.0));
-  Value losses = op.b.add(op.b.sub(op.maximum(z, op.b.scalarLike(z, 0)), op.b.mul(z, target)), tail);
-  return reduce(op, op.has("weight") ? op.b.mul(losses, op.tensorOrScalar("weight", type)) : losses);
+  Value losses =
+      op.b.add(op.b.sub(op.maximum(z, op.b.scalarLike(z, 0)), op.b.mul(z, target)), tail);
+  return reduce(op,
+                op.has("weight") ? op.b.mul(losses, op.tensorOrScalar("weight", type)) : losses);
 }
 
 } // namespace
 
 void torchscript::addLosses(ConverterTable &table) {
   const std::pair<const char *, Converter> converters[] = {
-      {"cross_entropy_loss", crossEntropy}, {"nll_loss_nd", nllLoss}, {"nll_loss", nllLoss}, {"nll_loss2d", nllLoss},
-      {"mse_loss", mseLoss}, {"l1_loss", l1Loss},
+      {"cross_entropy_loss", crossEntropy},
+      {"nll_loss_nd", nllLoss},
+      {"nll_loss", nllLoss},
+      {"nll_loss2d", nllLoss},
+      {"mse_loss", mseLoss},
+      {"l1_loss", l1Loss},
       {"binary_cross_entropy_with_logits", binaryCrossEntropyWithLogits}};
   for (auto [name, converter] : converters)
     table["aten::" + std::string(name)] = converter;

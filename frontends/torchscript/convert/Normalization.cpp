@@ -1,4 +1,4 @@
-//===- Normalization.cpp - softmax and layer norm and their kin --------------------------------------===//
+//===- Normalization.cpp - softmax and layer norm and their kin -------------------------------===//
 
 #include "frontends/torchscript/convert/AtenOp.h"
 
@@ -14,8 +14,9 @@ LogicalResult softmax(AtenOp &op) {
   Value x = op.convert(op.tensor("self"), op.elementType());
   if (AtenOp::rankOf(x) == 0)
     return op.set(op.scalar(1.0, op.elementType()));
-  return op.set(graph::SoftmaxOp::create(op.builder, op.location, x.getType(), x,
-                                         op.builder.getI64IntegerAttr(op.dim("dim", AtenOp::rankOf(x)))));
+  return op.set(
+      graph::SoftmaxOp::create(op.builder, op.location, x.getType(), x,
+                               op.builder.getI64IntegerAttr(op.dim("dim", AtenOp::rankOf(x)))));
 }
 
 LogicalResult logSoftmax(AtenOp &op) {
@@ -32,15 +33,17 @@ Value orConstant(AtenOp &op, StringRef name, double value, ArrayRef<int64_t> sha
   if (op.has(name))
     return op.convert(op.tensor(name), type);
   auto tensorType = RankedTensorType::get(shape, type);
-  return graph::ConstantOp::create(op.builder, op.location, tensorType,
-                                   DenseElementsAttr::get(tensorType, op.builder.getFloatAttr(type, value)));
+  return graph::ConstantOp::create(
+      op.builder, op.location, tensorType,
+      DenseElementsAttr::get(tensorType, op.builder.getFloatAttr(type, value)));
 }
 
 LogicalResult layerNorm(AtenOp &op) {
   Value x = op.tensor("input");
   SmallVector<int64_t> shape = op.integers("normalized_shape");
   Type type = op.elementType();
-  Value weight = orConstant(op, "weight", 1, shape, type), bias = orConstant(op, "bias", 0, shape, type);
+  Value weight = orConstant(op, "weight", 1, shape, type),
+        bias = orConstant(op, "bias", 0, shape, type);
   auto norm = graph::LayerNormOp::create(op.builder, op.location, x, weight, bias,
                                          op.builder.getF64FloatAttr(op.number("eps", 1e-5)));
   return op.set(norm.getY());
@@ -74,8 +77,9 @@ LogicalResult groupNorm(AtenOp &op) {
   Value grouped = op.b.reshape(x, {shape[0], groups, elements});
   auto constant = [&](double value) {
     auto tensorType = RankedTensorType::get({elements}, type);
-    return graph::ConstantOp::create(op.builder, op.location, tensorType,
-                                     DenseElementsAttr::get(tensorType, op.builder.getFloatAttr(type, value)));
+    return graph::ConstantOp::create(
+        op.builder, op.location, tensorType,
+        DenseElementsAttr::get(tensorType, op.builder.getFloatAttr(type, value)));
   };
   auto norm = graph::LayerNormOp::create(op.builder, op.location, grouped, constant(1), constant(0),
                                          op.builder.getF64FloatAttr(op.number("eps", 1e-5)));
@@ -93,8 +97,9 @@ LogicalResult groupNorm(AtenOp &op) {
 
 void torchscript::addNormalization(ConverterTable &table) {
   const std::pair<const char *, Converter> converters[] = {
-      {"softmax", softmax}, {"_softmax", softmax}, {"log_softmax", logSoftmax}, {"_log_softmax", logSoftmax},
-      {"layer_norm", layerNorm}, {"rms_norm", rmsNorm}, {"group_norm", groupNorm}};
+      {"softmax", softmax},         {"_softmax", softmax},     {"log_softmax", logSoftmax},
+      {"_log_softmax", logSoftmax}, {"layer_norm", layerNorm}, {"rms_norm", rmsNorm},
+      {"group_norm", groupNorm}};
   for (auto [name, converter] : converters)
     table["aten::" + std::string(name)] = converter;
 }

@@ -1,4 +1,4 @@
-//===- Reductions.cpp - sums, means, extremes ------------------------------------------------------===//
+//===- Reductions.cpp - sums, means, extremes -------------------------------------------------===//
 
 #include "frontends/torchscript/convert/AtenOp.h"
 
@@ -35,7 +35,9 @@ LogicalResult mean(AtenOp &op) {
 Value variance(AtenOp &op) {
   Value x = op.tensor("self");
   SmallVector<int64_t> dims = op.dims("dim", AtenOp::rankOf(x));
-  double correction = op.has("correction") ? op.number("correction") : op.has("unbiased") ? op.flag("unbiased") : 1;
+  double correction = op.has("correction") ? op.number("correction")
+                      : op.has("unbiased") ? op.flag("unbiased")
+                                           : 1;
   Value deviation = op.b.sub(x, meanOf(op, x, dims, /*keep=*/true));
   Value squares = op.b.sum(op.b.mul(deviation, deviation), dims, op.flag("keepdim"));
   return op.b.div(squares, std::max(0.0, countOf(x, dims) - correction));
@@ -48,20 +50,24 @@ LogicalResult standardDeviation(AtenOp &op) { return op.set(op.sqrt(variance(op)
 template <class Reduce, class Elementwise> LogicalResult extreme(AtenOp &op) {
   Value x = op.tensor("self");
   if (op.has("other")) {
-    Value left = op.convert(x, op.elementType()), right = op.tensorOrScalar("other", op.elementType());
+    Value left = op.convert(x, op.elementType()),
+          right = op.tensorOrScalar("other", op.elementType());
     return op.set(Elementwise::create(op.builder, op.location, left, right));
   }
   if (op.resultCount() != 1)
     return op.unsupported("the positions of the extremes; amax and amin give the values alone");
-  return op.set(Reduce::create(op.builder, op.location, x, op.dims("dim", AtenOp::rankOf(x)), op.flag("keepdim")));
+  return op.set(Reduce::create(op.builder, op.location, x, op.dims("dim", AtenOp::rankOf(x)),
+                               op.flag("keepdim")));
 }
 
 template <bool all> LogicalResult quantifier(AtenOp &op) {
-  Value x = op.convert(op.convert(op.tensor("self"), op.builder.getI1Type()), op.builder.getI32Type());
+  Value x =
+      op.convert(op.convert(op.tensor("self"), op.builder.getI1Type()), op.builder.getI32Type());
   SmallVector<int64_t> dims = op.dims("dim", AtenOp::rankOf(x));
   bool keep = op.flag("keepdim");
-  Value result = all ? graph::ReduceMinOp::create(op.builder, op.location, x, dims, keep).getResult()
-                     : graph::ReduceMaxOp::create(op.builder, op.location, x, dims, keep).getResult();
+  Value result =
+      all ? graph::ReduceMinOp::create(op.builder, op.location, x, dims, keep).getResult()
+          : graph::ReduceMaxOp::create(op.builder, op.location, x, dims, keep).getResult();
   return op.set(result);
 }
 
@@ -86,10 +92,18 @@ LogicalResult norm(AtenOp &op) {
 
 void torchscript::addReductions(ConverterTable &table) {
   const std::pair<const char *, Converter> converters[] = {
-      {"sum", sum}, {"mean", mean}, {"var", var}, {"std", standardDeviation},
-      {"max", extreme<graph::ReduceMaxOp, graph::MaximumOp>}, {"amax", extreme<graph::ReduceMaxOp, graph::MaximumOp>},
-      {"min", extreme<graph::ReduceMinOp, graph::MinimumOp>}, {"amin", extreme<graph::ReduceMinOp, graph::MinimumOp>},
-      {"all", quantifier<true>}, {"any", quantifier<false>}, {"logsumexp", logsumexp}, {"norm", norm},
+      {"sum", sum},
+      {"mean", mean},
+      {"var", var},
+      {"std", standardDeviation},
+      {"max", extreme<graph::ReduceMaxOp, graph::MaximumOp>},
+      {"amax", extreme<graph::ReduceMaxOp, graph::MaximumOp>},
+      {"min", extreme<graph::ReduceMinOp, graph::MinimumOp>},
+      {"amin", extreme<graph::ReduceMinOp, graph::MinimumOp>},
+      {"all", quantifier<true>},
+      {"any", quantifier<false>},
+      {"logsumexp", logsumexp},
+      {"norm", norm},
       {"linalg_vector_norm", norm}};
   for (auto [name, converter] : converters)
     table["aten::" + std::string(name)] = converter;

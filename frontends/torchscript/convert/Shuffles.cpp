@@ -1,4 +1,4 @@
-//===- Shuffles.cpp - repeating, rolling, triangles ------------------------------------------------===//
+//===- Shuffles.cpp - repeating, rolling, triangles -------------------------------------------===//
 
 #include "frontends/torchscript/convert/AtenOp.h"
 
@@ -23,7 +23,8 @@ LogicalResult repeat(AtenOp &op) {
     single.append({1, size});
     repeated.append({count, size});
   }
-  return op.set(op.b.reshape(op.broadcast(op.b.reshape(x, single), repeated), op.resultType().getShape()));
+  return op.set(
+      op.b.reshape(op.broadcast(op.b.reshape(x, single), repeated), op.resultType().getShape()));
 }
 
 LogicalResult repeatInterleave(AtenOp &op) {
@@ -36,7 +37,8 @@ LogicalResult repeatInterleave(AtenOp &op) {
   SmallVector<int64_t> single(AtenOp::shapeOf(x)), repeated(single);
   single.insert(single.begin() + dim + 1, 1);
   repeated.insert(repeated.begin() + dim + 1, op.integer("repeats"));
-  return op.set(op.b.reshape(op.broadcast(op.b.reshape(x, single), repeated), op.resultType().getShape()));
+  return op.set(
+      op.b.reshape(op.broadcast(op.b.reshape(x, single), repeated), op.resultType().getShape()));
 }
 
 LogicalResult roll(AtenOp &op) {
@@ -92,8 +94,9 @@ template <bool lower> LogicalResult triangle(AtenOp &op) {
 
 void torchscript::addShuffles(ConverterTable &table) {
   const std::pair<const char *, Converter> converters[] = {
-      {"repeat", repeat}, {"tile", repeat}, {"repeat_interleave", repeatInterleave}, {"roll", roll}, {"flip", flip},
-      {"tril", triangle<true>}, {"triu", triangle<false>}};
+      {"repeat", repeat},       {"tile", repeat}, {"repeat_interleave", repeatInterleave},
+      {"roll", roll},           {"flip", flip},   {"tril", triangle<true>},
+      {"triu", triangle<false>}};
   for (auto [name, converter] : converters)
     table["aten::" + std::string(name)] = converter;
 }

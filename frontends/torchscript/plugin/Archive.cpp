@@ -1,10 +1,11 @@
-//===- Archive.cpp - a TorchScript file, weights left where they are -------------------------===//
+//===- Archive.cpp - a TorchScript file, weights left where they are --------------------------===//
 //
-// torch::jit::load reads through a ReadAdapterInterface. The adapter here passes every read on except those of tensor
-// data: there it only notes which file offset was meant for which destination. Storages are allocated but never
-// touched, so they cost address space, not memory, whatever the size of the archive.
+// torch::jit::load reads through a ReadAdapterInterface. The adapter here passes every read on
+// except those of tensor data: there it only notes which file offset was meant for which
+// destination. Storages are allocated but never touched, so they cost address space, not memory,
+// whatever the size of the archive.
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #include "frontends/torchscript/plugin/Archive.h"
 
@@ -76,13 +77,16 @@ ImportError explainUnreadable(const std::string &path) {
   char magic[4] = {};
   file.read(magic, sizeof(magic));
   if (file.gcount() == sizeof(magic) && std::string_view(magic, 4) == std::string_view("PK\3\4", 4))
-    return error(path, "is a truncated or damaged archive: it begins like a ZIP file, but the directory at its end "
+    return error(path, "is a truncated or damaged archive: it begins like a ZIP file, but the "
+                       "directory at its end "
                        "is missing or broken; copy or export it again");
   return error(path, "is no TorchScript archive (those are ZIP files); export the model with "
                      "torch.jit.trace(model, inputs).save(path)");
 }
 
-std::string firstLine(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
+std::string firstLine(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
 
 } // namespace
 
@@ -93,8 +97,9 @@ Archive::Archive(const std::string &path) : path(path) {
     throw explainUnreadable(path);
   }
   if (!reader->hasProgram)
-    throw error(path, "holds no TorchScript program (was it written by torch.save?); export the model with "
-                      "torch.jit.trace(model, inputs).save(path)");
+    throw error(
+        path, "holds no TorchScript program (was it written by torch.save?); export the model with "
+              "torch.jit.trace(model, inputs).save(path)");
   try {
     loaded = torch::jit::load(reader);
   } catch (const c10::Error &e) {
@@ -128,8 +133,8 @@ std::vector<TensorType> Archive::tracedInputs() const {
   if (!directory.hasRecord("traced_inputs.pkl"))
     return types;
   try {
-    c10::IValue methods = torch::jit::readArchiveAndTensors("traced_inputs", "", "traced_inputs/", std::nullopt,
-                                                            std::nullopt, std::nullopt, directory);
+    c10::IValue methods = torch::jit::readArchiveAndTensors(
+        "traced_inputs", "", "traced_inputs/", std::nullopt, std::nullopt, std::nullopt, directory);
     for (const auto &entry : methods.toGenericDict())
       if (entry.key().toStringRef() == "forward")
         for (const c10::IValue &value : entry.value().toListRef())

@@ -1,4 +1,4 @@
-//===- Archive.h - a TorchScript file, weights left where they are ---------------------------===//
+//===- Archive.h - a TorchScript file, weights left where they are ----------------------------===//
 
 #ifndef DEEPSHARD_FRONTENDS_TORCHSCRIPT_PLUGIN_ARCHIVE_H
 #define DEEPSHARD_FRONTENDS_TORCHSCRIPT_PLUGIN_ARCHIVE_H
@@ -18,16 +18,19 @@ struct ImportError {
 
 class LazyReader;
 
-/// An opened archive. The storages of the module's tensors have addresses but no contents: `read` fetches one.
+/// An opened archive. The storages of the module's tensors have addresses but no contents: `read`
+/// fetches one.
 class Archive {
 public:
-  /// Throws ImportError if the file is missing, no archive, truncated or holds no TorchScript program.
+  /// Throws ImportError if the file is missing, no archive, truncated or holds no TorchScript
+  /// program.
   explicit Archive(const std::string &path);
   ~Archive();
 
   torch::jit::Module &module() { return loaded; }
 
-  /// Byte offset in the file of the first element of `tensor`; nothing if it has no data (meta device).
+  /// Byte offset in the file of the first element of `tensor`; nothing if it has no data (meta
+  /// device).
   std::optional<int64_t> offsetOf(const at::Tensor &tensor) const;
 
   /// A copy of `tensor` with its contents from the file.

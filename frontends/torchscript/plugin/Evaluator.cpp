@@ -1,4 +1,4 @@
-//===- Evaluator.cpp - partial evaluation of a TorchScript program ---------------------------===//
+//===- Evaluator.cpp - partial evaluation of a TorchScript program ----------------------------===//
 
 #include "frontends/torchscript/plugin/Evaluator.h"
 
@@ -47,13 +47,15 @@ bool isInstance(const Node *node, const c10::IValue &value) {
 
 } // namespace
 
-void Evaluator::nameModules(const c10::intrusive_ptr<c10::ivalue::Object> &object, const std::string &path) {
+void Evaluator::nameModules(const c10::intrusive_ptr<c10::ivalue::Object> &object,
+                            const std::string &path) {
   if (!modulePaths.emplace(object.get(), path).second)
     return;
   auto type = object->type();
   for (size_t i = 0; i < type->numAttributes(); ++i)
     if (object->getSlot(i).isModule())
-      nameModules(object->getSlot(i).toObject(), (path.empty() ? "" : path + ".") + type->getAttributeName(i));
+      nameModules(object->getSlot(i).toObject(),
+                  (path.empty() ? "" : path + ".") + type->getAttributeName(i));
 }
 
 Values Evaluator::fail(const Node *node, const Frame &frame, const std::string &message) {
@@ -74,7 +76,8 @@ void Evaluator::findLastUses(const Block *block) {
   }
 }
 
-c10::IValue Evaluator::call(torch::jit::Function &function, Values arguments, const std::string &module) {
+c10::IValue Evaluator::call(torch::jit::Function &function, Values arguments,
+                            const std::string &module) {
   torch::jit::GraphFunction &body = torch::jit::toGraphFunction(function);
   body.ensure_defined();
   const Block *block = body.graph()->block();
@@ -98,8 +101,9 @@ Values Evaluator::runBlock(const Block *block, Frame &frame) {
 void Evaluator::runNode(const Node *node, Frame &frame) {
   Values arguments;
   for (const Value *input : node->inputs())
-    arguments.push_back(node->kind() == prim::CallFunction && input == node->inputs()[0] ? c10::IValue()
-                                                                                         : frame.values.at(input));
+    arguments.push_back(node->kind() == prim::CallFunction && input == node->inputs()[0]
+                            ? c10::IValue()
+                            : frame.values.at(input));
   // What this node is the last to use lives in `arguments` only.
   auto dropped = lastUses.find(node);
   if (dropped != lastUses.end() && node->blocks().empty())
@@ -130,7 +134,8 @@ Values Evaluator::runPrimitive(const Node *node, Values arguments, Frame &frame)
   case prim::CallMethod:
     return runCallMethod(node, std::move(arguments));
   case prim::CallFunction: {
-    torch::jit::Function *function = node->inputs()[0]->type()->expectRef<c10::FunctionType>().function();
+    torch::jit::Function *function =
+        node->inputs()[0]->type()->expectRef<c10::FunctionType>().function();
     arguments.erase(arguments.begin());
     return {call(*function, std::move(arguments), frame.module)};
   }
@@ -150,7 +155,8 @@ Values Evaluator::runPrimitive(const Node *node, Values arguments, Frame &frame)
     return {isInstance(node, arguments[0])};
   case prim::RaiseException:
     return fail(node, frame,
-                "the model raises: " + (arguments[0].isString() ? arguments[0].toStringRef() : "an exception"));
+                "the model raises: " +
+                    (arguments[0].isString() ? arguments[0].toStringRef() : "an exception"));
   default:
     return construct(node, std::move(arguments), frame);
   }
@@ -177,12 +183,14 @@ Values Evaluator::construct(const Node *node, Values arguments, const Frame &fra
 Values Evaluator::unpack(const Node *node, const c10::IValue &sequence, const Frame &frame) {
   if (isUnknownResult(sequence))
     return Values(node->outputs().size(), unknownResult());
-  Values elements = sequence.isTuple() ? Values(sequence.toTupleRef().elements().vec()) : sequence.toListRef().vec();
+  Values elements = sequence.isTuple() ? Values(sequence.toTupleRef().elements().vec())
+                                       : sequence.toListRef().vec();
   if (elements.size() != node->outputs().size())
-    return fail(node, frame,
-                "the traced program expects " + std::to_string(node->outputs().size()) + " tensors here and got " +
-                    std::to_string(elements.size()) +
-                    "; the trace has this number baked in: trace with inputs of the shapes you plan for");
+    return fail(
+        node, frame,
+        "the traced program expects " + std::to_string(node->outputs().size()) +
+            " tensors here and got " + std::to_string(elements.size()) +
+            "; the trace has this number baked in: trace with inputs of the shapes you plan for");
   return elements;
 }
 
@@ -210,7 +218,8 @@ Values Evaluator::runLoop(const Node *node, Values arguments, Frame &frame) {
   const Block *body = node->blocks()[0];
   for (int64_t i = 0; i < count && condition.toBool(); ++i) {
     if (i == kMaxIterations)
-      return fail(node, frame, "a loop runs more than " + std::to_string(kMaxIterations) + " times");
+      return fail(node, frame,
+                  "a loop runs more than " + std::to_string(kMaxIterations) + " times");
     frame.values[body->inputs()[0]] = i;
     for (size_t k = 0; k < carried.size(); ++k)
       frame.values[body->inputs()[k + 1]] = std::move(carried[k]);

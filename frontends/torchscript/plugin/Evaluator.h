@@ -1,13 +1,13 @@
-//===- Evaluator.h - partial evaluation of a TorchScript program -----------------------------===//
+//===- Evaluator.h - partial evaluation of a TorchScript program ------------------------------===//
 //
-// State: per call a frame of SSA values; values are LibTorch's own (numbers, lists, modules, tensors), where a tensor
-// without data (meta device) stands for one that is not known before the model runs.
-// Invariant: all that is not a tensor of the model's data is known, so control flow is executed, not translated, and a
-// call is followed into the module called.
-// A value is dropped after its last use: whether a tensor that shares its storage is still needed decides whether an
+// State: per call a frame of SSA values; values are LibTorch's own (numbers, lists, modules,
+// tensors), where a tensor without data (meta device) stands for one that is not known before the
+// model runs. Invariant: all that is not a tensor of the model's data is known, so control flow is
+// executed, not translated, and a call is followed into the module called. A value is dropped after
+// its last use: whether a tensor that shares its storage is still needed decides whether an
 // in-place op can be made functional.
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #ifndef DEEPSHARD_FRONTENDS_TORCHSCRIPT_PLUGIN_EVALUATOR_H
 #define DEEPSHARD_FRONTENDS_TORCHSCRIPT_PLUGIN_EVALUATOR_H
@@ -18,7 +18,8 @@ namespace deepshard::torchscript {
 
 class Evaluator {
 public:
-  Evaluator(ImportedGraph &graph, Recorder &recorder, TensorOps &ops) : graph(graph), recorder(recorder), ops(ops) {}
+  Evaluator(ImportedGraph &graph, Recorder &recorder, TensorOps &ops)
+      : graph(graph), recorder(recorder), ops(ops) {}
 
   /// Names the module object `object` and those inside it.
   void nameModules(const c10::intrusive_ptr<c10::ivalue::Object> &object, const std::string &path);

@@ -1,10 +1,11 @@
 //===- Model.cpp - arguments and outputs of the imported program ------------------------------===//
 //
-// Before the program runs, every tensor attribute of the model's modules is replaced: by a tensor without data if it
-// is a parameter, by its contents if it is a small buffer (so that masks and tables fold). Should the program turn out
-// to write to such a buffer, the import starts again with the buffer unknown; its last value becomes a result.
+// Before the program runs, every tensor attribute of the model's modules is replaced: by a tensor
+// without data if it is a parameter, by its contents if it is a small buffer (so that masks and
+// tables fold). Should the program turn out to write to such a buffer, the import starts again with
+// the buffer unknown; its last value becomes a result.
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #include "frontends/torchscript/plugin/Model.h"
 
@@ -27,8 +28,8 @@ struct Attribute {
   bool trained;
 };
 
-void collectAttributes(const Object &object, const std::string &prefix, std::set<const void *> &visited,
-                       std::vector<Attribute> &attributes) {
+void collectAttributes(const Object &object, const std::string &prefix,
+                       std::set<const void *> &visited, std::vector<Attribute> &attributes) {
   if (!visited.insert(object.get()).second)
     return;
   auto type = object->type();
@@ -38,8 +39,8 @@ void collectAttributes(const Object &object, const std::string &prefix, std::set
     if (value.isModule())
       collectAttributes(value.toObject(), name + ".", visited, attributes);
     else if (value.isTensor() && value.toTensor().defined())
-      attributes.push_back(
-          {object, i, name, value.toTensor(), type->is_parameter(i) && value.toTensor().requires_grad()});
+      attributes.push_back({object, i, name, value.toTensor(),
+                            type->is_parameter(i) && value.toTensor().requires_grad()});
   }
 }
 
@@ -52,7 +53,8 @@ std::string describe(const std::string &name, const TensorType &type) {
 
 class Importer {
 public:
-  Importer(const Request &request, ImportedGraph &result) : request(request), result(result), archive(request.path) {}
+  Importer(const Request &request, ImportedGraph &result)
+      : request(request), result(result), archive(request.path) {}
 
   void run();
 
@@ -64,7 +66,8 @@ private:
   void bindAttributes(ImportedGraph &graph, Recorder &recorder, TensorOps &ops);
   bool isConstant(const Attribute &attribute) const;
   void bindBuffers(ImportedGraph &graph, Recorder &recorder);
-  void collectOutputs(const c10::IValue &value, const std::string &name, ImportedGraph &graph, Recorder &recorder);
+  void collectOutputs(const c10::IValue &value, const std::string &name, ImportedGraph &graph,
+                      Recorder &recorder);
   void fault(const std::string &message) { result.faults.push_back({message, std::nullopt}); }
 
   const Request &request;
@@ -82,7 +85,8 @@ void Importer::run() {
     return;
   }
   std::vector<std::string> names;
-  for (const c10::Argument &argument : module.get_method("forward").function().getSchema().arguments())
+  for (const c10::Argument &argument :
+       module.get_method("forward").function().getSchema().arguments())
     names.push_back(argument.name());
   names.erase(names.begin()); // self
   inputs = matchInputs(names);
@@ -112,7 +116,8 @@ void Importer::adviseOnSizes(const std::vector<TensorType> &traced) {
       example += " --input " + describe(inputs[i]->name, traced[i]);
   if (!result.faults.empty() && !example.empty())
     fault("the model was traced with" + example +
-          "; where its code has such a size as a literal, other sizes do not fit: export it again with the sizes "
+          "; where its code has such a size as a literal, other sizes do not fit: export it again "
+          "with the sizes "
           "you plan for");
 }
 
@@ -137,14 +142,15 @@ std::vector<const RequestedInput *> Importer::matchInputs(const std::vector<std:
   }
   for (const RequestedInput &input : request.inputs)
     if (std::find(names.begin(), names.end(), input.name) == names.end())
-      fault("the model has no input '" + input.name + "'; it " + (known ? "was traced with" : "takes") + expected);
+      fault("the model has no input '" + input.name + "'; it " +
+            (known ? "was traced with" : "takes") + expected);
   return matched;
 }
 
 void Importer::checkTraced(const RequestedInput &input, const TensorType &traced) {
   if (traced.elementType != input.type.elementType)
-    fault("input '" + input.name + "' is " + input.type.elementType + ", but the model was traced with " +
-          describe(input.name, traced));
+    fault("input '" + input.name + "' is " + input.type.elementType +
+          ", but the model was traced with " + describe(input.name, traced));
   if (traced.shape.size() != input.type.shape.size())
     fault("input '" + input.name + "' has " + std::to_string(input.type.shape.size()) +
           " dimensions, but the model was traced with " + describe(input.name, traced));
@@ -152,12 +158,14 @@ void Importer::checkTraced(const RequestedInput &input, const TensorType &traced
 
 bool Importer::isConstant(const Attribute &attribute) const {
   return !attribute.trained && !attribute.owner->type()->is_parameter(attribute.slot) &&
-         !writtenBuffers.contains(attribute.name) && static_cast<int64_t>(attribute.tensor.nbytes()) <= request.foldCap &&
+         !writtenBuffers.contains(attribute.name) &&
+         static_cast<int64_t>(attribute.tensor.nbytes()) <= request.foldCap &&
          (attribute.tensor.numel() == 0 || archive.offsetOf(attribute.tensor).has_value());
 }
 
 void Importer::bindAttributes(ImportedGraph &graph, Recorder &recorder, TensorOps &ops) {
-  // Two names of one tensor: the same storage, place, sizes and strides; or, without data, the same object.
+  // Two names of one tensor: the same storage, place, sizes and strides; or, without data, the same
+  // object.
   using Key = std::tuple<const void *, int64_t, std::vector<int64_t>, std::vector<int64_t>>;
   std::map<Key, std::pair<size_t, at::Tensor>> known;
   for (const Attribute &attribute : attributes) {
@@ -196,9 +204,11 @@ void Importer::bindBuffers(ImportedGraph &graph, Recorder &recorder) {
           argument.newValue = recorder.refer(last.toTensor());
 }
 
-void Importer::collectOutputs(const c10::IValue &value, const std::string &name, ImportedGraph &graph,
-                              Recorder &recorder) {
-  auto inner = [&](const std::string &suffix) { return name.empty() ? suffix : name + "." + suffix; };
+void Importer::collectOutputs(const c10::IValue &value, const std::string &name,
+                              ImportedGraph &graph, Recorder &recorder) {
+  auto inner = [&](const std::string &suffix) {
+    return name.empty() ? suffix : name + "." + suffix;
+  };
   if (value.isTensor() && value.toTensor().defined()) {
     graph.outputs.push_back({name, recorder.refer(value.toTensor())});
   } else if (value.isTuple()) {
@@ -209,7 +219,9 @@ void Importer::collectOutputs(const c10::IValue &value, const std::string &name,
       collectOutputs(value.toListRef()[i], inner(std::to_string(i)), graph, recorder);
   } else if (value.isGenericDict()) {
     for (const auto &entry : value.toGenericDict())
-      collectOutputs(entry.value(), inner(entry.key().isString() ? entry.key().toStringRef() : "item"), graph, recorder);
+      collectOutputs(entry.value(),
+                     inner(entry.key().isString() ? entry.key().toStringRef() : "item"), graph,
+                     recorder);
   }
 }
 
@@ -226,7 +238,8 @@ void Importer::evaluate(ImportedGraph &graph) {
   Values arguments{module._ivalue()};
   for (const RequestedInput *input : inputs) {
     std::optional<at::ScalarType> type = scalarType(input->type.elementType);
-    at::Tensor tensor = at::empty(input->type.shape, at::TensorOptions(type.value()).device(at::kMeta));
+    at::Tensor tensor =
+        at::empty(input->type.shape, at::TensorOptions(type.value()).device(at::kMeta));
     Argument argument;
     argument.kind = Argument::Kind::input;
     argument.name = input->name;
@@ -235,7 +248,8 @@ void Importer::evaluate(ImportedGraph &graph) {
     graph.arguments.push_back(std::move(argument));
     arguments.push_back(tensor);
   }
-  c10::IValue value = evaluator.call(module.get_method("forward").function(), std::move(arguments), "");
+  c10::IValue value =
+      evaluator.call(module.get_method("forward").function(), std::move(arguments), "");
   writtenBuffers.insert(ops.writtenBuffers().begin(), ops.writtenBuffers().end());
   bindBuffers(graph, recorder);
   collectOutputs(value, "", graph, recorder);

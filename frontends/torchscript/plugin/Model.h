@@ -7,8 +7,8 @@
 
 namespace deepshard::torchscript {
 
-/// Evaluates method `forward` of the archive. Faults are added to the graph's; throws ImportError on a file that
-/// cannot be loaded.
+/// Evaluates method `forward` of the archive. Faults are added to the graph's; throws ImportError
+/// on a file that cannot be loaded.
 void importModel(const Request &request, ImportedGraph &graph);
 
 } // namespace deepshard::torchscript

@@ -1,4 +1,4 @@
-//===- Recorder.cpp - writes down what the evaluator cannot compute --------------------------===//
+//===- Recorder.cpp - writes down what the evaluator cannot compute ---------------------------===//
 
 #include "frontends/torchscript/plugin/Recorder.h"
 
@@ -40,7 +40,8 @@ Compressed compress(const at::Tensor &tensor) {
     int64_t sliceBytes = result.bytes.size() / (outer * size);
     if (size > 1 && repeats(result.bytes, outer, size, sliceBytes)) {
       for (int64_t i = 0; i < outer; ++i)
-        std::memmove(result.bytes.data() + i * sliceBytes, result.bytes.data() + i * size * sliceBytes, sliceBytes);
+        std::memmove(result.bytes.data() + i * sliceBytes,
+                     result.bytes.data() + i * size * sliceBytes, sliceBytes);
       result.bytes.resize(outer * sliceBytes);
       size = 1;
     }
@@ -94,20 +95,23 @@ TensorType deepshard::torchscript::tensorType(const at::Tensor &tensor) {
 }
 
 at::Tensor deepshard::torchscript::toMeta(const at::Tensor &tensor) {
-  return at::empty_strided(tensor.sizes(), tensor.strides(), tensor.options().device(at::kMeta).requires_grad(false));
+  return at::empty_strided(tensor.sizes(), tensor.strides(),
+                           tensor.options().device(at::kMeta).requires_grad(false));
 }
 
 TensorRef Recorder::define(const at::Tensor &tensor) {
   TensorRef ref{static_cast<int>(graph.values.size())};
   graph.values.push_back(tensorType(tensor));
-  entries.insert_or_assign(tensor.unsafeGetTensorImpl(),
-                           Entry{c10::weak_intrusive_ptr<c10::TensorImpl>(tensor.getIntrusivePtr()), 0, ref});
+  entries.insert_or_assign(
+      tensor.unsafeGetTensorImpl(),
+      Entry{c10::weak_intrusive_ptr<c10::TensorImpl>(tensor.getIntrusivePtr()), 0, ref});
   return ref;
 }
 
 std::optional<TensorRef> Recorder::find(const at::Tensor &tensor) const {
   auto found = entries.find(tensor.unsafeGetTensorImpl());
-  return found == entries.end() || !tensor.is_meta() ? std::nullopt : std::optional(found->second.ref);
+  return found == entries.end() || !tensor.is_meta() ? std::nullopt
+                                                     : std::optional(found->second.ref);
 }
 
 TensorRef Recorder::constant(const at::Tensor &tensor) {
@@ -120,13 +124,14 @@ TensorRef Recorder::constant(const at::Tensor &tensor) {
     return base;
   TensorRef whole{static_cast<int>(graph.values.size())};
   graph.values.push_back(tensorType(tensor));
-  graph.nodes.push_back({.name = "aten::expand",
-                         .overload = "",
-                         .arguments = {{"self", base}, {"size", tensor.sizes().vec()}, {"implicit", false}},
-                         .results = {whole},
-                         .operandType = "",
-                         .unknownShape = false,
-                         .place = {}});
+  graph.nodes.push_back(
+      {.name = "aten::expand",
+       .overload = "",
+       .arguments = {{"self", base}, {"size", tensor.sizes().vec()}, {"implicit", false}},
+       .results = {whole},
+       .operandType = "",
+       .unknownShape = false,
+       .place = {}});
   return whole;
 }
 
@@ -135,10 +140,12 @@ TensorRef Recorder::refer(const at::Tensor &tensor) {
   auto found = entries.find(tensor.unsafeGetTensorImpl());
   if (found != entries.end() && found->second.version == version)
     return found->second.ref;
-  TORCH_CHECK(!tensor.is_meta(), "a tensor constant of the program has no data (it was traced on the meta device)");
+  TORCH_CHECK(!tensor.is_meta(),
+              "a tensor constant of the program has no data (it was traced on the meta device)");
   TensorRef ref = constant(tensor);
-  entries.insert_or_assign(tensor.unsafeGetTensorImpl(),
-                           Entry{c10::weak_intrusive_ptr<c10::TensorImpl>(tensor.getIntrusivePtr()), version, ref});
+  entries.insert_or_assign(
+      tensor.unsafeGetTensorImpl(),
+      Entry{c10::weak_intrusive_ptr<c10::TensorImpl>(tensor.getIntrusivePtr()), version, ref});
   return ref;
 }
 
@@ -168,7 +175,9 @@ Literal Recorder::literal(const c10::IValue &value) {
     if (element.isBool())
       flags.push_back(element.toBool());
     else
-      tensors.push_back(element.isTensor() && element.toTensor().defined() ? refer(element.toTensor()) : TensorRef());
+      tensors.push_back(element.isTensor() && element.toTensor().defined()
+                            ? refer(element.toTensor())
+                            : TensorRef());
   }
   if (tensors.empty())
     return flags;

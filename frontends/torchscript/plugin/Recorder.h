@@ -1,4 +1,4 @@
-//===- Recorder.h - writes down what the evaluator cannot compute ----------------------------===//
+//===- Recorder.h - writes down what the evaluator cannot compute -----------------------------===//
 
 #ifndef DEEPSHARD_FRONTENDS_TORCHSCRIPT_PLUGIN_RECORDER_H
 #define DEEPSHARD_FRONTENDS_TORCHSCRIPT_PLUGIN_RECORDER_H
@@ -20,13 +20,14 @@ TensorType tensorType(const at::Tensor &tensor);
 /// A tensor without data of the same shape, strides and type.
 at::Tensor toMeta(const at::Tensor &tensor);
 
-/// Gives tensors their indices in an ImportedGraph and turns evaluated arguments into literals. An unknown tensor is a
-/// tensor on the meta device; every other tensor is a constant.
+/// Gives tensors their indices in an ImportedGraph and turns evaluated arguments into literals. An
+/// unknown tensor is a tensor on the meta device; every other tensor is a constant.
 class Recorder {
 public:
   explicit Recorder(ImportedGraph &graph) : graph(graph) {}
 
-  /// A new index for `tensor`, which is unknown; it replaces an index that the tensor had (in-place ops).
+  /// A new index for `tensor`, which is unknown; it replaces an index that the tensor had (in-place
+  /// ops).
   TensorRef define(const at::Tensor &tensor);
   /// The index of `tensor` if it is unknown and has one.
   std::optional<TensorRef> find(const at::Tensor &tensor) const;

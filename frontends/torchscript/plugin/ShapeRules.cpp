@@ -1,4 +1,4 @@
-//===- ShapeRules.cpp - what LibTorch's meta device does not know of single ops ----------------===//
+//===- ShapeRules.cpp - what LibTorch's meta device does not know of single ops ---------------===//
 
 #include "frontends/torchscript/plugin/ShapeRules.h"
 
@@ -6,11 +6,13 @@ using namespace deepshard::torchscript;
 
 namespace {
 
-/// The output of attention lies in memory as b x s x h x e, as LibTorch's own kernels leave it: models view it so.
+/// The output of attention lies in memory as b x s x h x e, as LibTorch's own kernels leave it:
+/// models view it so.
 at::Tensor attentionShape(const Values &arguments) {
   const at::Tensor &query = arguments[0].toTensor(), &value = arguments[2].toTensor();
   std::vector<int64_t> shape = query.sizes().vec();
-  TORCH_CHECK(shape.size() >= 2 && value.dim() == query.dim(), "query and value have unequal ranks");
+  TORCH_CHECK(shape.size() >= 2 && value.dim() == query.dim(),
+              "query and value have unequal ranks");
   shape.back() = value.size(-1);
   if (shape.size() != 4)
     return at::empty(shape, query.options());
@@ -30,7 +32,8 @@ at::Tensor embeddingShape(const Values &arguments) {
 at::Tensor dropoutShape(const Values &arguments) {
   const at::Tensor &input = arguments[0].toTensor();
   double probability = arguments[1].toDouble();
-  TORCH_CHECK(probability >= 0 && probability <= 1, "the probability is ", probability, ", expected 0 to 1");
+  TORCH_CHECK(probability >= 0 && probability <= 1, "the probability is ", probability,
+              ", expected 0 to 1");
   return probability == 0 || !arguments[2].toBool() ? input : at::empty_like(input);
 }
 
@@ -38,8 +41,10 @@ at::Tensor layerNormShape(const Values &arguments) {
   const at::Tensor &input = arguments[0].toTensor();
   std::vector<int64_t> normalized = arguments[1].toIntVector();
   TORCH_CHECK(static_cast<int64_t>(normalized.size()) <= input.dim() &&
-                  input.sizes().slice(input.dim() - normalized.size()) == c10::IntArrayRef(normalized),
-              "the last dimensions of the input are not the normalized shape ", c10::IntArrayRef(normalized));
+                  input.sizes().slice(input.dim() - normalized.size()) ==
+                      c10::IntArrayRef(normalized),
+              "the last dimensions of the input are not the normalized shape ",
+              c10::IntArrayRef(normalized));
   return at::empty_like(input, at::MemoryFormat::Contiguous);
 }
 
@@ -49,7 +54,8 @@ at::Tensor wrapNegative(const at::Tensor &index, int64_t size) {
   return at::where(index.lt(0), index.add(size), index);
 }
 
-/// index(self, [Tensor?]): a mask of rank r stands for the positions where it holds, one index per dimension.
+/// index(self, [Tensor?]): a mask of rank r stands for the positions where it holds, one index per
+/// dimension.
 void normalizeIndexList(Values &arguments) {
   const at::Tensor &self = arguments[0].toTensor();
   c10::List<std::optional<at::Tensor>> result;
@@ -79,12 +85,14 @@ void normalizeIndexList(Values &arguments) {
 } // namespace
 
 bool deepshard::torchscript::dependsOnShapeOnly(std::string_view op) {
-  constexpr std::string_view kOps[] = {"aten::zeros_like", "aten::ones_like", "aten::full_like", "aten::empty_like",
-                                       "aten::new_zeros",  "aten::new_ones",  "aten::new_full",  "aten::new_empty"};
+  constexpr std::string_view kOps[] = {"aten::zeros_like", "aten::ones_like", "aten::full_like",
+                                       "aten::empty_like", "aten::new_zeros", "aten::new_ones",
+                                       "aten::new_full",   "aten::new_empty"};
   return std::find(std::begin(kOps), std::end(kOps), op) != std::end(kOps);
 }
 
-std::optional<Values> deepshard::torchscript::inferShape(std::string_view op, const Values &arguments) {
+std::optional<Values> deepshard::torchscript::inferShape(std::string_view op,
+                                                         const Values &arguments) {
   using Rule = at::Tensor (*)(const Values &);
   constexpr std::pair<std::string_view, Rule> kRules[] = {
       {"aten::scaled_dot_product_attention", attentionShape},
@@ -107,13 +115,29 @@ std::optional<Values> deepshard::torchscript::inferShape(std::string_view op, co
 }
 
 bool deepshard::torchscript::needsZeros(std::string_view op, const Values &arguments) {
-  constexpr std::string_view kOps[] = {
-      "aten::floor_divide", "aten::logical_not", "aten::logical_and", "aten::logical_or", "aten::logical_xor",
-      "aten::dot", "aten::vdot", "aten::var", "aten::std", "aten::max", "aten::min", "aten::logsumexp",
-      "aten::cross_entropy_loss", "aten::nll_loss_nd", "aten::l1_loss", "aten::binary_cross_entropy_with_logits",
-      "aten::norm", "aten::linalg_vector_norm", "aten::take_along_dim", "aten::index_select"};
+  constexpr std::string_view kOps[] = {"aten::floor_divide",
+                                       "aten::logical_not",
+                                       "aten::logical_and",
+                                       "aten::logical_or",
+                                       "aten::logical_xor",
+                                       "aten::dot",
+                                       "aten::vdot",
+                                       "aten::var",
+                                       "aten::std",
+                                       "aten::max",
+                                       "aten::min",
+                                       "aten::logsumexp",
+                                       "aten::cross_entropy_loss",
+                                       "aten::nll_loss_nd",
+                                       "aten::l1_loss",
+                                       "aten::binary_cross_entropy_with_logits",
+                                       "aten::norm",
+                                       "aten::linalg_vector_norm",
+                                       "aten::take_along_dim",
+                                       "aten::index_select"};
   if (op == "aten::where" || op == "aten::one_hot")
-    return arguments.size() > 2 || (op == "aten::one_hot" && arguments[1].isInt() && arguments[1].toInt() > 0);
+    return arguments.size() > 2 ||
+           (op == "aten::one_hot" && arguments[1].isInt() && arguments[1].toInt() > 0);
   return std::find(std::begin(kOps), std::end(kOps), op) != std::end(kOps);
 }
 
@@ -122,9 +146,9 @@ void deepshard::torchscript::normalizeIndices(std::string_view op, Values &argum
     normalizeIndexList(arguments);
 }
 
-void deepshard::torchscript::noteInactiveDropout(ImportedGraph &graph, std::string_view op, const Values &arguments,
-                                                 const Place &place) {
-  if (op == "aten::dropout" && arguments[1].isDouble() && arguments[1].toDouble() > 0 && arguments[2].isBool() &&
-      !arguments[2].toBool())
+void deepshard::torchscript::noteInactiveDropout(ImportedGraph &graph, std::string_view op,
+                                                 const Values &arguments, const Place &place) {
+  if (op == "aten::dropout" && arguments[1].isDouble() && arguments[1].toDouble() > 0 &&
+      arguments[2].isBool() && !arguments[2].toBool())
     graph.inactiveDropouts.push_back(place);
 }

@@ -1,4 +1,4 @@
-//===- ShapeRules.h - what LibTorch's meta device does not know of single ops ------------------===//
+//===- ShapeRules.h - what LibTorch's meta device does not know of single ops -----------------===//
 
 #ifndef DEEPSHARD_FRONTENDS_TORCHSCRIPT_PLUGIN_SHAPERULES_H
 #define DEEPSHARD_FRONTENDS_TORCHSCRIPT_PLUGIN_SHAPERULES_H
@@ -7,21 +7,23 @@
 
 namespace deepshard::torchscript {
 
-/// Whether an op uses of its first argument only shape and type (zeros_like), so that it can be run without the data.
+/// Whether an op uses of its first argument only shape and type (zeros_like), so that it can be run
+/// without the data.
 bool dependsOnShapeOnly(std::string_view op);
 
 /// The results, on the meta device, of ops whose shape functions LibTorch has in Python only.
 std::optional<Values> inferShape(std::string_view op, const Values &arguments);
 
-/// Whether LibTorch cannot run the op on the meta device although the shape of its results depends on shapes alone; it
-/// is run on zeros (ones where it divides) then.
+/// Whether LibTorch cannot run the op on the meta device although the shape of its results depends
+/// on shapes alone; it is run on zeros (ones where it divides) then.
 bool needsZeros(std::string_view op, const Values &arguments);
 
 /// Rewrites known indices of indexing ops: masks to positions, negative positions to positive ones.
 void normalizeIndices(std::string_view op, Values &arguments);
 
 /// Notes dropouts that were traced switched off.
-void noteInactiveDropout(ImportedGraph &graph, std::string_view op, const Values &arguments, const Place &place);
+void noteInactiveDropout(ImportedGraph &graph, std::string_view op, const Values &arguments,
+                         const Place &place);
 
 } // namespace deepshard::torchscript
 

@@ -1,4 +1,4 @@
-//===- TensorOps.cpp - runs one op on known and unknown tensors ------------------------------===//
+//===- TensorOps.cpp - runs one op on known and unknown tensors -------------------------------===//
 
 #include "frontends/torchscript/plugin/TensorOps.h"
 
@@ -10,9 +10,13 @@ using namespace deepshard::torchscript;
 
 namespace {
 
-bool isDefinedTensor(const c10::IValue &value) { return value.isTensor() && value.toTensor().defined(); }
+bool isDefinedTensor(const c10::IValue &value) {
+  return value.isTensor() && value.toTensor().defined();
+}
 
-bool isUnknownTensor(const c10::IValue &value) { return isDefinedTensor(value) && value.toTensor().is_meta(); }
+bool isUnknownTensor(const c10::IValue &value) {
+  return isDefinedTensor(value) && value.toTensor().is_meta();
+}
 
 template <class Predicate> bool anyOf(const Values &values, Predicate predicate) {
   return std::any_of(values.begin(), values.end(), [&](const c10::IValue &value) {
@@ -23,7 +27,8 @@ template <class Predicate> bool anyOf(const Values &values, Predicate predicate)
   });
 }
 
-/// `value` with `change` applied to its tensors, those in a list included (then the list is a new one).
+/// `value` with `change` applied to its tensors, those in a list included (then the list is a new
+/// one).
 template <class Change> c10::IValue mapTensors(const c10::IValue &value, Change change) {
   if (isDefinedTensor(value))
     return change(value.toTensor());
@@ -56,16 +61,18 @@ std::string functionalName(std::string name) {
 }
 
 bool returnsTensor(const torch::jit::Node *node) {
-  return std::any_of(node->outputs().begin(), node->outputs().end(), [](const torch::jit::Value *output) {
-    return output->type()->isSubtypeOf(*c10::TensorType::get());
-  });
+  return std::any_of(node->outputs().begin(), node->outputs().end(),
+                     [](const torch::jit::Value *output) {
+                       return output->type()->isSubtypeOf(*c10::TensorType::get());
+                     });
 }
 
 bool returnsTensors(const torch::jit::Node *node) {
   return returnsTensor(node) ||
-         std::any_of(node->outputs().begin(), node->outputs().end(), [](const torch::jit::Value *output) {
-           return output->type()->isSubtypeOf(*c10::ListType::ofTensors());
-         });
+         std::any_of(node->outputs().begin(), node->outputs().end(),
+                     [](const torch::jit::Value *output) {
+                       return output->type()->isSubtypeOf(*c10::ListType::ofTensors());
+                     });
 }
 
 std::string shapes(const Values &arguments) {
@@ -85,7 +92,9 @@ std::string shapes(const Values &arguments) {
   return text;
 }
 
-std::string firstLine(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
+std::string firstLine(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
 
 } // namespace
 
@@ -93,7 +102,9 @@ bool deepshard::torchscript::isUnknownResult(const c10::IValue &value) {
   return value.isTensor() && !value.toTensor().defined();
 }
 
-void TensorOps::watchBuffer(const at::Tensor &tensor, const std::string &name) { buffers.emplace_back(tensor, name); }
+void TensorOps::watchBuffer(const at::Tensor &tensor, const std::string &name) {
+  buffers.emplace_back(tensor, name);
+}
 
 void TensorOps::track(const at::Tensor &tensor) {
   if (!tensor.has_storage())
@@ -120,7 +131,9 @@ Values TensorOps::run(const torch::jit::Node *node, Values arguments, const std:
   if (anyOf(arguments, isUnknownResult))
     return Values(node->outputs().size(), unknownResult());
   for (c10::IValue &argument : arguments)
-    argument = replaced.empty() ? argument : mapTensors(argument, [&](const at::Tensor &t) { return current(t); });
+    argument = replaced.empty()
+                   ? argument
+                   : mapTensors(argument, [&](const at::Tensor &t) { return current(t); });
   Call call{node, node->schema(), std::move(arguments), recorder.place(node, module)};
   std::string name = node->kind().toQualString();
   bool unknown = anyOf(call.arguments, isUnknownTensor);
@@ -137,13 +150,16 @@ Values TensorOps::run(const torch::jit::Node *node, Values arguments, const std:
     return unknown ? runUnknown(call) : runKnown(call);
   } catch (const c10::NotImplementedError &) {
     if (!returnsTensors(node))
-      return fail(call, name + " needs a value out of the model's data, which is not known when the model is planned");
+      return fail(call, name + " needs a value out of the model's data, which is not known when "
+                               "the model is planned");
     record(call, functionalName(name), {}, /*unknownShape=*/true);
     return Values(node->outputs().size(), unknownResult());
   } catch (const c10::Error &e) {
     if (unknown && !returnsTensors(node))
-      return fail(call, name + " needs a value out of the model's data, which is not known when the model is planned");
-    return fail(call, name + " on " + shapes(call.arguments) + ": " + firstLine(e.what_without_backtrace()));
+      return fail(call, name + " needs a value out of the model's data, which is not known when "
+                               "the model is planned");
+    return fail(call, name + " on " + shapes(call.arguments) + ": " +
+                          firstLine(e.what_without_backtrace()));
   } catch (const std::exception &e) {
     return fail(call, name + " on " + shapes(call.arguments) + ": " + firstLine(e.what()));
   }
@@ -164,7 +180,8 @@ Values TensorOps::execute(const Call &call, Values arguments, at::Device device)
     for (c10::IValue &argument : arguments)
       argument = mapTensors(argument, [&](const at::Tensor &t) {
         bool divides = std::string_view(call.node->kind().toQualString()) == "aten::floor_divide";
-        return at::full({}, divides, t.options().device(at::kCPU)).expand(t.sizes()); // one element of memory
+        return at::full({}, divides, t.options().device(at::kCPU))
+            .expand(t.sizes()); // one element of memory
       });
   Values stack = std::move(arguments);
   if (call.schema.is_vararg())
@@ -196,7 +213,8 @@ bool TensorOps::exceedsCap(const Call &call) {
     argument = mapTensors(argument, toMeta);
   try {
     for (const c10::IValue &result : execute(call, arguments, at::kMeta))
-      if (isDefinedTensor(result) && static_cast<int64_t>(result.toTensor().storage().nbytes()) > foldCap)
+      if (isDefinedTensor(result) &&
+          static_cast<int64_t>(result.toTensor().storage().nbytes()) > foldCap)
         return true;
   } catch (const std::exception &) {
     // The shape depends on the values; running the op will tell.
@@ -210,7 +228,8 @@ void TensorOps::noteBufferWrite(const Call &call) {
     return;
   const at::Tensor &tensor = call.arguments[*index].toTensor();
   for (const auto &[buffer, name] : buffers)
-    if (tensor.has_storage() && buffer.storage().unsafeGetStorageImpl() == tensor.storage().unsafeGetStorageImpl())
+    if (tensor.has_storage() &&
+        buffer.storage().unsafeGetStorageImpl() == tensor.storage().unsafeGetStorageImpl())
       written.insert(name);
 }
 
@@ -219,13 +238,15 @@ Values TensorOps::runUnknown(Call &call) {
   std::optional<size_t> index = writtenArgument(call.schema);
   if (index && (*index != 0 || !isDefinedTensor(call.arguments[0])))
     return fail(call, std::string(call.node->kind().toQualString()) + " writes to argument '" +
-                          call.schema.arguments()[*index].name() + "'; only writing to the first one is supported");
+                          call.schema.arguments()[*index].name() +
+                          "'; only writing to the first one is supported");
   if (index && !checkAliases(call, call.arguments[0].toTensor()))
     return Values(call.node->outputs().size(), unknownResult());
 
   Values metaArguments = call.arguments;
   for (c10::IValue &argument : metaArguments)
-    argument = mapTensors(argument, [](const at::Tensor &t) { return t.is_meta() ? t : toMeta(t); });
+    argument =
+        mapTensors(argument, [](const at::Tensor &t) { return t.is_meta() ? t : toMeta(t); });
   Values results = execute(call, metaArguments, at::kMeta);
   if (index)
     return rebind(call, metaArguments[0].toTensor(), results);
@@ -250,7 +271,8 @@ Values TensorOps::runUnknown(Call &call) {
   for (const c10::IValue &result : results)
     anyOf({result}, [&](const c10::IValue &value) {
       if (isDefinedTensor(value)) {
-        defined.push_back(refs[next].id == TensorRef::kNone ? recorder.define(value.toTensor()) : refs[next]);
+        defined.push_back(refs[next].id == TensorRef::kNone ? recorder.define(value.toTensor())
+                                                            : refs[next]);
         ++next;
         track(value.toTensor());
       }
@@ -277,22 +299,29 @@ bool TensorOps::checkAliases(const Call &call, const at::Tensor &tensor) {
     return true;
   for (const auto &other : found->second)
     if (!other.expired() && other._unsafe_get_target() != tensor.unsafeGetTensorImpl()) {
-      fail(call, std::string(call.node->kind().toQualString()) +
-                     " writes to a view of a tensor that is used again; write it without the in-place op, "
-                     "for example with torch.where, torch.cat or a new tensor");
+      fail(
+          call,
+          std::string(call.node->kind().toQualString()) +
+              " writes to a view of a tensor that is used again; write it without the in-place op, "
+              "for example with torch.where, torch.cat or a new tensor");
       return false;
     }
   return true;
 }
 
-void TensorOps::record(const Call &call, std::string name, std::vector<TensorRef> results, bool unknownShape) {
-  AtenNode node{std::move(name), call.schema.overload_name(), {}, std::move(results), {}, unknownShape, call.place};
+void TensorOps::record(const Call &call, std::string name, std::vector<TensorRef> results,
+                       bool unknownShape) {
+  AtenNode node{
+      std::move(name), call.schema.overload_name(), {}, std::move(results), {}, unknownShape,
+      call.place};
   at::native::ResultTypeState type;
   bool promotes = false;
   for (size_t i = 0; i < call.arguments.size(); ++i) {
     const c10::IValue &argument = call.arguments[i];
-    std::string argumentName = i < call.schema.arguments().size() ? call.schema.arguments()[i].name() : "";
-    node.arguments.emplace_back(argumentName, unknownShape ? Literal() : recorder.literal(argument));
+    std::string argumentName =
+        i < call.schema.arguments().size() ? call.schema.arguments()[i].name() : "";
+    node.arguments.emplace_back(argumentName,
+                                unknownShape ? Literal() : recorder.literal(argument));
     if (argumentName != "self" && argumentName != "other")
       continue;
     if (isDefinedTensor(argument))

@@ -1,11 +1,12 @@
-//===- TensorOps.h - runs one op on known and unknown tensors --------------------------------===//
+//===- TensorOps.h - runs one op on known and unknown tensors ---------------------------------===//
 //
-// An unknown tensor is a tensor on LibTorch's meta device: it has shape, strides and type, no data. An op whose tensor
-// arguments are all known is run on the CPU: that is constant folding. An op with an unknown argument is run on the
-// meta device, which gives the exact shapes and types of its results, and is written down. In-place ops write down
-// their functional form; the tensor written to stands for the new value from then on, whatever name it has.
+// An unknown tensor is a tensor on LibTorch's meta device: it has shape, strides and type, no data.
+// An op whose tensor arguments are all known is run on the CPU: that is constant folding. An op
+// with an unknown argument is run on the meta device, which gives the exact shapes and types of its
+// results, and is written down. In-place ops write down their functional form; the tensor written
+// to stands for the new value from then on, whatever name it has.
 //
-//===--------------------------------------------------------------------------------------===//
+//===------------------------------------------------------------------------------------------===//
 
 #ifndef DEEPSHARD_FRONTENDS_TORCHSCRIPT_PLUGIN_TENSOROPS_H
 #define DEEPSHARD_FRONTENDS_TORCHSCRIPT_PLUGIN_TENSOROPS_H
@@ -53,7 +54,8 @@ private:
   Values runUnknown(Call &call);
   Values execute(const Call &call, Values arguments, at::Device device);
   bool exceedsCap(const Call &call);
-  void record(const Call &call, std::string name, std::vector<TensorRef> results, bool unknownShape = false);
+  void record(const Call &call, std::string name, std::vector<TensorRef> results,
+              bool unknownShape = false);
   Values rebind(Call &call, const at::Tensor &written, const Values &results);
   bool checkAliases(const Call &call, const at::Tensor &tensor);
   void noteBufferWrite(const Call &call);
@@ -62,7 +64,9 @@ private:
   ImportedGraph &graph;
   Recorder &recorder;
   int64_t foldCap;
-  std::unordered_map<const c10::StorageImpl *, std::vector<c10::weak_intrusive_ptr<c10::TensorImpl>>> sharers;
+  std::unordered_map<const c10::StorageImpl *,
+                     std::vector<c10::weak_intrusive_ptr<c10::TensorImpl>>>
+      sharers;
   std::unordered_map<const c10::TensorImpl *, at::Tensor> replaced;
   std::vector<std::pair<at::Tensor, std::string>> buffers;
   std::set<std::string> written;

@@ -1,5 +1,4 @@
-//===- Attention.cpp - attention as calls of the blocked loops
-//-----------------------------------===//
+//===- Attention.cpp - attention as calls of the blocked loops --------------------------------===//
 
 #include "runtime/kernels/Parallel.h"
 #include "runtime/kernels/Require.h"

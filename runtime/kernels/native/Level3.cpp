@@ -1,5 +1,4 @@
-//===- Level3.cpp - the native loops for x86-64-v3
-//-----------------------------------------------===//
+//===- Level3.cpp - the native loops for x86-64-v3 --------------------------------------------===//
 
 #include "runtime/kernels/AdamW.h"
 #include "runtime/kernels/Philox.h"

@@ -1,5 +1,4 @@
-//===- Level4.cpp - the native loops for x86-64-v4
-//-----------------------------------------------===//
+//===- Level4.cpp - the native loops for x86-64-v4 --------------------------------------------===//
 
 #include "runtime/kernels/AdamW.h"
 #include "runtime/kernels/Philox.h"

@@ -1,5 +1,4 @@
-//===- Loops.h - the inner functions of the native kernels, per CPU level
-//------------------------===//
+//===- Loops.h - the inner functions of the native kernels, per CPU level ---------------------===//
 //
 // Attention.inc and Update.inc are compiled once per level, by Level3.cpp and Level4.cpp; this is
 // what they offer. Plain pointers and numbers only: an inline function of the C++ library that a

@@ -1,5 +1,4 @@
-//===- Native.h - the kernels of the native provider
-//---------------------------------------------===//
+//===- Native.h - the kernels of the native provider ------------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_KERNELS_NATIVE_NATIVE_H
 #define DEEPSHARD_RUNTIME_KERNELS_NATIVE_NATIVE_H

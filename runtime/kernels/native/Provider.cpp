@@ -1,5 +1,4 @@
-//===- Provider.cpp - the native provider
-//--------------------------------------------------------===//
+//===- Provider.cpp - the native provider -----------------------------------------------------===//
 
 #include "runtime/kernels/CpuLevel.h"
 #include "runtime/kernels/Providers.h"

@@ -1,5 +1,4 @@
-//===- Update.cpp - the optimizer's step and the gradient's norm over flat buffers
-//---------------===//
+//===- Update.cpp - the optimizer's step and the gradient's norm over flat buffers ------------===//
 
 #include "runtime/kernels/AdamW.h"
 #include "runtime/kernels/Parallel.h"

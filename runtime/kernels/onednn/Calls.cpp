@@ -1,5 +1,4 @@
-//===- Calls.cpp - matmul and linear as calls of oneDNN
-//------------------------------------------===//
+//===- Calls.cpp - matmul and linear as calls of oneDNN ---------------------------------------===//
 //
 // oneDNN's matmul has one m, one n and one k dimension and any number of batch dimensions in front,
 // each with its own stride. Lists of dimensions that continue each other in memory are one

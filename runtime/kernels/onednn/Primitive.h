@@ -1,5 +1,4 @@
-//===- Primitive.h - a oneDNN matmul prepared for running
-//----------------------------------------===//
+//===- Primitive.h - a oneDNN matmul prepared for running -------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_KERNELS_ONEDNN_PRIMITIVE_H
 #define DEEPSHARD_RUNTIME_KERNELS_ONEDNN_PRIMITIVE_H

@@ -1,5 +1,4 @@
-//===- Provider.cpp - the oneDNN provider
-//--------------------------------------------------------===//
+//===- Provider.cpp - the oneDNN provider -----------------------------------------------------===//
 //
 // Which implementation runs a call follows from its descriptors and the number of threads alone:
 // the library is asked with a team of that size, and its plain fallback, which is a thousand times

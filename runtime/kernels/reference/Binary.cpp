@@ -1,5 +1,4 @@
-//===- Binary.cpp - elementwise functions of two operands, comparison and choice
-//-----------------===//
+//===- Binary.cpp - elementwise functions of two operands, comparison and choice --------------===//
 
 #include "runtime/kernels/reference/LoopNest.h"
 #include "runtime/kernels/reference/Reference.h"

@@ -1,5 +1,4 @@
-//===- Convert.cpp - conversion between element types
-//--------------------------------------------===//
+//===- Convert.cpp - conversion between element types -----------------------------------------===//
 //
 // Any type to any other. Floats round to nearest, ties to even. A float becomes an integer by
 // truncation; what the integer cannot hold becomes its nearest bound, NaN becomes 0. Integers

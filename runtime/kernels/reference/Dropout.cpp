@@ -1,5 +1,4 @@
-//===- Dropout.cpp - dropout by counter
-//----------------------------------------------------------===//
+//===- Dropout.cpp - dropout by counter -------------------------------------------------------===//
 
 #include "runtime/kernels/Parallel.h"
 #include "runtime/kernels/Philox.h"

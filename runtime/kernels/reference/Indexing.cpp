@@ -1,5 +1,4 @@
-//===- Indexing.cpp - gather, scatter_add, embedding and its gradient
-//----------------------------===//
+//===- Indexing.cpp - gather, scatter_add, embedding and its gradient -------------------------===//
 //
 // An index outside its dimension reads and writes nothing: gathered elements and rows become NaN (0
 // for types without one), added ones are left out. A loss computed from such a row is NaN, which

@@ -1,5 +1,4 @@
-//===- Layout.cpp - kernels that move elements or write constants
-//--------------------------------===//
+//===- Layout.cpp - kernels that move elements or write constants -----------------------------===//
 
 #include "runtime/kernels/reference/LoopNest.h"
 #include "runtime/kernels/reference/Reference.h"

@@ -1,5 +1,4 @@
-//===- LoopNest.cpp - elementwise loops over strided operands
-//------------------------------------===//
+//===- LoopNest.cpp - elementwise loops over strided operands ---------------------------------===//
 
 #include "runtime/kernels/reference/LoopNest.h"
 

@@ -1,5 +1,4 @@
-//===- LoopNest.h - elementwise loops over strided operands
-//--------------------------------------===//
+//===- LoopNest.h - elementwise loops over strided operands -----------------------------------===//
 //
 // Most reference kernels visit the elements of one index space and touch one element of every
 // operand at each index. A `LoopNest` is that index space with the operands' byte strides, its

@@ -1,5 +1,4 @@
-//===- Matmul.cpp - general contraction
-//----------------------------------------------------------===//
+//===- Matmul.cpp - general contraction -------------------------------------------------------===//
 //
 // The result is cut into tiles of kTileM x kTileN. For a tile, panels of both operands are
 // converted to f64 and packed kTileK deep, and a small kernel adds their product to f64

@@ -1,5 +1,4 @@
-//===- Provider.cpp - the reference provider
-//-----------------------------------------------------===//
+//===- Provider.cpp - the reference provider --------------------------------------------------===//
 
 #include "runtime/kernels/Providers.h"
 #include "runtime/kernels/reference/Reference.h"

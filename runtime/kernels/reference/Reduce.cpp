@@ -1,5 +1,4 @@
-//===- Reduce.cpp - sum, maximum and minimum over dimensions
-//-------------------------------------===//
+//===- Reduce.cpp - sum, maximum and minimum over dimensions ----------------------------------===//
 //
 // The dimensions fall into those that are kept and those that are reduced. Where a reduced one is
 // innermost in memory, each result is folded along rows into a fixed number of lanes; where a kept

@@ -1,5 +1,4 @@
-//===- Reference.h - the kernels of the reference provider
-//---------------------------------------===//
+//===- Reference.h - the kernels of the reference provider ------------------------------------===//
 //
 // One factory per kernel. A factory checks the spec (throws `std::invalid_argument` with the
 // reason) and prepares the kernel. The comment of a factory is the meaning of the primitive of that

@@ -1,5 +1,4 @@
-//===- Rows.h - row functions of elementwise kernels
-//---------------------------------------------===//
+//===- Rows.h - row functions of elementwise kernels ------------------------------------------===//
 //
 // A functor with a static `apply` becomes a row function. Contiguous and repeated (stride 0)
 // operands get loops of their own, which the compiler vectorises; a result may be written over an

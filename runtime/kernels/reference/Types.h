@@ -1,5 +1,4 @@
-//===- Types.h - the C++ types of the element types, and dispatch over them
-//----------------------===//
+//===- Types.h - the C++ types of the element types, and dispatch over them -------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_KERNELS_REFERENCE_TYPES_H
 #define DEEPSHARD_RUNTIME_KERNELS_REFERENCE_TYPES_H

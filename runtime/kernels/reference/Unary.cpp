@@ -1,5 +1,4 @@
-//===- Unary.cpp - elementwise functions of one operand
-//------------------------------------------===//
+//===- Unary.cpp - elementwise functions of one operand ---------------------------------------===//
 
 #include "runtime/kernels/reference/LoopNest.h"
 #include "runtime/kernels/reference/Reference.h"

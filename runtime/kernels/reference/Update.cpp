@@ -1,5 +1,4 @@
-//===- Update.cpp - the optimizer's step and the gradient's norm
-//---------------------------------===//
+//===- Update.cpp - the optimizer's step and the gradient's norm ------------------------------===//
 
 #include "runtime/kernels/AdamW.h"
 #include "runtime/kernels/Parallel.h"

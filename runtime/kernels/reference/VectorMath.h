@@ -1,5 +1,4 @@
-//===- VectorMath.h - functions of f32 that the compiler turns into vector code
-//------------------===//
+//===- VectorMath.h - functions of f32 that the compiler turns into vector code ---------------===//
 //
 // The C library's expf, tanhf and erff are called element by element. These are straight-line code
 // with a few roundings' error (within 5 units in the last place; the tests hold them to it), so

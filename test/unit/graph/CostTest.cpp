@@ -1,4 +1,4 @@
-//===- CostTest.cpp - work of ops, counted by hand -------------------------------------------===//
+//===- CostTest.cpp - work of ops, counted by hand --------------------------------------------===//
 
 #include "dialects/graph/Graph.h"
 
@@ -31,7 +31,8 @@ protected:
 };
 
 TEST_F(CostTest, ElementwiseReadsOperandsOnceAndBroadcasts) {
-  OpCost cost = costOf("%a: tensor<4x1xf32>, %b: tensor<3xf32>", "%r = graph.add %a, %b : tensor<4x1xf32>, tensor<3xf32>");
+  OpCost cost = costOf("%a: tensor<4x1xf32>, %b: tensor<3xf32>",
+                       "%r = graph.add %a, %b : tensor<4x1xf32>, tensor<3xf32>");
   EXPECT_EQ(cost.flops, 4 * 3);
   EXPECT_EQ(cost.bytesRead, (4 + 3) * 4);
   EXPECT_EQ(cost.bytesWritten, 4 * 3 * 4);
@@ -43,14 +44,16 @@ TEST_F(CostTest, BooleansTakeAByte) {
 
 TEST_F(CostTest, MatmulMultipliesAndAdds) {
   OpCost cost = costOf("%a: tensor<2x3x5xf64>, %b: tensor<2x5x7xf64>",
-                       "%r = graph.matmul %a, %b batch [0] x [0] contract [2] x [1] : tensor<2x3x5xf64>, tensor<2x5x7xf64>");
+                       "%r = graph.matmul %a, %b batch [0] x [0] contract [2] x [1] : "
+                       "tensor<2x3x5xf64>, tensor<2x5x7xf64>");
   EXPECT_EQ(cost.flops, 2 * 2 * 3 * 7 * 5);
   EXPECT_EQ(cost.bytesRead, (2 * 3 * 5 + 2 * 5 * 7) * 8);
 }
 
 TEST_F(CostTest, LinearAddsTheBias) {
-  OpCost cost = costOf("%x: tensor<4x5xf32>, %w: tensor<5x7xf32>, %b: tensor<7xf32>",
-                       "%r = graph.linear %x, %w, %b : tensor<4x5xf32>, tensor<5x7xf32>, tensor<7xf32>");
+  OpCost cost =
+      costOf("%x: tensor<4x5xf32>, %w: tensor<5x7xf32>, %b: tensor<7xf32>",
+             "%r = graph.linear %x, %w, %b : tensor<4x5xf32>, tensor<5x7xf32>, tensor<7xf32>");
   EXPECT_EQ(cost.flops, 2 * 4 * 5 * 7 + 4 * 7);
 }
 
@@ -58,7 +61,8 @@ TEST_F(CostTest, CausalAttentionCountsVisiblePairs) {
   const std::string arguments = "%q: tensor<1x2x3x4xf32>, %k: tensor<1x2x5x4xf32>";
   const std::string types = " : tensor<1x2x3x4xf32>, tensor<1x2x5x4xf32>, tensor<1x2x5x4xf32>";
   int64_t all = costOf(arguments, "%r:2 = graph.attention %q, %k, %k scale 1.0" + types).flops;
-  int64_t causal = costOf(arguments, "%r:2 = graph.attention %q, %k, %k scale 1.0 causal" + types).flops;
+  int64_t causal =
+      costOf(arguments, "%r:2 = graph.attention %q, %k, %k scale 1.0 causal" + types).flops;
   // Of 3 x 5 pairs the queries see 3, 4 and 5 keys.
   EXPECT_EQ(causal * 15, all * 12);
   EXPECT_EQ(all, 2 * 15 * (2 * (4 + 4) + 5));

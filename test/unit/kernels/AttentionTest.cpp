@@ -1,5 +1,4 @@
-//===- AttentionTest.cpp - blocked attention against softmax written out in f64
-//------------------===//
+//===- AttentionTest.cpp - blocked attention against softmax written out in f64 ---------------===//
 
 #include "TestTensors.h"
 

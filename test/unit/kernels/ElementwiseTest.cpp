@@ -1,5 +1,4 @@
-//===- ElementwiseTest.cpp - elementwise reference kernels against the C library
-//-----------------===//
+//===- ElementwiseTest.cpp - elementwise reference kernels against the C library --------------===//
 
 #include "TestTensors.h"
 

@@ -1,5 +1,4 @@
-//===- LayoutTest.cpp - reductions, layout and indexing against plain loops
-//----------------------===//
+//===- LayoutTest.cpp - reductions, layout and indexing against plain loops -------------------===//
 
 #include "TestTensors.h"
 

@@ -1,5 +1,4 @@
-//===- MatmulTest.cpp - contractions of every provider against a plain loop
-//----------------------===//
+//===- MatmulTest.cpp - contractions of every provider against a plain loop -------------------===//
 
 #include "TestTensors.h"
 

@@ -1,5 +1,4 @@
-//===- TestTensors.h - random strided tensors and running a kernel on them
-//-----------------------===//
+//===- TestTensors.h - random strided tensors and running a kernel on them --------------------===//
 
 #ifndef DEEPSHARD_TEST_UNIT_KERNELS_TESTTENSORS_H
 #define DEEPSHARD_TEST_UNIT_KERNELS_TESTTENSORS_H

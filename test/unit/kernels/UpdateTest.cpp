@@ -1,5 +1,4 @@
-//===- UpdateTest.cpp - random numbers, dropout, AdamW, sums of squares, CPU levels
-//--------------===//
+//===- UpdateTest.cpp - random numbers, dropout, AdamW, sums of squares, CPU levels -----------===//
 
 #include "TestTensors.h"
 

@@ -1,4 +1,4 @@
-//===- PackingTest.cpp - packing against its definition ------------------------------------------===//
+//===- PackingTest.cpp - packing against its definition ---------------------------------------===//
 
 #include "passes/memory/Packing.h"
 
@@ -33,7 +33,8 @@ void expectSound(const std::vector<Block> &blocks, const Packing &packing) {
     for (size_t j = 0; j < i; ++j) {
       bool apart = packing.offsets[i] + blocks[i].bytes <= packing.offsets[j] ||
                    packing.offsets[j] + blocks[j].bytes <= packing.offsets[i];
-      ASSERT_TRUE(apart || !together(blocks[i], blocks[j])) << "blocks " << i << " and " << j << " overlap";
+      ASSERT_TRUE(apart || !together(blocks[i], blocks[j]))
+          << "blocks " << i << " and " << j << " overlap";
     }
   }
 }
@@ -61,7 +62,8 @@ TEST(Packing, RandomBlocksNeverOverlap) {
   }
 }
 
-/// Smallest range by exhaustion: every block is placed at 0 or at the end of another one, in every order.
+/// Smallest range by exhaustion: every block is placed at 0 or at the end of another one, in every
+/// order.
 int64_t smallest(std::vector<Block> blocks) {
   int64_t best = std::numeric_limits<int64_t>::max();
   std::vector<size_t> order(blocks.size());
@@ -113,7 +115,8 @@ TEST(Packing, CloseToTheOptimumOnSmallCases) {
 }
 
 TEST(Packing, ForwardAndBackwardReachTheBound) {
-  // Activations that live from layer i forward to layer i backward, with short-lived work space in between.
+  // Activations that live from layer i forward to layer i backward, with short-lived work space in
+  // between.
   std::vector<Block> blocks;
   constexpr int kLayers = 48;
   for (int layer = 0; layer < kLayers; ++layer) {

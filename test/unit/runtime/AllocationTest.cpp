@@ -1,5 +1,4 @@
-//===- AllocationTest.cpp - a step allocates nothing
-//-------------------------------------------===//
+//===- AllocationTest.cpp - a step allocates nothing ------------------------------------------===//
 //
 // This program replaces operator new to count; it stays apart from the others for that reason.
 //

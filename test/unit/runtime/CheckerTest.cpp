@@ -1,5 +1,4 @@
-//===- CheckerTest.cpp - sound plans pass, each kind of damage is found
-//------------------------===//
+//===- CheckerTest.cpp - sound plans pass, each kind of damage is found -----------------------===//
 
 #include "runtime/plan/Checker.h"
 

@@ -1,5 +1,4 @@
-//===- ConvertTest.cpp - conversion of numbers
-//-------------------------------------------------===//
+//===- ConvertTest.cpp - conversion of numbers ------------------------------------------------===//
 
 #include "runtime/data/Convert.h"
 

@@ -1,5 +1,4 @@
-//===- DataTest.cpp - samples from files to inputs
-//---------------------------------------------===//
+//===- DataTest.cpp - samples from files to inputs --------------------------------------------===//
 
 #include "runtime/data/DataSet.h"
 

@@ -1,5 +1,4 @@
-//===- DeviceTest.cpp - streams, events, arenas
-//------------------------------------------------===//
+//===- DeviceTest.cpp - streams, events, arenas -----------------------------------------------===//
 
 #include "runtime/device/Arena.h"
 #include "runtime/device/Stream.h"

@@ -1,5 +1,4 @@
-//===- ExecutorTest.cpp - a small plan trained end to end
-//--------------------------------------===//
+//===- ExecutorTest.cpp - a small plan trained end to end -------------------------------------===//
 
 #include "runtime/executor/Executor.h"
 

@@ -1,5 +1,4 @@
-//===- LrScheduleTest.cpp - schedules against DeepSpeed's procedure
-//----------------------------===//
+//===- LrScheduleTest.cpp - schedules against DeepSpeed's procedure ---------------------------===//
 //
 // The reference below is written as DeepSpeed runs: an object that is advanced after each optimizer
 // step, in Python's order of operations, not as a formula of the step.

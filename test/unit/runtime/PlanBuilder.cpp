@@ -1,5 +1,4 @@
-//===- PlanBuilder.cpp - small plans and files for the tests of the runtime
-//--------------------===//
+//===- PlanBuilder.cpp - small plans and files for the tests of the runtime -------------------===//
 
 #include "test/unit/runtime/PlanBuilder.h"
 

@@ -1,5 +1,4 @@
-//===- PlanBuilder.h - small plans and files for the tests of the runtime
-//----------------------===//
+//===- PlanBuilder.h - small plans and files for the tests of the runtime ---------------------===//
 
 #ifndef DEEPSHARD_TEST_UNIT_RUNTIME_PLANBUILDER_H
 #define DEEPSHARD_TEST_UNIT_RUNTIME_PLANBUILDER_H

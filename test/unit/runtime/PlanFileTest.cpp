@@ -1,5 +1,4 @@
-//===- PlanFileTest.cpp - plans on disk
-//--------------------------------------------------------===//
+//===- PlanFileTest.cpp - plans on disk -------------------------------------------------------===//
 
 #include "runtime/plan/PlanFile.h"
 

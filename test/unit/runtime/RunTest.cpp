@@ -1,5 +1,4 @@
-//===- RunTest.cpp - ds-run as its users start it
-//----------------------------------------------===//
+//===- RunTest.cpp - ds-run as its users start it ---------------------------------------------===//
 
 #include "runtime/checkpoint/SafeTensors.h"
 #include "runtime/kernels/CpuLevel.h"

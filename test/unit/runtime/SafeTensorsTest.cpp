@@ -1,5 +1,4 @@
-//===- SafeTensorsTest.cpp - weights in and out
-//------------------------------------------------===//
+//===- SafeTensorsTest.cpp - weights in and out -----------------------------------------------===//
 
 #include "runtime/checkpoint/SafeTensors.h"
 

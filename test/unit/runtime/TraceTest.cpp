@@ -1,5 +1,4 @@
-//===- TraceTest.cpp - metrics and progress
-//----------------------------------------------------===//
+//===- TraceTest.cpp - metrics and progress ---------------------------------------------------===//
 
 #include "runtime/trace/Metrics.h"
 #include "runtime/trace/Progress.h"

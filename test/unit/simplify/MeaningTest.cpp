@@ -1,5 +1,4 @@
-//===- MeaningTest.cpp - what a simplify pass rewrites computes the same
-//------------------------===//
+//===- MeaningTest.cpp - what a simplify pass rewrites computes the same ----------------------===//
 //
 // Every function of the passes' lit files is run by the interpreter on random data, before and
 // after its pass: a case of a lit file is a case of this test. Recognitions are compared in f64,
