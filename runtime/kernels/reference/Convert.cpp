@@ -59,31 +59,19 @@ template <typename R> struct ConvertTo {
   }
 };
 
+/// As `dispatchNumber`, for the types that only convert, layout and indexing kernels know too.
 template <typename Body> auto dispatchAny(DType dtype, bool isSource, const Body &body) {
   switch (dtype) {
-  case DType::F32:
-    return body(Tag<float>{});
-  case DType::F64:
-    return body(Tag<double>{});
   case DType::BF16:
     return body(Tag<BFloat16>{});
   case DType::F16:
     return body(Tag<Float16>{});
-  case DType::I64:
-    return body(Tag<int64_t>{});
-  case DType::I32:
-    return body(Tag<int32_t>{});
-  case DType::I8:
-    return body(Tag<int8_t>{});
   case DType::I1:
     return body(Tag<Bit>{});
-  case DType::U8:
-  case DType::U16:
-    break;
+  default:
+    return dispatchNumber(dtype, isSource ? "the operand of convert" : "the result of convert",
+                          body);
   }
-  require(false, std::string("convert does not take ") + (isSource ? "operands" : "results") +
-                     " of type " + std::string(nameOf(dtype)));
-  return body(Tag<float>{});
 }
 
 std::unique_ptr<Kernel> prepareConvert(const KernelSpec &spec) {
