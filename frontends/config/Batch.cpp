@@ -8,6 +8,7 @@ namespace {
 constexpr std::string_view kTrain = "train_batch_size";
 constexpr std::string_view kMicro = "train_micro_batch_size_per_gpu";
 constexpr std::string_view kAccumulation = "gradient_accumulation_steps";
+constexpr std::string_view kData = "deepshard.mesh.data";
 /// The plan stores batch sizes in 32 bits.
 constexpr int64_t kMaxBatch = 0x7FFFFFFF;
 
@@ -28,7 +29,7 @@ std::string nearestTotals(int64_t total, int64_t unit) {
 } // namespace
 
 /// The table of DeepSpeed (T = train_batch_size, m = train_micro_batch_size_per_gpu, g =
-/// gradient_accumulation_steps, W = data-parallel size, // rounds down):
+/// gradient_accumulation_steps, W = deepshard.mesh.data, // rounds down):
 ///
 ///   given     derived
 ///   T, m      g = (T // m) // W
@@ -42,12 +43,13 @@ std::string nearestTotals(int64_t total, int64_t unit) {
 void readBatch(Reader &reader, const ConfigOptions &options, TrainingConfig &config) {
   std::optional<int64_t> train = reader.whole(kTrain), micro = reader.whole(kMicro),
                          accumulation = reader.whole(kAccumulation);
-  const int64_t ranks = options.dataParallelSize;
-  config.dataParallel = ranks;
+  const int64_t ranks = config.mesh.data;
   // All three are looked at, so that every fault is named.
   bool valid = inRange(reader, kTrain, train);
   valid &= inRange(reader, kMicro, micro);
   valid &= inRange(reader, kAccumulation, accumulation);
+  // A data axis at fault has its own message too, and says nothing about the batch.
+  valid &= !reader.find(kData) || reader.whole(kData) == config.mesh.data;
   if (!valid)
     return;
   if (!train && !micro) {

@@ -21,6 +21,8 @@ using json::Kind;
 using json::Value;
 
 constexpr const char *kOverrideFile = "--set";
+/// The product of three axes stays within 64 bits.
+constexpr int64_t kMaxAxis = int64_t(1) << 20;
 
 /// `mesh.data` is short for `deepshard.mesh.data`: true if the first part of the key is a key of
 /// that section and not one of DeepSpeed's own.
@@ -106,15 +108,15 @@ void applyOverride(Value &root, const std::string &text, std::vector<Diagnostic>
 }
 
 void readMesh(Reader &reader, TrainingConfig &config) {
-  for (auto [key, size] : {std::pair("deepshard.mesh.data", &config.mesh.data),
-                           std::pair("deepshard.mesh.tensor", &config.mesh.tensor),
-                           std::pair("deepshard.mesh.pipe", &config.mesh.pipe)}) {
-    *size = reader.wholeWithin(key, 1, 1, std::numeric_limits<int32_t>::max());
-    if (*size > 1)
-      reader.error(
-          key, fmt::format("an axis of size {} is not supported yet; leave it out or set it to 1",
-                           *size));
-  }
+  Mesh &mesh = config.mesh;
+  for (auto [key, size] : {std::pair("deepshard.mesh.data", &mesh.data),
+                           std::pair("deepshard.mesh.tensor", &mesh.tensor),
+                           std::pair("deepshard.mesh.pipe", &mesh.pipe)})
+    *size = reader.wholeWithin(key, 1, 1, kMaxAxis);
+  if (mesh.pipe > 1)
+    reader.error("deepshard.mesh.pipe",
+                 fmt::format("an axis of size {} is not supported yet; leave it out or set it to 1",
+                             mesh.pipe));
 }
 
 void readRest(Reader &reader, TrainingConfig &config) {
@@ -126,8 +128,6 @@ void readRest(Reader &reader, TrainingConfig &config) {
                 "clipping off");
   config.stepsPerPrint =
       reader.wholeWithin("steps_per_print", 0, 0, std::numeric_limits<int32_t>::max());
-  config.bucketSize =
-      reader.wholeWithin("deepshard.bucket_size", config.bucketSize, 1, int64_t(1) << 40);
 }
 
 } // namespace
@@ -149,7 +149,6 @@ std::string TrainingConfig::str() const {
   line("train_batch_size", trainBatch);
   line("train_micro_batch_size_per_gpu", microBatch);
   line("gradient_accumulation_steps", accumulation);
-  line("data_parallel_size", dataParallel);
   line("gradient_clipping", gradientClipping);
   if (optimizer) {
     line("optimizer.type", optimizer->type);
@@ -169,6 +168,11 @@ std::string TrainingConfig::str() const {
   line("deepshard.mesh.data", mesh.data);
   line("deepshard.mesh.tensor", mesh.tensor);
   line("deepshard.mesh.pipe", mesh.pipe);
+  line("zero_optimization.stage", zero.stage);
+  line("zero_optimization.stage3_param_persistence_threshold", zero.persistenceThreshold);
+  line("zero_optimization.overlap_comm", zero.overlap);
+  line("deepshard.gradient_reduction", zero.gradientReduction);
+  line("deepshard.parameter_gather", zero.parameterGather);
   line("deepshard.bucket_size", bucketSize);
   return out;
 }
@@ -187,13 +191,14 @@ ConfigResult parseConfigText(std::string_view text, const std::string &name,
   for (const std::string &override : options.overrides)
     applyOverride(*root, override, result.errors);
 
-  checkAgainstSchema(*root, "", "", result.errors, result.notes);
   Reader reader(*root, name, result);
   TrainingConfig config;
+  readZero(reader, config);
+  checkAgainstSchema(*root, {.zeroStage = config.zero.stage}, result.errors, result.notes);
+  readMesh(reader, config);
   readBatch(reader, options, config);
   readOptimizer(reader, options, config);
   readScheduler(reader, config);
-  readMesh(reader, config);
   readRest(reader, config);
   // In the order of the file, so that a user can mend them from top to bottom.
   auto byLine = [](const Diagnostic &a, const Diagnostic &b) { return a.line < b.line; };

@@ -6,11 +6,13 @@
 
 #include "frontends/config/Diagnostic.h"
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace deepshard {
@@ -36,25 +38,45 @@ struct Scheduler {
   std::string warmupType = "log"; ///< "log" or "linear"
 };
 
+/// Ranks along each axis.
 struct Mesh {
-  int64_t data = 1;
-  int64_t tensor = 1;
-  int64_t pipe = 1;
+  int64_t data = 1;   ///< ranks with different samples
+  int64_t tensor = 1; ///< ranks that split tensors
+  int64_t pipe = 1;   ///< stages of the pipeline
+
+  /// Name and size of every axis, outermost first.
+  std::array<std::pair<std::string_view, int64_t>, 3> axes() const {
+    return {{{"pipe", pipe}, {"data", data}, {"tensor", tensor}}};
+  }
+  /// The product of the axes.
+  int64_t ranks() const { return pipe * data * tensor; }
+};
+
+/// What is split over the data axis, when gradients are reduced and parameters gathered.
+struct Zero {
+  int stage = 0; ///< 0 to 3: nothing, optimizer state, gradients too, parameters too
+  std::string gradientReduction = "step"; ///< "step" or "micro_batch": after which
+  /// Stage 3: "regather" (for the forward and again for the backward), "micro_batch" (kept from
+  /// the forward over the backward) or "step" (kept over all micro-batches of a step).
+  std::string parameterGather = "regather";
+  /// Parameters of at most so many elements are kept whole at stage 3. It decides the members of
+  /// the buckets, which must not depend on the stage.
+  int64_t persistenceThreshold = 100000;
+  bool overlap = true; ///< whether collectives run beside computations
 };
 
 struct TrainingConfig {
-  int64_t trainBatch =
-      0; ///< samples a step over all ranks = microBatch x accumulation x data-parallel size
-  int64_t microBatch = 0;   ///< samples of one rank's micro-batch
-  int64_t accumulation = 1; ///< micro-batches a step
-  int64_t dataParallel = 1;
+  int64_t trainBatch = 0; ///< samples a step over all ranks = microBatch x accumulation x mesh.data
+  int64_t microBatch = 0; ///< samples of one rank's micro-batch
+  int64_t accumulation = 1;           ///< micro-batches a step
   std::optional<Optimizer> optimizer; ///< absent only when not training
   Scheduler scheduler;
   double gradientClipping = 1.0; ///< bound of the gradient's global L2 norm; 0: off
   int64_t stepsPerPrint = 0;     ///< 0: not given
   Mesh mesh;
-  int64_t bucketSize = 33554432; ///< elements
-  uint64_t hash = 0;             ///< XXH3-64 of str()
+  Zero zero;
+  int64_t bucketSize = 4194304; ///< elements
+  uint64_t hash = 0;            ///< XXH3-64 of str()
 
   /// Every setting in effect, one `key = value` a line, floats exact.
   std::string str() const;
@@ -64,7 +86,6 @@ struct ConfigOptions {
   /// `KEY=VALUE` each, applied in order: KEY dotted, VALUE read as JSON, else taken as a string. A
   /// KEY that begins with a key of the section "deepshard" (mesh.data) stands for deepshard.KEY.
   std::vector<std::string> overrides;
-  int64_t dataParallelSize = 1;
   bool training = true; ///< false: optimizer and batch sizes may be absent (micro-batch 1)
 };
 

@@ -86,8 +86,8 @@ void readOptimizer(Reader &reader, const ConfigOptions &options, TrainingConfig 
   if (known.empty())
     return;
   if (const json::Value *params = reader.find("optimizer.params"); params && params->isObject())
-    checkAgainstSchema(*params, "@Adam", "optimizer.params", reader.result().errors,
-                       reader.result().notes);
+    checkAgainstSchema(*params, {.prefix = "@Adam", .path = "optimizer.params"},
+                       reader.result().errors, reader.result().notes);
 
   Optimizer optimizer;
   optimizer.lr = reader.numberWithin("optimizer.params.lr", optimizer.lr, 0, kMaxNumber);

@@ -88,4 +88,19 @@ int64_t Reader::wholeWithin(std::string_view path, int64_t fallback, int64_t low
   return fallback;
 }
 
+std::string Reader::oneOf(std::string_view path, std::initializer_list<std::string_view> choices) {
+  std::optional<std::string> value = text(path);
+  if (!value)
+    return std::string(*choices.begin());
+  std::string expected;
+  for (const std::string_view &choice : choices) {
+    if (*value == choice)
+      return *value;
+    const bool first = &choice == choices.begin(), last = &choice + 1 == choices.end();
+    expected += fmt::format("{}\"{}\"", first ? "" : last ? " or " : ", ", choice);
+  }
+  error(path, fmt::format("expected {}, found \"{}\"", expected, *value));
+  return std::string(*choices.begin());
+}
+
 } // namespace deepshard

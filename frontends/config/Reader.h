@@ -5,6 +5,8 @@
 #include "frontends/config/Config.h"
 #include "frontends/config/Json.h"
 
+#include <initializer_list>
+
 namespace deepshard {
 
 class Reader {
@@ -30,6 +32,9 @@ public:
   /// As numberWithin, for integers.
   int64_t wholeWithin(std::string_view path, int64_t fallback, int64_t low, int64_t high);
 
+  /// The string at `path`, else the first of `choices`. One that is none of them is an error.
+  std::string oneOf(std::string_view path, std::initializer_list<std::string_view> choices);
+
   ConfigResult &result() { return result_; }
 
 private:
@@ -41,7 +46,10 @@ private:
   ConfigResult &result_;
 };
 
-/// Batch sizes from what the file gives, as DeepSpeed derives and checks them.
+/// Stage, bucket size and the other settings of ZeRO.
+void readZero(Reader &reader, TrainingConfig &config);
+/// Batch sizes from what the file gives, as DeepSpeed derives and checks them; to be called after
+/// the mesh is known.
 void readBatch(Reader &reader, const ConfigOptions &options, TrainingConfig &config);
 /// The optimizer section with the parameters of its type.
 void readOptimizer(Reader &reader, const ConfigOptions &options, TrainingConfig &config);

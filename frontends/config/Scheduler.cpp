@@ -86,11 +86,7 @@ void readTotalSteps(Reader &reader, Scheduler &scheduler) {
 void readWarmup(Reader &reader, Scheduler &scheduler) {
   scheduler.numbers["warmup_num_steps"] = static_cast<double>(
       reader.wholeWithin("scheduler.params.warmup_num_steps", 1000, 1, kMaxSteps));
-  constexpr std::string_view kKey = "scheduler.params.warmup_type";
-  scheduler.warmupType = reader.text(kKey).value_or("log");
-  if (scheduler.warmupType != "log" && scheduler.warmupType != "linear")
-    reader.error(kKey,
-                 fmt::format("expected \"log\" or \"linear\", found \"{}\"", scheduler.warmupType));
+  scheduler.warmupType = reader.oneOf("scheduler.params.warmup_type", {"log", "linear"});
 }
 
 } // namespace
@@ -113,8 +109,8 @@ void readScheduler(Reader &reader, TrainingConfig &config) {
     return;
   const json::Value *params = reader.find("scheduler.params");
   if (params && params->isObject())
-    checkAgainstSchema(*params, "@" + *type, "scheduler.params", reader.result().errors,
-                       reader.result().notes);
+    checkAgainstSchema(*params, {.prefix = "@" + *type, .path = "scheduler.params"},
+                       reader.result().errors, reader.result().notes);
 
   Scheduler &scheduler = config.scheduler;
   scheduler.type = *type;

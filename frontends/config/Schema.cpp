@@ -2,6 +2,7 @@
 
 #include "frontends/config/Nearest.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace deepshard {
@@ -103,6 +104,22 @@ std::string notYetMessage(const Value &value, const SchemaKey &row) {
   return fmt::format("known, not supported yet{}{}", what, off);
 }
 
+/// For notes; empty if keys of this status need none.
+std::string_view whyWithoutEffect(KeyStatus status) {
+  if (status == KeyStatus::Ignored)
+    return "it concerns only what DeepSpeed prints or its Python objects";
+  if (status == KeyStatus::Tuning)
+    return "it concerns how DeepSpeed goes about its work, which is done otherwise here, with the "
+           "same result";
+  return {};
+}
+
+bool isSection(std::string_view path) {
+  std::span<const SchemaKey> rows = schema();
+  return std::any_of(rows.begin(), rows.end(),
+                     [&](const SchemaKey &row) { return sectionOf(row.path) == path; });
+}
+
 } // namespace
 
 bool hasType(const Value &value, std::string_view types) {
@@ -117,18 +134,18 @@ bool hasType(const Value &value, std::string_view types) {
   return false;
 }
 
-void checkAgainstSchema(const Value &object, std::string_view prefix, const std::string &path,
+void checkAgainstSchema(const Value &object, const SchemaPlace &place,
                         std::vector<Diagnostic> &errors, std::vector<Diagnostic> &notes) {
   for (const json::Member &member : object.members) {
     const Value &value = member.value;
-    std::string keyPath = join(path, member.key);
-    std::string schemaPath = join(prefix, member.key);
-    const SchemaKey *row = lookUp(schemaPath);
+    const SchemaPlace below = {join(place.prefix, member.key), join(place.path, member.key),
+                               place.zeroStage};
+    const SchemaKey *row = lookUp(below.prefix);
     auto report = [&](std::vector<Diagnostic> &list, std::string message) {
-      list.push_back({value.file, member.line, keyPath, std::move(message)});
+      list.push_back({value.file, member.line, below.path, std::move(message)});
     };
     if (!row || member.key.find('.') != std::string::npos) {
-      report(errors, "unknown key" + suggestion(member.key, prefix, path));
+      report(errors, "unknown key" + suggestion(member.key, place.prefix, place.path));
       continue;
     }
     // DeepSpeed drops "auto" inside its typed sections, so that the default applies; here it does
@@ -140,15 +157,14 @@ void checkAgainstSchema(const Value &object, std::string_view prefix, const std:
              fmt::format("expected {}, found {}", typeNames(row->types), json::describe(value)));
       continue;
     }
-    if (row->status == KeyStatus::NotYet && !isNeutral(value, *row))
-      report(errors, notYetMessage(value, *row));
-    else if (row->status == KeyStatus::Ignored && !isNeutral(value, *row))
-      report(
-          notes,
-          "accepted without effect: it concerns only what DeepSpeed prints or its Python objects");
-    if (value.isObject() &&
-        (row->status == KeyStatus::Supported || row->status == KeyStatus::Dependent))
-      checkAgainstSchema(value, schemaPath, keyPath, errors, notes);
+    if (place.zeroStage >= row->fromStage && !isNeutral(value, *row)) {
+      if (row->status == KeyStatus::NotYet)
+        report(errors, notYetMessage(value, *row));
+      else if (std::string_view reason = whyWithoutEffect(row->status); !reason.empty())
+        report(notes, fmt::format("accepted without effect: {}", reason));
+    }
+    if (value.isObject() && isSection(below.prefix))
+      checkAgainstSchema(value, below, errors, notes);
   }
 }
 

@@ -71,7 +71,7 @@ static FailureOr<OwningOpRef<ModuleOp>> importModel(MLIRContext &context, const 
   TorchScriptImportOptions import;
   import.path = options.model;
   import.inputs = std::move(inputs);
-  import.batch = config.microBatch;
+  import.batch = config.microBatch * config.mesh.data;
   import.foldCap = options.foldMib << 20;
   import.f64 = options.f64;
   return importTorchScript(context, import);
@@ -167,6 +167,9 @@ static LogicalResult planWith(MLIRContext &context, const Options &options) {
       importModel(context, options, config, std::move(inputs));
   if (failed(module))
     return failure();
+  if (options.emit != Emit::Graph && config.mesh.ranks() > 1)
+    return fail(llvm::Twine("a mesh of ") + llvm::Twine(config.mesh.ranks()) +
+                " ranks is not supported yet beyond --emit graph");
   annotate(**module, config);
   uint64_t modelHash = hashOf(**module);
   if (failed(compile(**module, options, config)))

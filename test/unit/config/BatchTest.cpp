@@ -20,9 +20,7 @@ ConfigResult readBatch(const Batch &given, int64_t ranks) {
     text += fmt::format(",\n\"train_micro_batch_size_per_gpu\": {}", given.micro);
   if (given.accumulation)
     text += fmt::format(",\n\"gradient_accumulation_steps\": {}", given.accumulation);
-  ConfigOptions options;
-  options.dataParallelSize = ranks;
-  return parseConfigText(text + "\n}", "c.json", options);
+  return read(text + "\n}", {fmt::format("mesh.data={}", ranks)});
 }
 
 void expectBatch(const Batch &given, int64_t ranks, const Batch &expected) {
@@ -31,7 +29,7 @@ void expectBatch(const Batch &given, int64_t ranks, const Batch &expected) {
   EXPECT_EQ(result.config->trainBatch, expected.train);
   EXPECT_EQ(result.config->microBatch, expected.micro);
   EXPECT_EQ(result.config->accumulation, expected.accumulation);
-  EXPECT_EQ(result.config->dataParallel, ranks);
+  EXPECT_EQ(result.config->mesh.data, ranks);
 }
 
 TEST(Batch, allGiven) { expectBatch({32, 4, 2}, 4, {32, 4, 2}); }
@@ -40,6 +38,7 @@ TEST(Batch, trainAndAccumulation) { expectBatch({32, 0, 4}, 2, {32, 4, 4}); }
 TEST(Batch, microAndAccumulation) { expectBatch({0, 4, 2}, 3, {24, 4, 2}); }
 TEST(Batch, trainAlone) { expectBatch({32, 0, 0}, 4, {32, 8, 1}); }
 TEST(Batch, microAlone) { expectBatch({0, 8, 0}, 4, {32, 8, 1}); }
+TEST(Batch, twoRanksRoundDown) { expectBatch({24, 6, 0}, 2, {24, 6, 2}); }
 
 TEST(Batch, neitherTrainNorMicro) {
   const std::string message = "c.json: either train_batch_size or train_micro_batch_size_per_gpu "
@@ -90,6 +89,25 @@ TEST(Batch, valuesOutOfRange) {
           "1099511627776"));
   EXPECT_THAT(errors(readBatch({0, 2000000000, 2000000000}, 1000000)),
               ElementsAre(HasSubstr("is more than 2147483647 samples a step")));
+}
+
+// What the file says of the batch can be right or wrong only once the ranks are known.
+TEST(Batch, faultOfTheMeshHasOneMessage) {
+  EXPECT_THAT(
+      errors(readBatch({32, 4, 4}, 0)),
+      ElementsAre(HasSubstr("--set: deepshard.mesh.data: expected an integer between 1 and")));
+  EXPECT_THAT(errors(read(withOptimizer(R"("train_batch_size": 32, "gradient_accumulation_steps": 2,
+                                           "deepshard": {"mesh": {"data": "2"}})"))),
+              ElementsAre("c.json:2: deepshard.mesh.data: expected an integer, found the string "
+                          "\"2\""));
+}
+
+TEST(Batch, tensorRanksShareTheirSamples) {
+  ConfigResult result =
+      read(withOptimizer(R"("gradient_accumulation_steps": 3)"), {"mesh.data=2", "mesh.tensor=4"});
+  ASSERT_THAT(errors(result), testing::IsEmpty());
+  EXPECT_EQ(result.config->trainBatch, 8 * 3 * 2);
+  EXPECT_EQ(result.config->mesh.ranks(), 8);
 }
 
 TEST(Batch, wrongTypeHasOneMessage) {

@@ -17,7 +17,7 @@ TEST(Config, aWholeFile) {
     "gradient_clipping": 0.5, "steps_per_print": 10, /* progress */
     "optimizer": {"type": "AdamW", "params": {"lr": 3e-4}},
     "scheduler": {"type": "WarmupLR", "params": {"warmup_num_steps": 10}},
-    "zero_optimization": {"stage": 0, "reduce_bucket_size": 5e8, "offload_optimizer": {"device": "cpu"}},
+    "zero_optimization": {"stage": 0, "allgather_bucket_size": 2e8, "offload_optimizer": {"device": "cpu"}},
     "fp16": {"enabled": false, "loss_scale_window": 100}, "bf16": {"enabled": "auto"},
     "deepshard": {"mesh": {"data": 1}, "bucket_size": 1000},  # ours
   })");
@@ -37,7 +37,7 @@ TEST(Config, faultsOfOneFileTogether) {
   "gradient_accumlation_steps": 8,
   "gradient_clipping": -1,
   "zero_optimization": {
-    "stage": 3,
+    "stage": 4,
     "overlap_com": true
   },
   "bf16": {"enabled": true},
@@ -54,9 +54,7 @@ TEST(Config, faultsOfOneFileTogether) {
           "c.json:3: gradient_accumlation_steps: unknown key; did you mean "
           "\"gradient_accumulation_steps\"?",
           "c.json:4: gradient_clipping: expected a number of at least 0, found -1",
-          "c.json:6: zero_optimization.stage: known, not supported yet (found 3); "
-          "leave it "
-          "out or set it to 0",
+          "c.json:6: zero_optimization.stage: expected 0, 1, 2 or 3, found the number 4",
           "c.json:7: zero_optimization.overlap_com: unknown key; did you mean "
           "\"zero_optimization.overlap_comm\"?",
           "c.json:9: bf16.enabled: known, not supported yet (found true); leave "
@@ -85,15 +83,27 @@ TEST(Config, ignoredKeysAreNoted) {
                           "prints or its Python objects"));
 }
 
-TEST(Config, meshAxesAboveOne) {
+TEST(Config, meshAxes) {
+  ConfigResult result = read(withOptimizer(R"("deepshard": {"mesh": {"data": 2, "tensor": 3}})"));
+  ASSERT_THAT(errors(result), IsEmpty());
   EXPECT_THAT(
-      errors(read(
-          withOptimizer("\"deepshard\": {\"mesh\": {\"data\": 2, \"tensor\": 0, \"contxt\": 1}}"))),
-      ElementsAre("c.json:1: deepshard.mesh.contxt: unknown key; docs/config.md lists the keys",
-                  "c.json:1: deepshard.mesh.data: an axis of size 2 is not supported yet; leave it "
-                  "out or set "
-                  "it to 1",
-                  HasSubstr("deepshard.mesh.tensor: expected an integer between 1 and")));
+      result.config->mesh.axes(),
+      ElementsAre(testing::Pair("pipe", 1), testing::Pair("data", 2), testing::Pair("tensor", 3)));
+  EXPECT_EQ(result.config->mesh.ranks(), 6);
+}
+
+TEST(Config, faultsOfTheMesh) {
+  EXPECT_THAT(errors(read(withOptimizer(R"("deepshard": {"mesh": {
+  "data": 2,
+  "tensor": 0,
+  "pipe": 2,
+  "contxt": 1}})"))),
+              ElementsAre("c.json:3: deepshard.mesh.tensor: expected an integer between 1 and "
+                          "1048576, found 0",
+                          "c.json:4: deepshard.mesh.pipe: an axis of size 2 is not supported yet; "
+                          "leave it out or set it to 1",
+                          "c.json:5: deepshard.mesh.contxt: unknown key; docs/config.md lists the "
+                          "keys"));
 }
 
 TEST(Config, overrides) {
@@ -113,17 +123,18 @@ TEST(Config, overrides) {
 
 TEST(Config, faultsOfOverrides) {
   EXPECT_THAT(errors(read(withOptimizer(""),
-                          {"gradient_clippin=1", "mesh.data=2", "noequals", "=3", "a..b=1",
+                          {"gradient_clippin=1", "mesh.pipe=2", "noequals", "=3", "a..b=1",
                            "gradient_clipping.norm=1", "zero_optimization.stage=two"})),
               testing::UnorderedElementsAre(
                   "--set: gradient_clippin: unknown key; did you mean \"gradient_clipping\"?",
-                  "--set: deepshard.mesh.data: an axis of size 2 is not supported yet; leave it "
+                  "--set: deepshard.mesh.pipe: an axis of size 2 is not supported yet; leave it "
                   "out or set it to 1",
                   "--set: expected KEY=VALUE with a dotted key, found \"noequals\"",
                   "--set: expected KEY=VALUE with a dotted key, found \"=3\"",
                   "--set: expected KEY=VALUE with a dotted key, found \"a..b=1\"",
                   "--set: gradient_clipping: expected a number, found an object",
-                  "--set: zero_optimization.stage: expected an integer, found the string \"two\""));
+                  "--set: zero_optimization.stage: expected 0, 1, 2 or 3, found the string "
+                  "\"two\""));
   EXPECT_THAT(errors(read(withOptimizer("\"gradient_clipping\": 1"), {"gradient_clipping.norm=1"})),
               ElementsAre("--set: gradient_clipping.norm: a part of this key is not a section in "
                           "the configuration"));
@@ -145,7 +156,12 @@ TEST(Config, hashFollowsWhatIsInEffect) {
             hash);
   EXPECT_EQ(read(withOptimizer("")).config->hash, hash);
   EXPECT_NE(read(withOptimizer("\"gradient_clipping\": 2")).config->hash, hash);
-  EXPECT_NE(read(withOptimizer(""), {"optimizer.params.lr=0.5"}).config->hash, hash);
+  for (const char *setting :
+       {"optimizer.params.lr=0.5", "mesh.data=2", "mesh.tensor=2", "zero_optimization.stage=1",
+        "zero_optimization.stage3_param_persistence_threshold=1",
+        "zero_optimization.overlap_comm=false", "gradient_reduction=micro_batch",
+        "parameter_gather=step", "bucket_size=1"})
+    EXPECT_NE(read(withOptimizer(""), {setting}).config->hash, hash) << setting;
 }
 
 TEST(Config, files) {
