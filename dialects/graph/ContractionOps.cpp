@@ -75,16 +75,19 @@ LogicalResult LinearOp::inferReturnTypes(MLIRContext *, OptionalLocation locatio
   FailureOr<RankedTensorType> x = tensorType(location, "x", adaptor.getX());
   FailureOr<RankedTensorType> weight = tensorType(location, "weight", adaptor.getWeight());
   if (failed(x) || failed(weight) ||
-      failed(checkElementTypes(location, "x", *x, "weight", *weight)) ||
-      failed(checkRank(location, "weight", *weight, 2)))
+      failed(checkElementTypes(location, "x", *x, "weight", *weight)))
     return failure();
+  if (weight->getRank() < 2)
+    return emitOptionalError(location, "'weight' has rank ", weight->getRank(),
+                             "; expected rank 2 or more");
   if (x->getRank() < 1)
     return emitOptionalError(location, "'x' is a scalar; expected rank 1 or more");
   bool transposed = adaptor.getTransposeWeight();
-  if (failed(
-          checkSizes(location, "x", *x, x->getRank() - 1, "weight", *weight, transposed ? 1 : 0)))
+  if (failed(checkSizes(location, "x", *x, x->getRank() - 1, "weight", *weight,
+                        transposed ? weight->getRank() - 1 : 0)))
     return failure();
-  int64_t columns = weight->getDimSize(transposed ? 0 : 1);
+  ArrayRef<int64_t> columns =
+      transposed ? weight->getShape().drop_back() : weight->getShape().drop_front();
   if (Value bias = adaptor.getBias()) {
     FailureOr<RankedTensorType> biasType = tensorType(location, "bias", bias);
     if (failed(biasType) || failed(checkElementTypes(location, "x", *x, "bias", *biasType)) ||
@@ -92,8 +95,8 @@ LogicalResult LinearOp::inferReturnTypes(MLIRContext *, OptionalLocation locatio
             checkShape(location, "bias", *biasType, "one element per column of weight", columns)))
       return failure();
   }
-  SmallVector<int64_t> shape(x->getShape());
-  shape.back() = columns;
+  SmallVector<int64_t> shape(x->getShape().drop_back());
+  llvm::append_range(shape, columns);
   types.push_back(RankedTensorType::get(shape, x->getElementType()));
   return success();
 }

@@ -34,9 +34,12 @@ def Graph_MatmulOp : Graph_Primitive<"matmul", [InferTypeOpAdaptor, Graph_OwnCos
 def Graph_LinearOp : Graph_Composite<"linear", [InferTypeOpAdaptor, Graph_OwnCost, Graph_Differentiable]> {
   let summary = "x W + b over the last dimension of x";
   let description = [{
+    The columns n may be several dimensions, which the result then has in place of the last one of `x`: a fused
+    projection keeps its parts apart (3 x heads), so that each can be split.
+
     Constraints:
-    1. `weight` is k x n, or n x k with `transpose_weight` (torch.nn.Linear); k is the last dimension of `x`
-    2. `bias`, if given, has n elements
+    1. `weight` is k x n..., or n... x k with `transpose_weight` (torch.nn.Linear); k is the last dimension of `x`
+    2. `bias`, if given, has the shape n...
     3. element types agree
 
     ```mlir

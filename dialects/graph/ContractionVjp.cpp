@@ -88,11 +88,12 @@ LogicalResult MatmulOp::buildVjp(VjpBuilder &vjp) {
 /// dx = dy W^T; dW contracts all leading dimensions and lies as W does; db sums dy over them.
 LogicalResult LinearOp::buildVjp(VjpBuilder &vjp) {
   Value dy = vjp.cotangent(0);
-  int64_t last = rankOf(dy) - 1;
-  Dims leading = range(0, last), none;
+  int64_t rows = rankOf(getX()) - 1, columns = rankOf(getWeight()) - 1;
+  Dims leading = range(0, rows), none;
   if (vjp.wants(0)) {
-    int64_t outputs = getTransposeWeight() ? 0 : 1;
-    vjp.add(0, vjp.make<MatmulOp>(dy, getWeight(), none, none, Dims{last}, Dims{outputs}));
+    int64_t first = getTransposeWeight() ? 0 : 1;
+    vjp.add(0, vjp.make<MatmulOp>(dy, getWeight(), none, none, range(rows, rows + columns),
+                                  range(first, first + columns)));
   }
   if (vjp.wants(1)) {
     Value first = getTransposeWeight() ? dy : getX(), second = getTransposeWeight() ? getX() : dy;

@@ -31,6 +31,9 @@ std::string describeTask(const planpb::Segment &segment, int index) {
   case planpb::Task::kCopy:
     kind = "copy";
     break;
+  case planpb::Task::kCollective:
+    kind = "collective";
+    break;
   case planpb::Task::KIND_NOT_SET:
     break;
   }

@@ -287,6 +287,10 @@ void OrderCheck::runTask(const planpb::Task &task, uint32_t slot) {
     reads.push_back(accessOf(task.copy().from(), slot));
     writes.push_back(accessOf(task.copy().to(), slot));
     break;
+  case planpb::Task::kCollective:
+    reads.push_back(accessOf(task.collective().input(), slot));
+    writes.push_back(accessOf(task.collective().output(), slot));
+    break;
   case planpb::Task::kRecord:
     lastRecord[task.record()] = current;
     return;

@@ -279,6 +279,11 @@ void PlacesCheck::checkTask(const planpb::Segment &segment, int index) {
     return checkFeed(task.feed(), what);
   case planpb::Task::kCopy:
     return checkCopy(task.copy(), what);
+  case planpb::Task::kCollective:
+    checkView(program, task.collective().input(), what + ": input", faults);
+    if (checkView(program, task.collective().output(), what + ": output", faults))
+      checkWritten(task.collective().output(), what + ": output");
+    return;
   case planpb::Task::KIND_NOT_SET:
     faults.add("{}: of a kind that this ds-run does not know", what);
   }

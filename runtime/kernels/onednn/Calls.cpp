@@ -12,6 +12,7 @@
 #include "runtime/kernels/onednn/Primitive.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 using namespace deepshard::runtime;
 using namespace deepshard::runtime::onednn;
@@ -90,14 +91,15 @@ MatmulCall deepshard::runtime::onednn::matmulCall(const KernelSpec &spec) {
           -1};
 }
 
-/// x [.., k], w ([k, n], or [n, k] with `transpose_weight`), optional bias [n] -> [.., n].
+/// x [.., k], w ([k, n..], or [n.., k] with `transpose_weight`), optional bias [n..] -> [.., n..].
 MatmulCall deepshard::runtime::onednn::linearCall(const KernelSpec &spec) {
   requireOperands(spec, spec.inputs.size() == 3 ? 3 : 2, 1);
   const TensorDesc &x = spec.inputs[0], &weight = spec.inputs[1];
   require(
-      x.rank() >= 1 && weight.rank() == 2,
+      x.rank() >= 1 && weight.rank() >= 2,
       fmt::format("linear of {} and {}: expected [.., k] and a matrix", textOf(x), textOf(weight)));
-  const int64_t contract = spec.attributes.flag("transpose_weight") ? 1 : 0;
+  const bool transposed = spec.attributes.flag("transpose_weight");
+  const int64_t contract = transposed ? weight.rank() - 1 : 0;
   KernelSpec matmul{"matmul", {x, weight}, spec.outputs, {}, spec.threads};
   matmul.attributes = {{"lhs_batch", std::vector<int64_t>{}},
                        {"rhs_batch", std::vector<int64_t>{}},
@@ -107,9 +109,11 @@ MatmulCall deepshard::runtime::onednn::linearCall(const KernelSpec &spec) {
   if (spec.inputs.size() == 2)
     return call;
   const TensorDesc &bias = spec.inputs[2];
-  const int64_t n = weight.shape[1 - contract];
-  require(bias.shape == std::vector<int64_t>{n} && bias.dtype == DType::F32,
-          fmt::format("the bias is {}, expected f32[{}]", textOf(bias), n));
+  const std::vector<int64_t> columns(weight.shape.begin() + (transposed ? 0 : 1),
+                                     weight.shape.end() - (transposed ? 1 : 0));
+  require(bias.shape == columns && bias.dtype == DType::F32,
+          fmt::format("the bias is {}, expected f32[{}]", textOf(bias), fmt::join(columns, ", ")));
+  const int64_t n = bias.elements();
   require(bias.isContiguous(), "the bias is not contiguous");
   require(call.srcInput == 0, "the result is not row-major");
   call.bias = descOf({1, n}, {n, 1});

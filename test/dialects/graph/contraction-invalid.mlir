@@ -87,3 +87,12 @@ func.func @linear_element_types(%x: tensor<2x3xf32>, %w: tensor<3x4xf32>, %b: te
   %r = graph.linear %x, %w, %b : tensor<2x3xf32>, tensor<3x4xf32>, tensor<4xf64>
   return
 }
+
+// -----
+
+// linear 1
+func.func @linear_weight_rank(%x: tensor<2x3xf32>, %w: tensor<3xf32>) {
+  // expected-error @+1 {{'weight' has rank 1; expected rank 2 or more}}
+  %r = graph.linear %x, %w : tensor<2x3xf32>, tensor<3xf32>
+  return
+}

@@ -233,6 +233,10 @@ def contractions(c):
               lambda x, w, b: x @ w + b)
         c.add("linear", [c.normal(*leading, 5), c.normal(7, 5)], "{a0}, {a1} transpose_weight : {t0}, {t1}",
               lambda x, w: x @ w.T)
+        c.add("linear", [c.normal(*leading, 5), c.normal(5, 3, 7), c.normal(3, 7)], "{a0}, {a1}, {a2} : {t0}, {t1}, {t2}",
+              lambda x, w, b: torch.tensordot(x, w, dims=1) + b)
+        c.add("linear", [c.normal(*leading, 5), c.normal(3, 7, 5)], "{a0}, {a1} transpose_weight : {t0}, {t1}",
+              lambda x, w: torch.einsum("...k,abk->...ab", x, w))
 
 
 def normalizations(c):
