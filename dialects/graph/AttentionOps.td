@@ -6,7 +6,7 @@
 include "dialects/graph/GraphDialect.td"
 
 def Graph_AttentionOp : Graph_Composite<"attention", [InferTypeOpAdaptor, AttrSizedOperandSegments, Graph_OwnCost,
-                                                      Graph_Differentiable]> {
+                                                      Graph_Differentiable, Graph_OwnRule]> {
   let summary = "softmax(scale q k^T + mask) v, per head";
   let description = [{
     q: b x h x s x d, k: b x g x t x d, v: b x g x t x e; heads h are a multiple of the key/value heads g, and head i
@@ -35,7 +35,7 @@ def Graph_AttentionOp : Graph_Composite<"attention", [InferTypeOpAdaptor, AttrSi
 }
 
 def Graph_AttentionGradOp : Graph_Composite<"attention_grad", [InferTypeOpAdaptor, AttrSizedOperandSegments,
-                                                               Graph_OwnCost]> {
+                                                               Graph_OwnCost, Graph_OwnRule]> {
   let summary = "The gradients of attention with respect to q, k and v";
   let description = [{
     Recomputes the probabilities from q, k and lse.

@@ -5,7 +5,8 @@
 
 include "dialects/graph/GraphDialect.td"
 
-def Graph_MatmulOp : Graph_Primitive<"matmul", [InferTypeOpAdaptor, Graph_OwnCost, Graph_Differentiable]> {
+def Graph_MatmulOp : Graph_Primitive<"matmul", [InferTypeOpAdaptor, Graph_OwnCost, Graph_Differentiable,
+                                                Graph_OwnRule]> {
   let summary = "Contracts dimensions of two tensors, with batch dimensions";
   let description = [{
     Dimensions of the result: the batch dimensions in the order of `lhs_batch`, the remaining dimensions of `lhs`, the
@@ -31,7 +32,8 @@ def Graph_MatmulOp : Graph_Primitive<"matmul", [InferTypeOpAdaptor, Graph_OwnCos
   }];
 }
 
-def Graph_LinearOp : Graph_Composite<"linear", [InferTypeOpAdaptor, Graph_OwnCost, Graph_Differentiable]> {
+def Graph_LinearOp : Graph_Composite<"linear", [InferTypeOpAdaptor, Graph_OwnCost, Graph_Differentiable,
+                                                Graph_OwnPartition]> {
   let summary = "x W + b over the last dimension of x";
   let description = [{
     The columns n may be several dimensions, which the result then has in place of the last one of `x`: a fused

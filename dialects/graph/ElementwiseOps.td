@@ -5,15 +5,17 @@
 
 include "dialects/graph/GraphDialect.td"
 
-class Graph_Unary<string mnemonic, Constraint type, string formula, list<Trait> traits = []>
-    : Graph_Primitive<mnemonic, !listconcat([Graph_Elementwise, SameOperandsAndResultType, Graph_DefaultCost], traits)> {
+class Graph_Unary<string mnemonic, Constraint type, string formula, list<Trait> traits = [],
+                  Trait sharding = Graph_PointwiseSharding>
+    : Graph_Primitive<mnemonic, !listconcat([Graph_Elementwise, SameOperandsAndResultType, Graph_DefaultCost, sharding],
+                                            traits)> {
   let summary = "Computes " # formula # " element by element";
   let arguments = (ins type:$x);
   let results = (outs type:$y);
   let assemblyFormat = "$x attr-dict `:` type($x)";
 }
 
-def Graph_NegOp : Graph_Unary<"neg", Graph_Number, "-x", [Graph_Differentiable]>;
+def Graph_NegOp : Graph_Unary<"neg", Graph_Number, "-x", [Graph_Differentiable], Graph_OwnRule>;
 def Graph_AbsOp : Graph_Unary<"abs", Graph_Number, "|x|", [Graph_Differentiable]>;
 def Graph_SignOp : Graph_Unary<"sign", Graph_Number, "the sign of x (0 at 0)", [Graph_Differentiable]>;
 def Graph_FloorOp : Graph_Unary<"floor", Graph_Float, "the largest integer not above x", [Graph_Differentiable]>;
@@ -30,7 +32,7 @@ def Graph_SigmoidOp : Graph_Unary<"sigmoid", Graph_Float, "1 / (1 + e^-x)", [Gra
 def Graph_NotOp : Graph_Unary<"not", Graph_Bool, "the negation of x">;
 
 def Graph_ConvertOp : Graph_Primitive<"convert", [Graph_Elementwise, SameOperandsAndResultShape, Graph_DefaultCost,
-                                                  Graph_Differentiable]> {
+                                                  Graph_Differentiable, Graph_OwnRule]> {
   let summary = "Converts the element type";
   let description = [{
     Float to integer truncates towards zero, anything to i1 compares with 0, i1 to a number gives 0 or 1, a narrower
@@ -47,9 +49,10 @@ def Graph_ConvertOp : Graph_Primitive<"convert", [Graph_Elementwise, SameOperand
 }
 
 /// Binary ops broadcast as NumPy does: trailing dimensions align, a size of 1 or a missing dimension repeats.
-class Graph_Binary<string mnemonic, Constraint type, string formula, list<Trait> traits = []>
+class Graph_Binary<string mnemonic, Constraint type, string formula, list<Trait> traits = [],
+                   Trait sharding = Graph_OwnRule>
     : Graph_Primitive<mnemonic, !listconcat([Graph_Elementwise, SameOperandsAndResultElementType, InferTypeOpAdaptor,
-                                             Graph_DefaultCost], traits)> {
+                                             Graph_DefaultCost, sharding], traits)> {
   let summary = "Computes " # formula # " element by element";
   let description = [{
     Constraints:
@@ -65,13 +68,15 @@ def Graph_AddOp : Graph_Binary<"add", Graph_Number, "lhs + rhs", [Commutative, G
 def Graph_SubOp : Graph_Binary<"sub", Graph_Number, "lhs - rhs", [Graph_Differentiable]> { let hasFolder = 1; }
 def Graph_MulOp : Graph_Binary<"mul", Graph_Number, "lhs * rhs", [Commutative, Graph_Differentiable]> { let hasFolder = 1; }
 def Graph_DivOp : Graph_Binary<"div", Graph_Number, "lhs / rhs (integers truncate)", [Graph_Differentiable]> { let hasFolder = 1; }
-def Graph_PowOp : Graph_Binary<"pow", Graph_Float, "lhs to the power of rhs", [Graph_Differentiable]> { let hasCanonicalizeMethod = 1; }
+def Graph_PowOp : Graph_Binary<"pow", Graph_Float, "lhs to the power of rhs", [Graph_Differentiable],
+                               Graph_PointwiseSharding> { let hasCanonicalizeMethod = 1; }
 def Graph_MaximumOp : Graph_Binary<"maximum", Graph_Number, "the larger (NaN if either is)", [Commutative, Graph_Differentiable]>;
 def Graph_MinimumOp : Graph_Binary<"minimum", Graph_Number, "the smaller (NaN if either is)", [Commutative, Graph_Differentiable]>;
-def Graph_AndOp : Graph_Binary<"and", Graph_Bool, "logical and", [Commutative]>;
-def Graph_OrOp : Graph_Binary<"or", Graph_Bool, "logical or", [Commutative]>;
+def Graph_AndOp : Graph_Binary<"and", Graph_Bool, "logical and", [Commutative], Graph_PointwiseSharding>;
+def Graph_OrOp : Graph_Binary<"or", Graph_Bool, "logical or", [Commutative], Graph_PointwiseSharding>;
 
-def Graph_CompareOp : Graph_Primitive<"compare", [Graph_Elementwise, InferTypeOpAdaptor, Graph_DefaultCost]> {
+def Graph_CompareOp : Graph_Primitive<"compare", [Graph_Elementwise, InferTypeOpAdaptor, Graph_DefaultCost,
+                                                  Graph_PointwiseSharding]> {
   let summary = "Compares element by element";
   let description = [{
     Constraints:
@@ -90,7 +95,7 @@ def Graph_CompareOp : Graph_Primitive<"compare", [Graph_Elementwise, InferTypeOp
 }
 
 def Graph_SelectOp : Graph_Primitive<"select", [Graph_Elementwise, InferTypeOpAdaptor, Graph_DefaultCost,
-                                                Graph_Differentiable]> {
+                                                Graph_Differentiable, Graph_OwnRule]> {
   let summary = "Takes `on_true` where the predicate holds, else `on_false`";
   let description = [{
     Constraints:
@@ -106,7 +111,7 @@ def Graph_SelectOp : Graph_Primitive<"select", [Graph_Elementwise, InferTypeOpAd
 }
 
 def Graph_GeluOp : Graph_Composite<"gelu", [Graph_Elementwise, SameOperandsAndResultType, Graph_OwnCost,
-                                            Graph_Differentiable]> {
+                                            Graph_Differentiable, Graph_PointwiseSharding]> {
   let summary = "The Gaussian error linear unit, exact or by tanh";
   let description = [{
     Without `tanh`: x/2 (1 + erf(x / sqrt 2)). With it: x * sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3), which equals
@@ -117,7 +122,8 @@ def Graph_GeluOp : Graph_Composite<"gelu", [Graph_Elementwise, SameOperandsAndRe
   let assemblyFormat = "(`tanh` $tanh^)? $x attr-dict `:` type($x)";
 }
 
-def Graph_GeluGradOp : Graph_Composite<"gelu_grad", [Graph_Elementwise, SameOperandsAndResultType, Graph_OwnCost]> {
+def Graph_GeluGradOp : Graph_Composite<"gelu_grad", [Graph_Elementwise, SameOperandsAndResultType, Graph_OwnCost,
+                                                     Graph_OwnRule]> {
   let summary = "The gradient of gelu with respect to x";
   let arguments = (ins Graph_Float:$dy, Graph_Float:$x, UnitAttr:$tanh);
   let results = (outs Graph_Float:$dx);

@@ -8,6 +8,8 @@
 #ifndef DEEPSHARD_DIALECTS_GRAPH_GRAPH_H
 #define DEEPSHARD_DIALECTS_GRAPH_GRAPH_H
 
+#include "dialects/graph/ShardingRule.h"
+
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/BuiltinTypes.h"
@@ -23,6 +25,7 @@ class PatternRewriter;
 
 namespace deepshard::graph {
 
+class PartitionBuilder;
 class VjpBuilder;
 
 /// Work of one op: floating-point operations (a multiply-add counts two), bytes read and written.
@@ -37,6 +40,10 @@ OpCost elementwiseCost(mlir::Operation *op);
 
 /// The inherent attributes of `op` as a dictionary (without operand segment sizes).
 mlir::DictionaryAttr inherentAttributes(mlir::Operation *op);
+
+/// The default of `partition` of a sharding rule: the op itself on local types.
+mlir::FailureOr<llvm::SmallVector<mlir::Value>> partitionByCloning(mlir::Operation *op,
+                                                                   PartitionBuilder &partition);
 
 /// Trait: an element of the result depends on one element of each operand, and operands broadcast
 /// as NumPy does (MLIR's trait of this name forbids that).

@@ -2,6 +2,7 @@
 
 #include "dialects/graph/Graph.h"
 
+#include "dialects/graph/PartitionBuilder.h"
 #include "dialects/graph/VjpBuilder.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"

@@ -126,5 +126,9 @@ defvar Graph_Differentiable = DeclareOpInterfaceMethods<DifferentiableOpInterfac
 /// Cost by the default (elementwise) or by an own method.
 defvar Graph_DefaultCost = DeclareOpInterfaceMethods<CostOpInterface>;
 defvar Graph_OwnCost = DeclareOpInterfaceMethods<CostOpInterface, ["getCost"]>;
+/// Sharding rule and partition: both by default (pointwise, cloned), an own rule, or both of its own.
+defvar Graph_PointwiseSharding = DeclareOpInterfaceMethods<ShardingRuleOpInterface>;
+defvar Graph_OwnRule = DeclareOpInterfaceMethods<ShardingRuleOpInterface, ["getShardingRule"]>;
+defvar Graph_OwnPartition = DeclareOpInterfaceMethods<ShardingRuleOpInterface, ["getShardingRule", "partition"]>;
 
 #endif // DEEPSHARD_DIALECTS_GRAPH_GRAPHDIALECT

@@ -71,4 +71,29 @@ def CostOpInterface : OpInterface<"CostOpInterface"> {
   ];
 }
 
+def ShardingRuleOpInterface : OpInterface<"ShardingRuleOpInterface"> {
+  let cppNamespace = "::deepshard::graph";
+  let description = [{
+    How the op may be split over ranks, as data (`ShardingRule.h`), and the local ops that a rank then runs.
+  }];
+  let methods = [
+    InterfaceMethod<[{
+        Factors of the dimensions and operands that may be partial, for the types the op has. By default the op is
+        pointwise in the dimensions of its first result, with NumPy's broadcasting, and no operand may be partial.
+      }],
+      "::deepshard::graph::ShardingRule", "getShardingRule", (ins), "", [{
+        return pointwiseRule($_op.getOperation());
+      }]>,
+    InterfaceMethod<[{
+        Builds the local ops at the insertion point of `partition` and returns the local results. By default the op
+        itself on the local operands. An op brings its own method if it has special factors, attributes that hold sizes
+        of dimensions that may be split, or operands that must not take part in each summand.
+      }],
+      "::mlir::FailureOr<::llvm::SmallVector<::mlir::Value>>", "partition",
+      (ins "::deepshard::graph::PartitionBuilder &":$partition), "", [{
+        return partitionByCloning($_op.getOperation(), partition);
+      }]>
+  ];
+}
+
 #endif // DEEPSHARD_DIALECTS_GRAPH_GRAPHINTERFACES

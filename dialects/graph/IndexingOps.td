@@ -5,7 +5,8 @@
 
 include "dialects/graph/GraphDialect.td"
 
-def Graph_EmbeddingOp : Graph_Primitive<"embedding", [InferTypeOpAdaptor, Graph_DefaultCost, Graph_Differentiable]> {
+def Graph_EmbeddingOp : Graph_Primitive<"embedding", [InferTypeOpAdaptor, Graph_DefaultCost, Graph_Differentiable,
+                                                      Graph_OwnRule]> {
   let summary = "Rows of `table` chosen by `ids`";
   let description = [{
     The result has the shape of `ids` followed by the dimensions of a row. An id outside the table gives a row of NaN.
@@ -18,7 +19,7 @@ def Graph_EmbeddingOp : Graph_Primitive<"embedding", [InferTypeOpAdaptor, Graph_
   let assemblyFormat = "$table `,` $ids attr-dict `:` type($table) `,` type($ids)";
 }
 
-def Graph_EmbeddingGradOp : Graph_Primitive<"embedding_grad", [InferTypeOpAdaptor, Graph_DefaultCost]> {
+def Graph_EmbeddingGradOp : Graph_Primitive<"embedding_grad", [InferTypeOpAdaptor, Graph_DefaultCost, Graph_OwnRule]> {
   let summary = "Adds rows of `dy` at `ids` into a table of `rows` zero rows";
   let description = [{
     Rows of equal id are added in ascending position.
@@ -31,7 +32,8 @@ def Graph_EmbeddingGradOp : Graph_Primitive<"embedding_grad", [InferTypeOpAdapto
   let assemblyFormat = "$dy `,` $ids `rows` $rows attr-dict `:` type($dy) `,` type($ids)";
 }
 
-def Graph_GatherOp : Graph_Primitive<"gather", [InferTypeOpAdaptor, Graph_DefaultCost, Graph_Differentiable]> {
+def Graph_GatherOp : Graph_Primitive<"gather", [InferTypeOpAdaptor, Graph_DefaultCost, Graph_Differentiable,
+                                                Graph_OwnRule]> {
   let summary = "Elements of x along `dim` chosen by `index`, as torch.gather";
   let description = [{
     Constraints:
@@ -43,7 +45,7 @@ def Graph_GatherOp : Graph_Primitive<"gather", [InferTypeOpAdaptor, Graph_Defaul
   let assemblyFormat = "$x `,` $index `dim` $dim attr-dict `:` type($x) `,` type($index)";
 }
 
-def Graph_ScatterAddOp : Graph_Primitive<"scatter_add", [Graph_DefaultCost]> {
+def Graph_ScatterAddOp : Graph_Primitive<"scatter_add", [Graph_DefaultCost, Graph_OwnRule]> {
   let summary = "Adds `updates` at `index` along `dim` into zeros: the adjoint of gather";
   let description = [{
     Constraints:

@@ -6,7 +6,7 @@
 include "mlir/IR/BuiltinAttributeInterfaces.td"
 include "dialects/graph/GraphDialect.td"
 
-def Graph_ConstantOp : Graph_Op<"constant", [ConstantLike, AllTypesMatch<["value", "result"]>]> {
+def Graph_ConstantOp : Graph_Op<"constant", [ConstantLike, AllTypesMatch<["value", "result"]>, Graph_OwnPartition]> {
   let summary = "A tensor known at plan time";
   let description = [{
     Small values and splats are dense, larger ones resources. Weights are never constants.
@@ -17,7 +17,7 @@ def Graph_ConstantOp : Graph_Op<"constant", [ConstantLike, AllTypesMatch<["value
   let hasFolder = 1;
 }
 
-def Graph_IotaOp : Graph_Primitive<"iota", [Graph_DefaultCost]> {
+def Graph_IotaOp : Graph_Primitive<"iota", [Graph_DefaultCost, Graph_OwnPartition]> {
   let summary = "Counts 0, 1, 2, ... along dimension `dim`";
   let arguments = (ins I64Attr:$dim);
   let results = (outs Graph_Number:$result);
@@ -25,7 +25,7 @@ def Graph_IotaOp : Graph_Primitive<"iota", [Graph_DefaultCost]> {
   let hasVerifier = 1;
 }
 
-def Graph_ReshapeOp : Graph_Primitive<"reshape", [Graph_DefaultCost, Graph_Differentiable]> {
+def Graph_ReshapeOp : Graph_Primitive<"reshape", [Graph_DefaultCost, Graph_Differentiable, Graph_OwnRule]> {
   let summary = "The same elements in row-major order under another shape";
   let description = [{
     Constraints:
@@ -39,7 +39,8 @@ def Graph_ReshapeOp : Graph_Primitive<"reshape", [Graph_DefaultCost, Graph_Diffe
   let hasFolder = 1;
 }
 
-def Graph_TransposeOp : Graph_Primitive<"transpose", [InferTypeOpAdaptor, Graph_DefaultCost, Graph_Differentiable]> {
+def Graph_TransposeOp : Graph_Primitive<"transpose", [InferTypeOpAdaptor, Graph_DefaultCost, Graph_Differentiable,
+                                                      Graph_OwnRule]> {
   let summary = "Permutes dimensions: result dimension i is dimension `permutation[i]` of x";
   let description = [{
     Constraints:
@@ -51,7 +52,7 @@ def Graph_TransposeOp : Graph_Primitive<"transpose", [InferTypeOpAdaptor, Graph_
   let hasFolder = 1;
 }
 
-def Graph_BroadcastOp : Graph_Primitive<"broadcast", [Graph_DefaultCost, Graph_Differentiable]> {
+def Graph_BroadcastOp : Graph_Primitive<"broadcast", [Graph_DefaultCost, Graph_Differentiable, Graph_OwnRule]> {
   let summary = "Repeats along new dimensions or dimensions of size 1";
   let description = [{
     Dimension i of `x` becomes dimension `dims[i]` of the result.
@@ -72,7 +73,8 @@ def Graph_BroadcastOp : Graph_Primitive<"broadcast", [Graph_DefaultCost, Graph_D
   let hasFolder = 1;
 }
 
-def Graph_SliceOp : Graph_Primitive<"slice", [InferTypeOpAdaptor, Graph_DefaultCost, Graph_Differentiable]> {
+def Graph_SliceOp : Graph_Primitive<"slice", [InferTypeOpAdaptor, Graph_DefaultCost, Graph_Differentiable,
+                                              Graph_OwnPartition]> {
   let summary = "Takes elements starts[i], starts[i] + strides[i], ... below limits[i] of each dimension";
   let description = [{
     Constraints:
@@ -90,7 +92,7 @@ def Graph_SliceOp : Graph_Primitive<"slice", [InferTypeOpAdaptor, Graph_DefaultC
   let hasFolder = 1;
 }
 
-def Graph_PadOp : Graph_Primitive<"pad", [InferTypeOpAdaptor, Graph_DefaultCost, Graph_Differentiable]> {
+def Graph_PadOp : Graph_Primitive<"pad", [InferTypeOpAdaptor, Graph_DefaultCost, Graph_Differentiable, Graph_OwnRule]> {
   let summary = "Puts `value` around (and, with `interior`, between) the elements of x";
   let description = [{
     Constraints:
@@ -111,7 +113,8 @@ def Graph_PadOp : Graph_Primitive<"pad", [InferTypeOpAdaptor, Graph_DefaultCost,
                                  "::llvm::ArrayRef<int64_t>":$high)>];
 }
 
-def Graph_ConcatOp : Graph_Primitive<"concat", [InferTypeOpAdaptor, Graph_DefaultCost, Graph_Differentiable]> {
+def Graph_ConcatOp : Graph_Primitive<"concat", [InferTypeOpAdaptor, Graph_DefaultCost, Graph_Differentiable,
+                                                Graph_OwnRule]> {
   let summary = "Puts tensors one after another along dimension `dim`";
   let description = [{
     Constraints:

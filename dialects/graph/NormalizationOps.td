@@ -5,7 +5,8 @@
 
 include "dialects/graph/GraphDialect.td"
 
-def Graph_SoftmaxOp : Graph_Composite<"softmax", [SameOperandsAndResultType, Graph_OwnCost, Graph_Differentiable]> {
+def Graph_SoftmaxOp : Graph_Composite<"softmax", [SameOperandsAndResultType, Graph_OwnCost, Graph_Differentiable,
+                                                  Graph_OwnRule]> {
   let summary = "exp(x - max) / sum over dimension `dim`";
   let description = [{
     Constraints:
@@ -17,7 +18,7 @@ def Graph_SoftmaxOp : Graph_Composite<"softmax", [SameOperandsAndResultType, Gra
   let hasVerifier = 1;
 }
 
-def Graph_SoftmaxGradOp : Graph_Composite<"softmax_grad", [SameOperandsAndResultType, Graph_OwnCost]> {
+def Graph_SoftmaxGradOp : Graph_Composite<"softmax_grad", [SameOperandsAndResultType, Graph_OwnCost, Graph_OwnRule]> {
   let summary = "y (dy - sum(dy y)) over dimension `dim`";
   let description = [{
     Constraints:
@@ -29,7 +30,8 @@ def Graph_SoftmaxGradOp : Graph_Composite<"softmax_grad", [SameOperandsAndResult
   let hasVerifier = 1;
 }
 
-def Graph_LayerNormOp : Graph_Composite<"layer_norm", [InferTypeOpAdaptor, Graph_OwnCost, Graph_Differentiable]> {
+def Graph_LayerNormOp : Graph_Composite<"layer_norm", [InferTypeOpAdaptor, Graph_OwnCost, Graph_Differentiable,
+                                                       Graph_OwnRule]> {
   let summary = "(x - mean) rstd weight + bias over the trailing dimensions";
   let description = [{
     The normalised dimensions are those of `weight`; `mean` and `rstd` = 1 / sqrt(variance + eps) have the leading
@@ -45,7 +47,7 @@ def Graph_LayerNormOp : Graph_Composite<"layer_norm", [InferTypeOpAdaptor, Graph
   let assemblyFormat = "$x `,` $weight `,` $bias `eps` $eps attr-dict `:` type($x) `,` type($weight) `,` type($bias)";
 }
 
-def Graph_LayerNormGradOp : Graph_Composite<"layer_norm_grad", [InferTypeOpAdaptor, Graph_OwnCost]> {
+def Graph_LayerNormGradOp : Graph_Composite<"layer_norm_grad", [InferTypeOpAdaptor, Graph_OwnCost, Graph_OwnRule]> {
   let summary = "The gradients of layer_norm with respect to x, weight and bias";
   let description = [{
     With n = (x - mean) rstd and g = dy weight: dx = rstd (g - mean(g) - n mean(g n)), dweight = sum(dy n),
@@ -60,7 +62,8 @@ def Graph_LayerNormGradOp : Graph_Composite<"layer_norm_grad", [InferTypeOpAdapt
   let assemblyFormat = "$dy `,` $x `,` $weight `,` $mean `,` $rstd attr-dict `:` type(operands)";
 }
 
-def Graph_CrossEntropyOp : Graph_Composite<"cross_entropy", [InferTypeOpAdaptor, Graph_OwnCost, Graph_Differentiable]> {
+def Graph_CrossEntropyOp : Graph_Composite<"cross_entropy", [InferTypeOpAdaptor, Graph_OwnCost, Graph_Differentiable,
+                                                             Graph_OwnPartition]> {
   let summary = "The sum of -log softmax(logits)[target] over rows, and how many rows count";
   let description = [{
     Rows whose target is `ignore_index` add nothing and do not count. Sum and count stay apart so that they can be
@@ -75,7 +78,8 @@ def Graph_CrossEntropyOp : Graph_Composite<"cross_entropy", [InferTypeOpAdaptor,
   let assemblyFormat = "$logits `,` $target `ignore_index` $ignore_index attr-dict `:` type($logits) `,` type($target)";
 }
 
-def Graph_CrossEntropyGradOp : Graph_Composite<"cross_entropy_grad", [InferTypeOpAdaptor, Graph_OwnCost]> {
+def Graph_CrossEntropyGradOp : Graph_Composite<"cross_entropy_grad", [InferTypeOpAdaptor, Graph_OwnCost,
+                                                                      Graph_OwnPartition]> {
   let summary = "dloss_sum (softmax(logits) - onehot(target)), zero in rows that do not count";
   let description = [{
     Constraints:

@@ -53,6 +53,10 @@ public:
   mlir::Value select(mlir::Value predicate, mlir::Value onTrue, mlir::Value onFalse) {
     return SelectOp::create(builder, location, predicate, onTrue, onFalse);
   }
+  /// Logical and, or, not.
+  mlir::Value both(mlir::Value a, mlir::Value b) { return AndOp::create(builder, location, a, b); }
+  mlir::Value either(mlir::Value a, mlir::Value b) { return OrOp::create(builder, location, a, b); }
+  mlir::Value negation(mlir::Value x) { return NotOp::create(builder, location, x.getType(), x); }
   mlir::Value convert(mlir::Value x, mlir::Type elementType);
 
   /// Reductions; reduced dimensions stay with size 1 if `keep`.

@@ -5,7 +5,8 @@
 
 include "dialects/graph/GraphDialect.td"
 
-def Graph_DropoutOp : Graph_Primitive<"dropout", [InferTypeOpAdaptor, Graph_DefaultCost, Graph_Differentiable]> {
+def Graph_DropoutOp : Graph_Primitive<"dropout", [InferTypeOpAdaptor, Graph_DefaultCost, Graph_Differentiable,
+                                                  Graph_OwnRule]> {
   let summary = "Zeroes elements with probability `p`, scales the others by 1 / (1 - p)";
   let description = [{
     Whether an element is kept depends on (seed, step, `id`, element index + micro-batch x elements of x) alone, by

@@ -6,7 +6,7 @@
 include "dialects/graph/GraphDialect.td"
 
 class Graph_Reduction<string mnemonic, string what, list<Trait> traits = []>
-    : Graph_Primitive<mnemonic, !listconcat([InferTypeOpAdaptor, Graph_OwnCost], traits)> {
+    : Graph_Primitive<mnemonic, !listconcat([InferTypeOpAdaptor, Graph_OwnCost, Graph_OwnRule], traits)> {
   let summary = "Takes the " # what # " over dimensions";
   let description = [{
     f32 sums are accumulated in f64 in the order of the elements.

@@ -5,7 +5,7 @@
 
 include "dialects/graph/GraphDialect.td"
 
-def Graph_SumSquaresOp : Graph_Primitive<"sum_squares", [InferTypeOpAdaptor, Graph_OwnCost]> {
+def Graph_SumSquaresOp : Graph_Primitive<"sum_squares", [InferTypeOpAdaptor, Graph_OwnCost, Graph_OwnRule]> {
   let summary = "The sum of squares of a flat tensor, in f64";
   let description = [{
     Blocks of 65,536 elements are summed in f64 in the order of the elements, then the blocks in order.
@@ -19,7 +19,7 @@ def Graph_SumSquaresOp : Graph_Primitive<"sum_squares", [InferTypeOpAdaptor, Gra
 }
 
 def Graph_AdamWOp : Graph_Primitive<"adamw", [InferTypeOpAdaptor, AllTypesMatch<["parameter", "exp_avg", "exp_avg_sq"]>,
-                                              Graph_OwnCost]> {
+                                              Graph_OwnCost, Graph_PointwiseSharding]> {
   let summary = "One step of Adam or AdamW, pointwise";
   let description = [{
     With g = clip * gradient (+ weight_decay * parameter without `adam_w_mode`), t = `update_step`:

@@ -1,0 +1,66 @@
+//===- IndexingSharding.cpp - sharding rules and partitions of indexing ops -------------------===//
+
+#include "dialects/graph/Graph.h"
+#include "dialects/graph/PartitionBuilder.h"
+
+using namespace mlir;
+
+namespace deepshard::graph {
+
+/// An id is a row of one rank: the others have zeros, and the sum is the row.
+ShardingRule EmbeddingOp::getShardingRule() {
+  constexpr unsigned kTable = 0, kIds = 1;
+  ShardingRuleBuilder builder(*this);
+  auto places = static_cast<unsigned>(getIds().getType().getRank());
+  for (unsigned dim = 0; dim < places; ++dim)
+    builder.factor({in(kIds, dim), out(0, dim)});
+  for (unsigned dim = 1; dim < getTable().getType().getRank(); ++dim)
+    builder.factor({in(kTable, dim), out(0, places + dim - 1)});
+  builder.factor({in(kTable, 0)}, FactorKind::Special, ReductionKind::Sum);
+  return builder.partial({kTable}).build();
+}
+
+ShardingRule EmbeddingGradOp::getShardingRule() {
+  constexpr unsigned kDy = 0, kIds = 1;
+  ShardingRuleBuilder builder(*this);
+  auto places = static_cast<unsigned>(getIds().getType().getRank());
+  for (unsigned dim = 0; dim < places; ++dim)
+    builder.factor({in(kDy, dim), in(kIds, dim)}, FactorKind::Reduction, ReductionKind::Sum);
+  for (unsigned dim = 1; dim < getResult().getType().getRank(); ++dim)
+    builder.factor({in(kDy, places + dim - 1), out(0, dim)});
+  builder.factor({out(0, 0)}, FactorKind::Special);
+  return builder.partial({kDy}).build();
+}
+
+/// Every index may name any element of `dim`. Where the index is smaller than x, its positions are
+/// those of the first elements: both stay whole.
+ShardingRule GatherOp::getShardingRule() {
+  constexpr unsigned kX = 0, kIndex = 1;
+  ShardingRuleBuilder builder(*this);
+  for (unsigned dim = 0; dim < getX().getType().getRank(); ++dim) {
+    if (dim == getDim())
+      builder.factor({in(kIndex, dim), out(0, dim)});
+    else if (builder.sizeOf(in(kX, dim)) == builder.sizeOf(in(kIndex, dim)))
+      builder.factor({in(kX, dim), in(kIndex, dim), out(0, dim)});
+    else
+      builder.factor({in(kIndex, dim), out(0, dim)}, FactorKind::Replicate);
+  }
+  return builder.partial({kX}, {}, kReductionKinds).build();
+}
+
+ShardingRule ScatterAddOp::getShardingRule() {
+  constexpr unsigned kUpdates = 0, kIndex = 1;
+  ShardingRuleBuilder builder(*this);
+  for (unsigned dim = 0; dim < getResult().getType().getRank(); ++dim) {
+    if (dim == getDim())
+      builder.factor({in(kUpdates, dim), in(kIndex, dim)}, FactorKind::Reduction,
+                     ReductionKind::Sum);
+    else if (builder.sizeOf(out(0, dim)) == builder.sizeOf(in(kIndex, dim)))
+      builder.factor({in(kUpdates, dim), in(kIndex, dim), out(0, dim)});
+    else
+      builder.factor({in(kUpdates, dim), in(kIndex, dim)}, FactorKind::Replicate);
+  }
+  return builder.partial({kUpdates}).build();
+}
+
+} // namespace deepshard::graph
