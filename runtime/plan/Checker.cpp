@@ -12,6 +12,23 @@ std::vector<std::string> Faults::take() {
   return std::move(listed);
 }
 
+static const char *nameOf(planpb::Collective::Kind kind) {
+  switch (kind) {
+  case planpb::Collective::ALL_REDUCE:
+    return "all_reduce";
+  case planpb::Collective::REDUCE_SCATTER:
+    return "reduce_scatter";
+  case planpb::Collective::ALL_GATHER:
+    return "all_gather";
+  case planpb::Collective::ALL_TO_ALL:
+    return "all_to_all";
+  case planpb::Collective::PERMUTE:
+    return "permute";
+  default:
+    return "collective";
+  }
+}
+
 std::string describeTask(const planpb::Segment &segment, int index) {
   const planpb::Task &task = segment.tasks(index);
   std::string kind = "task";
@@ -32,7 +49,7 @@ std::string describeTask(const planpb::Segment &segment, int index) {
     kind = "copy";
     break;
   case planpb::Task::kCollective:
-    kind = "collective";
+    kind = nameOf(task.collective().kind());
     break;
   case planpb::Task::KIND_NOT_SET:
     break;
@@ -44,12 +61,16 @@ std::string describeTask(const planpb::Segment &segment, int index) {
 std::vector<std::string> checkPlan(const planpb::Plan &plan) {
   Faults faults;
   checkTables(plan, faults);
+  std::optional<std::string> meshFault = Mesh::faultOf(plan.mesh());
+  if (meshFault)
+    faults.add("mesh: {}", *meshFault);
+  Mesh mesh(meshFault ? planpb::Mesh() : plan.mesh());
   for (const planpb::Program &program : plan.programs()) {
     size_t before = faults.number();
     checkPlaces(plan, program, faults);
     // Order is only defined between places that exist.
-    if (faults.number() == before)
-      checkOrder(program, faults);
+    if (faults.number() == before && !meshFault)
+      checkOrder(mesh, program, faults);
   }
   return faults.take();
 }

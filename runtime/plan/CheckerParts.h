@@ -4,6 +4,7 @@
 #define DEEPSHARD_RUNTIME_PLAN_CHECKERPARTS_H
 
 #include "runtime/plan/Checker.h"
+#include "runtime/plan/Mesh.h"
 #include "runtime/plan/plan.pb.h"
 
 #include <fmt/format.h>
@@ -40,7 +41,7 @@ void checkTables(const planpb::Plan &plan, Faults &faults);
 void checkPlaces(const planpb::Plan &plan, const planpb::Program &program, Faults &faults);
 
 /// Rules 4 and 5 for one program without faults by `checkPlaces`.
-void checkOrder(const planpb::Program &program, Faults &faults);
+void checkOrder(const Mesh &mesh, const planpb::Program &program, Faults &faults);
 
 /// Rules 1 and 2 for one view; `what` names it ("input 1 of task 3 ..."). True if it is sound.
 bool checkView(const planpb::Program &program, const planpb::View &view, const std::string &what,

@@ -12,17 +12,44 @@
 // streams allow gives the same memory, so the replay stands for all of them.
 //
 //   read:   each byte was last written through the same buffer; the writer happens before the
-//   reader write:  the last writer and all readers since then happen before the writer; the range
-//   changes its owner
+//           reader
+//   write:  the last writer and all readers since then happen before the writer; the range changes
+//           its owner
 //
-// A strided view counts with all bytes from its first to its last element. Cost: O(a log r) for a
-// accesses and r ranges; a range that a write covers is dropped, so r stays about the number of
-// buffers.
+// A strided view counts with all bytes from its first to its last element.
+//
+// Many ranks. The replay of one rank stands for all ranks that run the program:
+//
+//   Own parts. A view with axis strides (OwnParts.h) lies elsewhere on each rank. It is ordered
+//   against its whole reach, which is what some rank touches. Its bytes count as written where each
+//   rank has written them through a view that moves alike, or all of the reach was written; the
+//   rest of the reach keeps what the buffer held, and other buffers lose what they held there.
+//
+//   Collectives. Other ranks touch this rank's memory only between the entry of all members and the
+//   exit of the first, hence while this rank is inside the task; and only what the task itself
+//   reads and writes, because all members name the same bytes of their windows: their views are
+//   equal (one program; Rendezvous.cpp compares programs that differ) and are not moved by
+//   coordinates that differ inside the group, but for the own part that plan.proto documents. So
+//   for the memory of a rank, a collective is a task that reads its input and writes its output,
+//   and whatever is ordered against that task is ordered against the other ranks. Bytes that the
+//   members touch at once are those of the in-place forms, part j by member j alone.
+//
+//   Across ranks. An order that runs through other ranks enters and leaves this one by collectives;
+//   with one program the same tasks in the same order are here, so it is an order of this rank's
+//   own streams already. Programs that differ are held to that too. And what a collective yields
+//   depends on its inputs alone, so with each rank's memory the same in every order, all are.
+//
+// Collectives of one group are matched by the order in which a rank calls them, so that order must
+// not depend on the race of two streams.
+//
+// Cost: O(a log r) for a accesses and r ranges, times the number of different shifts for a write; a
+// range that a write covers is dropped, so r stays about the number of buffers.
 //
 //===------------------------------------------------------------------------------------------===//
 
 #include "runtime/plan/CheckerParts.h"
 #include "runtime/plan/Geometry.h"
+#include "runtime/plan/OwnParts.h"
 
 #include <algorithm>
 #include <iterator>
@@ -43,37 +70,52 @@ struct Node {
   int task = -1;         // index in the segment; -1: the runtime writes the run state
 };
 
-/// Bytes of an arena that a view touches, and through what.
-struct Access {
-  const planpb::View *view = nullptr;
-  uint32_t arena = 0;
-  uint64_t begin = 0;
-  uint64_t end = 0;
-  uint64_t owner = 0; // buffer * slots + slot
-};
-
 /// Contiguous bytes with one history.
 struct Range {
   uint64_t end = 0;
   uint64_t owner = UINT64_MAX;
-  uint32_t writer = kNobody; // node; kNobody: not in this step
-  uint32_t call = 0;         // schedule entry of the writer
-  bool isWritten = false;
+  uint32_t writer = kNobody;     // node; kNobody: not in this step
+  uint32_t call = 0;             // schedule entry in which all bytes were written
+  bool isWritten = false;        // all bytes, not only a part that differs from rank to rank
   std::vector<uint32_t> readers; // per stream the last node that read since the write
 };
 
+bool shareBytes(const Access &a, const Access &b) {
+  return a.arena == b.arena && a.begin < b.reachEnd() && b.begin < a.reachEnd() &&
+         a.begin != a.end && b.begin != b.end;
+}
+
+std::vector<const planpb::View *> viewsOf(const planpb::Task &task) {
+  std::vector<const planpb::View *> views;
+  for (const planpb::View &view : task.launch().inputs())
+    views.push_back(&view);
+  for (const planpb::View &view : task.launch().outputs())
+    views.push_back(&view);
+  if (task.launch().has_workspace())
+    views.push_back(&task.launch().workspace());
+  if (task.has_feed())
+    views.push_back(&task.feed().view());
+  if (task.has_copy())
+    views.insert(views.end(), {&task.copy().from(), &task.copy().to()});
+  if (task.has_collective())
+    views.insert(views.end(), {&task.collective().input(), &task.collective().output()});
+  return views;
+}
+
 class OrderCheck {
 public:
-  OrderCheck(const planpb::Program &program, Faults &faults)
-      : program(program), faults(faults), slots(slotCount(program)),
+  OrderCheck(const Mesh &mesh, const planpb::Program &program, Faults &faults)
+      : mesh(mesh), program(program), faults(faults), slots(slotCount(program)),
         streams(std::max(1, program.streams_size())), shadow(program.arenas_size()),
-        lastOnStream(streams, kNobody), lastRecord(program.events(), kNobody) {}
+        ownParts(shadow.size()), lastOnStream(streams, kNobody),
+        lastRecord(program.events(), kNobody) {}
 
   void run();
 
 private:
   using Ranges = std::map<uint64_t, Range>;
 
+  bool checkAxes();
   void startStep();
   void runCall(uint32_t call);
   void runTask(const planpb::Task &task, uint32_t slot);
@@ -84,6 +126,11 @@ private:
   Access accessOf(const planpb::View &view, uint32_t slot) const;
   void checkInside(const std::vector<Access> &reads, const std::vector<Access> &writes,
                    bool lastIsWorkspace);
+  void checkCollective(const planpb::Collective &collective, const Access &input,
+                       const Access &output);
+  bool isOwnPart(const Access &part, const Access &whole, const std::vector<Digit> &group) const;
+  bool holds(const Range &bytes, const Access &access) const;
+  void reportUnwritten(const Range &bytes, uint64_t begin, const Access &access);
   void read(const Access &access);
   void write(const Access &access);
   void split(Ranges &ranges, uint64_t at);
@@ -92,15 +139,18 @@ private:
   }
   std::string describe(uint32_t node) const;
 
+  const Mesh &mesh;
   const planpb::Program &program;
   Faults &faults;
   uint64_t slots;
   uint32_t streams;
   std::vector<Ranges> shadow;
+  OwnParts ownParts;
   std::vector<Node> nodes;
   std::vector<uint32_t> clocks; // `streams` counters per node; empty if there is one stream
   std::vector<uint32_t> lastOnStream;
   std::vector<uint32_t> lastRecord;
+  std::map<std::vector<Digit>, uint32_t> lastOfGroup; // collective; by the digits of the group
   uint32_t current = kNobody; // node being replayed; kNobody: the runtime after all streams joined
 };
 
@@ -113,6 +163,35 @@ std::string OrderCheck::describe(uint32_t index) const {
     return fmt::format("the run state of schedule entry {}", node.call);
   return fmt::format("schedule entry {}, {}", node.call,
                      describeTask(program.segments(static_cast<int>(call.segment())), node.task));
+}
+
+/// Whether all views stay inside their buffers on every rank, and all groups exist.
+bool OrderCheck::checkAxes() {
+  size_t before = faults.number();
+  auto checkView = [&](const planpb::View &view, const std::string &what) {
+    for (const planpb::AxisStride &stride : view.axis_strides())
+      if (auto fault = mesh.faultOf(stride.axis()))
+        return faults.add("{}: {}", what, *fault);
+    std::optional<uint64_t> shift = mesh.largestShift(view);
+    const planpb::Buffer &buffer = program.buffers(static_cast<int>(view.buffer()));
+    if (!shift || *shift > buffer.bytes() - view.offset() - *byteSpan(view))
+      faults.add("{}: it leaves buffer {} of {} bytes on some ranks", what, buffer.name(),
+                 buffer.bytes());
+  };
+  for (const planpb::Slot &slot : program.run_state())
+    checkView(slot.view(), fmt::format("run state {}", slot.name()));
+  for (const planpb::Slot &slot : program.metrics())
+    checkView(slot.view(), fmt::format("metric {}", slot.name()));
+  for (const planpb::Segment &segment : program.segments())
+    for (int i = 0; i < segment.tasks_size(); ++i) {
+      const planpb::Task &task = segment.tasks(i);
+      std::string what = describeTask(segment, i);
+      for (const planpb::View *view : viewsOf(task))
+        checkView(*view, what);
+      if (auto fault = mesh.faultOf(task.collective().group()))
+        faults.add("{}: group: {}", what, *fault);
+    }
+  return faults.number() == before;
 }
 
 /// At the start of a step, persistent buffers hold what an earlier step or the loader wrote; all
@@ -167,7 +246,12 @@ Access OrderCheck::accessOf(const planpb::View &view, uint32_t slot) const {
   const planpb::Buffer &buffer = program.buffers(static_cast<int>(view.buffer()));
   uint64_t used = buffer.lifetime() == planpb::SLOT ? slot : 0;
   uint64_t begin = buffer.offset() + used * buffer.slot_stride() + view.offset();
-  return {&view, buffer.arena(), begin, begin + *byteSpan(view), view.buffer() * slots + used};
+  return {buffer.arena(),
+          begin,
+          begin + *byteSpan(view),
+          *mesh.largestShift(view),
+          view.buffer() * slots + used,
+          shiftOf(mesh, view)};
 }
 
 void OrderCheck::split(Ranges &ranges, uint64_t at) {
@@ -182,38 +266,59 @@ void OrderCheck::split(Ranges &ranges, uint64_t at) {
   ranges.emplace_hint(after, at, std::move(rest));
 }
 
+/// Whether all of a range was written through the buffer of `access` and still counts.
+bool OrderCheck::holds(const Range &bytes, const Access &access) const {
+  bool isStale = bufferOf(access.owner).lifetime() == planpb::TRANSIENT && current != kNobody &&
+                 bytes.call != nodes[current].call;
+  return bytes.isWritten && bytes.owner == access.owner && !isStale;
+}
+
+void OrderCheck::reportUnwritten(const Range &bytes, uint64_t begin, const Access &access) {
+  uint64_t end = std::min(access.reachEnd(), bytes.end);
+  begin = std::max(access.begin, begin);
+  const std::string &name = bufferOf(access.owner).name();
+  if (bytes.isWritten && bytes.owner != access.owner)
+    faults.add("{}: reads buffer {}, but bytes {} to {} of arena {} were overwritten or never "
+               "written: they hold buffer {}, written by {}",
+               describe(current), name, begin, end, access.arena, bufferOf(bytes.owner).name(),
+               bytes.writer == kNobody ? "the loader" : describe(bytes.writer));
+  else if (!bytes.isWritten && bytes.writer != kNobody)
+    faults.add("{}: reads buffer {}, but of bytes {} to {} of arena {} only a part of each rank's "
+               "own was written, to buffer {} by {}",
+               describe(current), name, begin, end, access.arena, bufferOf(bytes.owner).name(),
+               describe(bytes.writer));
+  else
+    faults.add("{}: reads buffer {}, but bytes {} to {} of arena {} were never written {}",
+               describe(current), name, begin, end, access.arena,
+               bytes.isWritten ? "in this segment call" : "in this step");
+}
+
 void OrderCheck::read(const Access &access) {
   if (access.begin == access.end)
     return;
   Ranges &ranges = shadow[access.arena];
   if (streams > 1) {
     split(ranges, access.begin);
-    split(ranges, access.end);
+    split(ranges, access.reachEnd());
   }
-  const planpb::Buffer &buffer = bufferOf(access.owner);
+  bool isTransient = bufferOf(access.owner).lifetime() == planpb::TRANSIENT && current != kNobody;
+  const uint32_t *call = isTransient ? &nodes[current].call : nullptr;
   auto range = std::prev(ranges.upper_bound(access.begin));
-  for (; range != ranges.end() && range->first < access.end; ++range) {
+  for (; range != ranges.end() && range->first < access.reachEnd(); ++range) {
     Range &bytes = range->second;
-    bool isStale = bytes.isWritten && bytes.owner == access.owner && current != kNobody &&
-                   buffer.lifetime() == planpb::TRANSIENT && bytes.call != nodes[current].call;
-    if (bytes.isWritten && bytes.owner != access.owner) {
-      faults.add("{}: reads buffer {}, but bytes {} to {} of arena {} were overwritten or never "
-                 "written: they hold buffer {}, written by {}",
-                 describe(current), buffer.name(), std::max(access.begin, range->first),
-                 std::min(access.end, bytes.end), access.arena, bufferOf(bytes.owner).name(),
-                 bytes.writer == kNobody ? "the loader" : describe(bytes.writer));
-      return;
-    }
-    if (!bytes.isWritten || isStale) {
-      faults.add("{}: reads buffer {}, but bytes {} to {} of arena {} were never written {}",
-                 describe(current), buffer.name(), std::max(access.begin, range->first),
-                 std::min(access.end, bytes.end), access.arena,
-                 isStale ? "in this segment call" : "in this step");
-      return;
+    if (!holds(bytes, access) && !ownParts.cover(access, range->first, bytes.end, call)) {
+      // A part that another buffer took says more than one that was never whole.
+      auto lost = range;
+      while (lost != ranges.end() && lost->first < access.reachEnd() &&
+             (!lost->second.isWritten || lost->second.owner == access.owner))
+        ++lost;
+      bool isLost = lost != ranges.end() && lost->first < access.reachEnd();
+      const auto &[begin, found] = isLost ? *lost : *range;
+      return reportUnwritten(found, begin, access);
     }
     if (!happensBefore(bytes.writer, current)) {
       faults.add("{}: reads buffer {} without waiting for {}, which writes it", describe(current),
-                 buffer.name(), describe(bytes.writer));
+                 bufferOf(access.owner).name(), describe(bytes.writer));
       return;
     }
     if (streams > 1 && current != kNobody) {
@@ -228,9 +333,9 @@ void OrderCheck::write(const Access &access) {
     return;
   Ranges &ranges = shadow[access.arena];
   split(ranges, access.begin);
-  split(ranges, access.end);
+  split(ranges, access.reachEnd());
   auto first = ranges.lower_bound(access.begin);
-  auto last = ranges.lower_bound(access.end);
+  auto last = ranges.lower_bound(access.reachEnd());
   for (auto range = first; range != last && streams > 1; ++range) {
     std::vector<uint32_t> earlier = range->second.readers;
     earlier.push_back(range->second.writer);
@@ -243,8 +348,19 @@ void OrderCheck::write(const Access &access) {
         return;
       }
   }
-  ranges.erase(first, last);
-  ranges[access.begin] = {access.end, access.owner, current, nodes[current].call, true, {}};
+  uint32_t call = nodes[current].call;
+  ownParts.overwrite(access);
+  if (access.shift.empty()) {
+    ranges.erase(first, last);
+    ranges[access.begin] = {access.end, access.owner, current, call, true, {}};
+    return;
+  }
+  ownParts.write(access, call);
+  for (auto range = first; range != last; ++range) {
+    Range &bytes = range->second;
+    bool isKept = bytes.isWritten && bytes.owner == access.owner;
+    bytes = {bytes.end, access.owner, current, isKept ? bytes.call : call, isKept, {}};
+  }
 }
 
 /// Rule 5 inside a task: what is written shares no byte with another buffer that the task uses; a
@@ -252,8 +368,7 @@ void OrderCheck::write(const Access &access) {
 void OrderCheck::checkInside(const std::vector<Access> &reads, const std::vector<Access> &writes,
                              bool lastIsWorkspace) {
   auto disagree = [&](const Access &a, const Access &b, bool hasWorkspace) {
-    bool isShared = a.arena == b.arena && a.begin < b.end && b.begin < a.end;
-    if (isShared && (hasWorkspace || a.owner != b.owner))
+    if (shareBytes(a, b) && (hasWorkspace || a.owner != b.owner))
       faults.add("{}: buffer {} is written while buffer {} at the same bytes is in use",
                  describe(current), bufferOf(a.owner).name(), bufferOf(b.owner).name());
   };
@@ -264,6 +379,59 @@ void OrderCheck::checkInside(const std::vector<Access> &reads, const std::vector
     for (size_t j = 0; j < i; ++j)
       disagree(writes[i], writes[j], isWorkspace);
   }
+}
+
+/// Whether `part` is, on each member of a group, its part of the equal parts of `whole`.
+bool OrderCheck::isOwnPart(const Access &part, const Access &whole,
+                           const std::vector<Digit> &group) const {
+  uint64_t bytes = part.end - part.begin;
+  Shift shift = whole.shift;
+  for (auto digit = group.rbegin(); digit != group.rend(); ++digit) {
+    shift.push_back({*digit, bytes});
+    bytes *= digit->size;
+  }
+  return part.owner == whole.owner && part.begin == whole.begin &&
+         bytes == whole.end - whole.begin && part.shift == normalised(std::move(shift));
+}
+
+/// What the members touch at once, in this rank's memory, is the same on all of them and apart, but
+/// for the in-place forms of plan.proto.
+void OrderCheck::checkCollective(const planpb::Collective &collective, const Access &input,
+                                 const Access &output) {
+  std::vector<Digit> group = mesh.digits(collective.group());
+  if (streams > 1 && !group.empty()) {
+    auto [last, isFirst] = lastOfGroup.try_emplace(group, current);
+    if (!happensBefore(last->second, current))
+      faults.add("{}: does not wait for {}, a collective of the same ranks on another stream, so "
+                 "ranks may disagree on which comes first",
+                 describe(current), describe(last->second));
+    last->second = current;
+  }
+  auto requireSamePlace = [&](const Access &access, const char *what) {
+    for (const ShiftStep &step : access.shift)
+      for (const Digit &digit : group)
+        if (overlap(step.digit, digit)) {
+          faults.add("{}: its {} in buffer {} lies elsewhere on each rank of its group, which find "
+                     "it at one place",
+                     describe(current), what, bufferOf(access.owner).name());
+          return;
+        }
+  };
+  using planpb::Collective;
+  bool isGather = collective.kind() == Collective::ALL_GATHER && collective.concat() == 0 &&
+                  isOwnPart(input, output, group);
+  bool isScatter = collective.kind() == Collective::REDUCE_SCATTER && collective.split() == 0 &&
+                   isOwnPart(output, input, group);
+  bool isReduce = collective.kind() == Collective::ALL_REDUCE && input == output;
+  if (!isGather)
+    requireSamePlace(input, "input");
+  if (isGather || collective.kind() == Collective::ALL_REDUCE)
+    requireSamePlace(output, "output");
+  if (!isGather && !isScatter && !isReduce && input.owner == output.owner &&
+      shareBytes(input, output))
+    faults.add("{}: input and output share bytes of buffer {}, but not in a way in which it may "
+               "work in place",
+               describe(current), bufferOf(input.owner).name());
 }
 
 void OrderCheck::runTask(const planpb::Task &task, uint32_t slot) {
@@ -290,6 +458,7 @@ void OrderCheck::runTask(const planpb::Task &task, uint32_t slot) {
   case planpb::Task::kCollective:
     reads.push_back(accessOf(task.collective().input(), slot));
     writes.push_back(accessOf(task.collective().output(), slot));
+    checkCollective(task.collective(), reads[0], writes[0]);
     break;
   case planpb::Task::kRecord:
     lastRecord[task.record()] = current;
@@ -334,6 +503,8 @@ void OrderCheck::runCall(uint32_t call) {
 }
 
 void OrderCheck::run() {
+  if (!checkAxes())
+    return;
   startStep();
   for (int call = 0; call < program.schedule_size(); ++call)
     if (!repeats(call))
@@ -346,8 +517,8 @@ void OrderCheck::run() {
 
 } // namespace
 
-void checkOrder(const planpb::Program &program, Faults &faults) {
-  OrderCheck(program, faults).run();
+void checkOrder(const Mesh &mesh, const planpb::Program &program, Faults &faults) {
+  OrderCheck(mesh, program, faults).run();
 }
 
 } // namespace deepshard::runtime
