@@ -20,12 +20,15 @@ enum class Reduction { Sum, Max, Min };
 /// Tensors are row-major without gaps; `outer`, `middle` and `inner` are products of dimensions
 /// before, between and behind those that are cut, counted in elements. N is size().
 ///
-/// A sum adds halves of the group first, ((0 + 1) + (2 + 3)) + ..., so that groups of a power of
-/// two that are summed one after another give the bits of one sum over all. bf16 and f16 are added
-/// in f32 and rounded once at the end; every member gets the same bits.
+/// A reduction adds halves of the group first, ((0 + 1) + (2 + 3)) + ..., so that groups of a power
+/// of two that are summed one after another give the bits of one sum over all. Of an odd number the
+/// first half is the larger: 3 members give (0 + 1) + 2, 5 give ((0 + 1) + 2) + (3 + 4). bf16 and
+/// f16 are added in f32 and rounded once at the end; integers wrap; a NaN wins in Max and Min.
+/// Every member gets the same bits. Types that are reduced: f32, f64, bf16, f16, i64, i32.
 ///
-/// Every call throws Error if the job was aborted or no member moved for the timeout; the message
-/// names the members that are missing.
+/// Every call throws Error if the job was aborted or no member moved for the timeout (by
+/// ExitCode::RankFailed; the message names the members that are missing and what they noted last),
+/// or, by ExitCode::Internal, if (window) memory is not in the window.
 class Communicator {
 public:
   virtual ~Communicator() = default;
@@ -43,8 +46,8 @@ public:
   virtual void reduceScatter(const void *input, void *output, int64_t outer, int64_t inner,
                              DType type, Reduction reduction) = 0;
 
-  /// Input (window) [outer][inner], output [outer][N][inner]. With outer = 1 the input may be part
-  /// rank() of the output.
+  /// Input (window, at any offset) [outer][inner], output [outer][N][inner]. With outer = 1 the
+  /// input may be part rank() of the output.
   virtual void allGather(const void *input, void *output, int64_t outer, int64_t inner,
                          DType type) = 0;
 

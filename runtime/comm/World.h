@@ -18,7 +18,8 @@ namespace deepshard::runtime {
 /// threads of one process. It has no name, so nothing stays behind however the ranks end.
 class World {
 public:
-  /// `windowBytes`: of each rank. Throws Error if the machine does not have the memory.
+  /// `windowBytes`: of each rank. `timeout`: how long a rank waits for others that do not move.
+  /// Throws Error if the machine does not have the memory.
   World(int ranks, uint64_t windowBytes, std::chrono::milliseconds timeout);
   ~World();
   World(const World &) = delete;
@@ -29,14 +30,16 @@ public:
   /// The window of a rank, aligned to 2 MiB, zero at first.
   char *window(int rank) const;
 
-  /// The communicator of `members` (ascending in the order of their parts), of which `rank` is one.
-  /// Every rank makes its communicators in the order of the plan's groups; `group` is that index.
+  /// The communicator of `members` (in the order of their parts), of which `rank` is one. `group`
+  /// is the index among the plan's groups, the same for all members, below 128; a rank has one
+  /// communicator of each index at a time. It must not outlive the world.
   std::unique_ptr<Communicator> communicator(int rank, int group, std::span<const int> members);
 
-  /// Ends the job: whoever waits, or comes to wait, throws. The first reason is kept.
+  /// Ends the job: whoever waits, or comes to wait, throws, within some 10 ms. The first reason is
+  /// kept. A rank that waited for too long does this itself before it throws.
   void abort(int rank, const std::string &reason) noexcept;
   bool isAborted() const noexcept;
-  /// The first reason and who gave it; empty if nobody did.
+  /// The first reason and who gave it, "rank 2: its reason"; empty if nobody did.
   std::string abortReason() const;
 
   /// What a rank is doing, for messages about ranks that hang: the index of a collective task.
@@ -47,7 +50,8 @@ public:
   uint64_t largestPublished() const noexcept;
 
   /// The step after which all ranks stop: rank 0 names it before it joins that step's first
-  /// collective, so that every rank has seen it when the step ends.
+  /// collective, so that every rank has seen it when the step ends. Until then the last step is the
+  /// largest number.
   void stopAfter(uint64_t step) noexcept;
   uint64_t lastStep() const noexcept;
 
