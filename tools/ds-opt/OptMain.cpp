@@ -4,6 +4,7 @@
 
 #include "dialects/graph/Graph.h"
 #include "dialects/plan/Plan.h"
+#include "dialects/sharding/Sharding.h"
 #include "passes/kernels/Passes.h"
 #include "passes/memory/Passes.h"
 #include "passes/plan/Passes.h"
@@ -17,7 +18,8 @@
 namespace deepshard {
 
 void registerDialects(mlir::DialectRegistry &registry) {
-  registry.insert<mlir::func::FuncDialect, graph::GraphDialect, plan::PlanDialect>();
+  registry.insert<mlir::func::FuncDialect, graph::GraphDialect, plan::PlanDialect,
+                  sharding::ShardingDialect>();
 }
 
 int runPasses(int argc, char **argv) {
