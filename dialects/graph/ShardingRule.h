@@ -31,11 +31,16 @@
 #define DEEPSHARD_DIALECTS_GRAPH_SHARDINGRULE_H
 
 #include "mlir/Support/LLVM.h"
+#include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
 
 #include <cstdint>
 #include <optional>
 #include <string>
+
+namespace mlir {
+class Operation;
+} // namespace mlir
 
 namespace deepshard::graph {
 
