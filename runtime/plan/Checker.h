@@ -9,6 +9,8 @@
 #ifndef DEEPSHARD_RUNTIME_PLAN_CHECKER_H
 #define DEEPSHARD_RUNTIME_PLAN_CHECKER_H
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +24,10 @@ namespace deepshard::runtime {
 /// The faults of `plan`, each a sentence naming the place; empty if the plan is sound. At most 20
 /// are listed, a last line then says how many more there are. Never throws on any content.
 std::vector<std::string> checkPlan(const planpb::Plan &plan);
+
+/// The same where ranks run different programs at once: rank i program `programOf[i]` of the plan.
+/// Without it, each program is one that all ranks run.
+std::vector<std::string> checkPlan(const planpb::Plan &plan, std::span<const uint32_t> programOf);
 
 /// How messages name a task: index, segment, kind or kernel, source location.
 std::string describeTask(const planpb::Segment &segment, int task);

@@ -43,6 +43,11 @@ void checkPlaces(const planpb::Plan &plan, const planpb::Program &program, Fault
 /// Rules 4 and 5 for one program without faults by `checkPlaces`.
 void checkOrder(const Mesh &mesh, const planpb::Program &program, Faults &faults);
 
+/// Rules 7 and 8 for ranks of which rank i runs `programOf[i]`, or all the only one that is given;
+/// for programs without faults by `checkOrder`.
+void checkRendezvous(const Mesh &mesh, const std::vector<const planpb::Program *> &programOf,
+                     Faults &faults);
+
 /// Rules 1 and 2 for one view; `what` names it ("input 1 of task 3 ..."). True if it is sound.
 bool checkView(const planpb::Program &program, const planpb::View &view, const std::string &what,
                Faults &faults);
