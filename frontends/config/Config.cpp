@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <fstream>
 #include <limits>
 #include <sstream>
@@ -119,6 +120,14 @@ void readMesh(Reader &reader, TrainingConfig &config) {
                              mesh.pipe));
 }
 
+/// As JSON, so that no text can be taken for two settings.
+std::string quoted(const std::string &text) {
+  Value value;
+  value.kind = Kind::String;
+  value.text = text;
+  return json::print(value);
+}
+
 void readRest(Reader &reader, TrainingConfig &config) {
   config.gradientClipping =
       reader.numberWithin("gradient_clipping", 1.0, 0, std::numeric_limits<double>::max());
@@ -168,6 +177,8 @@ std::string TrainingConfig::str() const {
   line("deepshard.mesh.data", mesh.data);
   line("deepshard.mesh.tensor", mesh.tensor);
   line("deepshard.mesh.pipe", mesh.pipe);
+  for (const Pin &pin : pins)
+    line("deepshard.pins." + quoted(pin.pattern), fmt::format("{}", pin.dims));
   line("zero_optimization.stage", zero.stage);
   line("zero_optimization.stage3_param_persistence_threshold", zero.persistenceThreshold);
   line("zero_optimization.overlap_comm", zero.overlap);
@@ -196,6 +207,7 @@ ConfigResult parseConfigText(std::string_view text, const std::string &name,
   readZero(reader, config);
   checkAgainstSchema(*root, {.zeroStage = config.zero.stage}, result.errors, result.notes);
   readMesh(reader, config);
+  readPins(reader, config);
   readBatch(reader, options, config);
   readOptimizer(reader, options, config);
   readScheduler(reader, config);

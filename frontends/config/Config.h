@@ -65,6 +65,20 @@ struct Zero {
   bool overlap = true; ///< whether collectives run beside computations
 };
 
+/// A layout that the user asks for.
+struct Pin {
+  std::string pattern; ///< over names of parameters: `*` is any text, `?` one character
+  /// Per dimension of the parameter, as the model has it, the axes that split it, major to minor.
+  std::vector<std::vector<std::string>> dims;
+  // Where it was written, for messages (Diagnostic).
+  std::string file;
+  int line = 0;
+  std::string key;
+
+  /// Whether the whole name fits the pattern.
+  bool matches(std::string_view name) const;
+};
+
 struct TrainingConfig {
   int64_t trainBatch = 0; ///< samples a step over all ranks = microBatch x accumulation x mesh.data
   int64_t microBatch = 0; ///< samples of one rank's micro-batch
@@ -74,6 +88,7 @@ struct TrainingConfig {
   double gradientClipping = 1.0; ///< bound of the gradient's global L2 norm; 0: off
   int64_t stepsPerPrint = 0;     ///< 0: not given
   Mesh mesh;
+  std::vector<Pin> pins; ///< the first that matches a parameter's name holds
   Zero zero;
   int64_t bucketSize = 4194304; ///< elements
   uint64_t hash = 0;            ///< XXH3-64 of str()

@@ -48,6 +48,8 @@ private:
 
 /// Stage, bucket size and the other settings of ZeRO.
 void readZero(Reader &reader, TrainingConfig &config);
+/// The layouts of parameters that the user asks for; to be called after the mesh is known.
+void readPins(Reader &reader, TrainingConfig &config);
 /// Batch sizes from what the file gives, as DeepSpeed derives and checks them; to be called after
 /// the mesh is known.
 void readBatch(Reader &reader, const ConfigOptions &options, TrainingConfig &config);

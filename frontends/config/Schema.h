@@ -24,7 +24,7 @@ enum class KeyStatus {
   Dependent, ///< acts only through the switch of its section, which is itself NotYet: accepted
              ///< while that is off
   Open,      ///< an object whose members are checked elsewhere (the parameters of an optimizer or a
-             ///< scheduler)
+             ///< scheduler, the patterns of pins)
 };
 
 /// One key. Adding a key to the schema is adding a row to SchemaTable.cpp. An object with rows
@@ -47,8 +47,8 @@ std::span<const SchemaKey> schema();
 struct SchemaPlace {
   std::string prefix = {}; ///< of the rows of its members: "" for the root, "@Adam" for the
                            ///< parameters of an optimizer
-  std::string path = {}; ///< dotted path in the file, for messages
-  int zeroStage = 0;     ///< in effect
+  std::string path = {};   ///< dotted path in the file, for messages
+  int zeroStage = 0;       ///< in effect
 };
 
 /// Checks the members of `object` against the rows directly below its prefix and, through them,
