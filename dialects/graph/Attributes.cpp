@@ -64,8 +64,10 @@ LogicalResult checkStorage(const Place &place, Attribute value, Emit emit) {
   auto storage = dyn_cast<StorageAttr>(value);
   if (!storage)
     return emit() << value << "; expected #graph.storage<...>";
+  auto cut = cast<FunctionOpInterface>(place.op).getArgAttrOfType<CutAttr>(place.index, kCutAttr);
   auto type = dyn_cast<RankedTensorType>(place.type);
-  if (!type || type.getRank() != storage.getStrides().size())
+  int64_t rank = cut ? cut.getShape().size() : type ? type.getRank() : -1;
+  if (rank != storage.getStrides().size())
     return emit() << "has " << storage.getStrides().size() << " strides for a value of type "
                   << place.type;
   if (storage.getOffset() < 0 ||
@@ -125,9 +127,11 @@ LogicalResult checkResultState(const Place &place, Attribute value, Emit emit) {
 }
 
 LogicalResult checkKind(StringAttr kind, int64_t index, Emit emit) {
-  if (!llvm::is_contained({"parameter", "gradient", "exp_avg", "exp_avg_sq"}, kind.getValue()))
+  if (!llvm::is_contained({"parameter", "gradient", "exp_avg", "exp_avg_sq", "gathered"},
+                          kind.getValue()))
     return emit() << "kind " << kind
-                  << "; expected \"parameter\", \"gradient\", \"exp_avg\" or \"exp_avg_sq\"";
+                  << "; expected \"parameter\", \"gradient\", \"exp_avg\", \"exp_avg_sq\" or "
+                     "\"gathered\"";
   return index >= 0 ? success() : emit() << "index " << index << " is negative";
 }
 
@@ -160,6 +164,17 @@ LogicalResult checkPhase(const Place &, Attribute value, Emit emit) {
   return success();
 }
 
+LogicalResult checkMembers(const Place &, Attribute value, Emit emit) {
+  auto members = dyn_cast<ArrayAttr>(value);
+  auto isMember = [](Attribute attribute) {
+    auto member = dyn_cast<DictionaryAttr>(attribute);
+    return member && member.getAs<TypeAttr>(kTypeAttr) && member.getAs<MemberAttr>(kMemberAttr);
+  };
+  return members && llvm::all_of(members, isMember)
+             ? success()
+             : emit() << value << "; expected dictionaries with graph.type and graph.member";
+}
+
 LogicalResult checkAccumulation(const Place &, Attribute value, Emit emit) {
   auto steps = dyn_cast<IntegerAttr>(value);
   return steps && steps.getType().isInteger(64) && steps.getInt() >= 1
@@ -190,7 +205,8 @@ constexpr Rule kArgumentRules[] = {
     {kStorageAttr, checkStorage},     {kAliasesAttr, checkAliases},
     {kInputAttr, checkName},          {kBatchDimensionAttr, checkBatchDimension},
     {kRunStateAttr, checkRunState},   {kStateAttr, checkName},
-    {kBucketAttr, checkBucket},       {kMemberAttr, checkMember}};
+    {kBucketAttr, checkBucket},       {kMemberAttr, checkMember},
+    {kCutAttr, checkIs<CutAttr>},     {kMembersAttr, checkMembers}};
 constexpr Rule kResultRules[] = {{kOutputAttr, checkName},   {kGradientAttr, checkName},
                                  {kMetricAttr, checkMetric}, {kStateAttr, checkResultState},
                                  {kBucketAttr, checkBucket}, {kMemberAttr, checkMember}};

@@ -50,7 +50,7 @@ ShardingRule LinearOp::getShardingRule() {
   builder.factor({in(kX, rows), in(kWeight, getTransposeWeight() ? columns : 0)},
                  FactorKind::Reduction, ReductionKind::Sum);
   if (getBias())
-    return builder.partial({kX, kBias}).partial({kWeight, kBias}).build();
+    return builder.partial({kX, kBias}).partial({kWeight, kBias}).once(kBias).build();
   return builder.partial({kX}).partial({kWeight}).build();
 }
 

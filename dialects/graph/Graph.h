@@ -63,6 +63,10 @@ inline constexpr llvm::StringLiteral kMetricAttr = "graph.metric";
 inline constexpr llvm::StringLiteral kStateAttr = "graph.state";
 inline constexpr llvm::StringLiteral kBucketAttr = "graph.bucket";
 inline constexpr llvm::StringLiteral kMemberAttr = "graph.member";
+inline constexpr llvm::StringLiteral kCutAttr = "graph.cut";
+inline constexpr llvm::StringLiteral kMembersAttr = "graph.members";
+/// In the entries of `graph.members`: the type that the member had as an argument.
+inline constexpr llvm::StringLiteral kTypeAttr = "graph.type";
 inline constexpr llvm::StringLiteral kPhaseAttr = "graph.phase";
 inline constexpr llvm::StringLiteral kProviderAttr = "graph.provider";
 inline constexpr llvm::StringLiteral kAccumulationAttr = "graph.accumulation_steps";

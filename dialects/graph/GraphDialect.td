@@ -23,6 +23,8 @@ def Graph_Dialect : Dialect {
     | argument | `graph.buffer = "h.0.bias"` | a tensor of the model that is not trained |
     | argument | `graph.storage = #graph.storage<...>` | where the first value of a parameter or buffer lies; absent: no data |
     | argument | `graph.aliases = ["lm_head.weight"]` | further names of the same tensor |
+    | argument | `graph.cut = #graph.cut<...>` | the argument has another shape than the tensor in the model |
+    | argument | `graph.members = [{...}, ...]` | the tensors of the model in a bucket that is the argument: what each had as an argument of its own, and its type |
     | argument | `graph.input = "input_ids"` | data, fed per micro-batch; `graph.batch_dimension = 0 : i64` says which dimension is the batch |
     | argument | `graph.run_state = "..."` | written by the runtime: `random_counter` tensor<3xi64> (seed, step, micro-batch), `learning_rate` tensor<f64>, `update_step` tensor<i64> (1-based) |
     | result | `graph.output = "loss"` | an output of the model |
@@ -63,10 +65,23 @@ def Graph_StorageAttr : Graph_Attr<"Storage", "storage"> {
                         "::mlir::DenseI64ArrayAttr":$strides);
 }
 
+def Graph_CutAttr : Graph_Attr<"Cut", "cut"> {
+  let summary = "How an argument's shape comes from that of the tensor in the model";
+  let description = [{
+    The tensor has the shape `shape` in the model (and in `graph.storage`); its elements, row-major, are seen under `dims`.
+    The argument may be padded behind that, at the end of each dimension.
+
+    ```mlir
+    #graph.cut<shape = [64, 192], dims = [64, 3, 64]>
+    ```
+  }];
+  let parameters = (ins "::mlir::DenseI64ArrayAttr":$shape, "::mlir::DenseI64ArrayAttr":$dims);
+}
+
 def Graph_BucketAttr : Graph_Attr<"Bucket", "bucket"> {
   let summary = "A flat buffer of parameters, gradients or optimizer state";
   let description = [{
-    `kind` is "parameter", "gradient", "exp_avg" or "exp_avg_sq". Buckets of equal index have the same members at the
+    `kind` is "parameter", "gradient", "exp_avg", "exp_avg_sq", or "gathered" (parameters made whole for a step). Buckets of equal index have the same members at the
     same offsets, whatever their kind.
   }];
   let parameters = (ins "::mlir::StringAttr":$kind, "int64_t":$index);

@@ -324,6 +324,11 @@ ShardingRuleBuilder &ShardingRuleBuilder::partial(ArrayRef<unsigned> operands,
   return *this;
 }
 
+ShardingRuleBuilder &ShardingRuleBuilder::once(unsigned operand) {
+  rule.once.push_back(operand);
+  return *this;
+}
+
 ShardingRule ShardingRuleBuilder::build() {
   auto replicateRest = [&](bool isResult, MutableArrayRef<TensorFactors> tensors) {
     for (unsigned index = 0; index < tensors.size(); ++index)

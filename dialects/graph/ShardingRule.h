@@ -87,6 +87,10 @@ struct ShardingRule {
   llvm::SmallVector<Factor> factors;
   llvm::SmallVector<TensorFactors> operands, results;
   llvm::SmallVector<PartialOperands> partial;
+  /// Operands that belong to the result once, not to each summand that a split Reduction factor
+  /// leaves: the op's `partition` hands them to `addAfterReduction`, so the result must be reduced
+  /// where the op stands.
+  llvm::SmallVector<unsigned, 1> once;
 
   /// The dimension of `tensor` that has `factor`.
   static std::optional<unsigned> dimensionOf(const TensorFactors &tensor, unsigned factor);
@@ -151,6 +155,9 @@ public:
   ShardingRuleBuilder &partial(llvm::ArrayRef<unsigned> operands,
                                llvm::ArrayRef<unsigned> results = {},
                                llvm::ArrayRef<ReductionKind> kinds = ReductionKind::Sum);
+
+  /// The operand belongs to the result once.
+  ShardingRuleBuilder &once(unsigned operand);
 
   int64_t sizeOf(RulePlace place) const;
   ShardingRule build();

@@ -7,6 +7,8 @@
 #ifndef DEEPSHARD_DIALECTS_PLAN_PLAN_H
 #define DEEPSHARD_DIALECTS_PLAN_PLAN_H
 
+#include "dialects/sharding/Sharding.h"
+
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/BuiltinTypes.h"
@@ -26,6 +28,7 @@ int64_t elementBytes(mlir::Type elementType);
 
 #include "dialects/plan/PlanDialect.h.inc"
 #include "dialects/plan/PlanEnums.h.inc"
+#include "dialects/plan/PlanInterfaces.h.inc"
 
 #define GET_ATTRDEF_CLASSES
 #include "dialects/plan/PlanAttrs.h.inc"

@@ -11,6 +11,7 @@ using namespace mlir;
 
 #include "dialects/plan/PlanDialect.cpp.inc"
 #include "dialects/plan/PlanEnums.cpp.inc"
+#include "dialects/plan/PlanInterfaces.cpp.inc"
 
 #define GET_ATTRDEF_CLASSES
 #include "dialects/plan/PlanAttrs.cpp.inc"
@@ -162,13 +163,49 @@ LogicalResult ViewOp::verify() {
   return success();
 }
 
-LogicalResult LaunchOp::verify() {
-  auto program = (*this)->getParentOfType<ProgramOp>();
-  if (program && getStream() >= program.getStreams().size())
-    return emitOpError() << "runs on stream " << getStream() << ", but the program has "
-                         << program.getStreams().size();
+static LogicalResult verifyStream(Operation *op, uint64_t stream) {
+  auto program = op->getParentOfType<ProgramOp>();
+  if (program && stream >= program.getStreams().size())
+    return op->emitOpError() << "runs on stream " << stream << ", but the program has "
+                             << program.getStreams().size();
   return success();
 }
+
+LogicalResult LaunchOp::verify() { return verifyStream(*this, getStream()); }
+
+LogicalResult CollectiveOp::verify() {
+  if (!llvm::is_contained({"all_reduce", "reduce_scatter", "all_gather", "all_to_all", "permute"},
+                          getKind()))
+    return emitOpError() << "is of kind \"" << getKind() << "\", which there is not";
+  for (Value view : {getInput(), getOutput()})
+    if (!cast<ViewType>(view.getType()).isContiguous())
+      return emitOpError() << "expects row-major views, got " << view.getType();
+  return verifyStream(*this, getStream());
+}
+
+LogicalResult BucketOp::verify() {
+  if (getView().getType().getShape().size() != 1)
+    return emitOpError() << "expects a view of rank 1, got " << getView().getType();
+  return success();
+}
+
+//===------------------------------------------------------------------------------------------===//
+// What tasks touch
+//===------------------------------------------------------------------------------------------===//
+
+SmallVector<Value> LaunchOp::getReadViews() { return SmallVector<Value>(getInputs()); }
+
+SmallVector<Value> LaunchOp::getWrittenViews() {
+  SmallVector<Value> views(getOutputs());
+  if (getWorkspace())
+    views.push_back(getWorkspace());
+  return views;
+}
+
+SmallVector<Value> CollectiveOp::getReadViews() { return {getInput()}; }
+SmallVector<Value> CollectiveOp::getWrittenViews() { return {getOutput()}; }
+SmallVector<Value> FeedOp::getReadViews() { return {}; }
+SmallVector<Value> FeedOp::getWrittenViews() { return {getView()}; }
 
 LogicalResult ScheduleOp::verifySymbolUses(SymbolTableCollection &symbols) {
   for (CallAttr call : getCalls().getAsRange<CallAttr>())

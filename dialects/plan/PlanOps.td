@@ -10,6 +10,7 @@ include "mlir/IR/RegionKindInterface.td"
 include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
+include "dialects/sharding/ShardingDialect.td"
 
 def Plan_Dialect : Dialect {
   let name = "plan";
@@ -17,7 +18,9 @@ def Plan_Dialect : Dialect {
   let summary = "What one rank does in a step: buffers with offsets and straight-line tasks";
   let description = [{
     The last form of a program before it is written as `runtime/plan/plan.proto`. Nothing is decided after it but
-    offsets (`pack-buffers`). A `plan.program` holds buffers, segments and a schedule:
+    events (`synchronize-streams`) and offsets (`pack-buffers`). All ranks run it; what differs between them (the part of
+    a tensor, a view into the own part of a buffer) follows from a rank's coordinates on the axes of the module's
+    `sharding.mesh`. A `plan.program` holds buffers, segments and a schedule:
 
     ```mlir
     plan.program @train streams ["compute"] {
@@ -73,6 +76,13 @@ def Plan_Lifetime : I32EnumAttr<"Lifetime", "how long a buffer keeps its bytes",
 }
 def Plan_LifetimeAttr : EnumAttr<Plan_Dialect, Plan_Lifetime, "lifetime">;
 
+def Plan_AxisStrideAttr : AttrDef<Plan_Dialect, "AxisStride"> {
+  let mnemonic = "axis_stride";
+  let summary = "How far a rank's coordinate on an axis moves a view, in bytes";
+  let parameters = (ins "::deepshard::sharding::AxisRefAttr":$axis, "int64_t":$bytes);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
 def Plan_CallAttr : AttrDef<Plan_Dialect, "Call"> {
   let mnemonic = "call";
   let summary = "One run of a segment, for one micro-batch";
@@ -86,18 +96,31 @@ def Plan_CallAttr : AttrDef<Plan_Dialect, "Call"> {
 
 class Plan_Op<string mnemonic, list<Trait> traits = []> : Op<Plan_Dialect, mnemonic, traits>;
 
+def Plan_TaskInterface : OpInterface<"TaskOpInterface"> {
+  let cppNamespace = "::deepshard::plan";
+  let description = [{ A task that touches memory. }];
+  let methods = [
+    InterfaceMethod<"The stream it runs on.", "int64_t", "getTaskStream", (ins), "", [{ return $_op.getStream(); }]>,
+    InterfaceMethod<"The views it reads.", "::llvm::SmallVector<::mlir::Value>", "getReadViews">,
+    InterfaceMethod<"The views it writes, workspaces included.", "::llvm::SmallVector<::mlir::Value>",
+                    "getWrittenViews">
+  ];
+}
+
 def Plan_ProgramOp : Plan_Op<"program", [Symbol, SymbolTable, NoTerminator, SingleBlock, IsolatedFromAbove,
                                          NoRegionArguments]> {
   let summary = "The program of the ranks of one pipeline stage";
   let description = [{
-    `arena_bytes` and `max_live_bytes` are set by `pack-buffers`: the size of the device arena, and the lower bound that
-    liveness gives for it.
+    The bytes are set by `pack-buffers`: the sizes of the arena of this rank alone and of the window, which other ranks
+    reach into, and the lower bounds that liveness gives for them.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, StrArrayAttr:$streams, OptionalAttr<I64Attr>:$arena_bytes,
-                       OptionalAttr<I64Attr>:$max_live_bytes);
+                       OptionalAttr<I64Attr>:$max_live_bytes, OptionalAttr<I64Attr>:$window_bytes,
+                       OptionalAttr<I64Attr>:$window_max_live_bytes);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $sym_name `streams` $streams (`arena` $arena_bytes^ `max_live` $max_live_bytes)? attr-dict-with-keyword $body
+    $sym_name `streams` $streams (`arena` $arena_bytes^ `max_live` $max_live_bytes)?
+    (`window` $window_bytes^ `max_live` $window_max_live_bytes)? attr-dict-with-keyword $body
   }];
 }
 
@@ -106,18 +129,19 @@ def Plan_BufferOp : Plan_Op<"buffer", [Pure, HasParent<"ProgramOp">]> {
   let description = [{
     A persistent buffer keeps its bytes over all steps, a step buffer over one step, a transient one inside one run of
     a segment. `constant` is its content at the start; without it the content is zero (persistent and step buffers) or
-    undefined (transient ones). `offset` in the arena is set by `pack-buffers`.
+    undefined (transient ones). `window` puts it where other ranks can reach it. `offset` in the arena is set by
+    `pack-buffers`.
 
     Constraints:
     1. `bytes` is positive, `align` a power of two
     2. `offset`, if set, is a multiple of `align`
     3. `constant`, if set, is an i8 array of `bytes` elements, and the buffer is persistent
   }];
-  let arguments = (ins StrAttr:$name, Plan_LifetimeAttr:$lifetime, I64Attr:$bytes, I64Attr:$align,
+  let arguments = (ins StrAttr:$name, Plan_LifetimeAttr:$lifetime, UnitAttr:$window, I64Attr:$bytes, I64Attr:$align,
                        OptionalAttr<I64Attr>:$offset, OptionalAttr<ElementsAttr>:$constant);
   let results = (outs Plan_BufferType:$result);
   let assemblyFormat = [{
-    $name $lifetime `bytes` $bytes `align` $align (`offset` $offset^)? (`constant` $constant^)? attr-dict
+    $name $lifetime (`window` $window^)? `bytes` $bytes `align` $align (`offset` $offset^)? (`constant` $constant^)? attr-dict
   }];
   let hasVerifier = 1;
 }
@@ -125,13 +149,16 @@ def Plan_BufferOp : Plan_Op<"buffer", [Pure, HasParent<"ProgramOp">]> {
 def Plan_ViewOp : Plan_Op<"view", [Pure]> {
   let summary = "A strided window into a buffer";
   let description = [{
+    With `axis_strides` every rank has a view of its own: the offset grows with its coordinates.
+
     Constraints:
     1. `offset` is not negative and a multiple of the element's size
-    2. the last element lies inside the buffer
+    2. the last element (of the rank without coordinates) lies inside the buffer
   }];
-  let arguments = (ins Plan_BufferType:$buffer, I64Attr:$offset);
+  let arguments = (ins Plan_BufferType:$buffer, I64Attr:$offset,
+                       OptionalAttr<TypedArrayAttrBase<Plan_AxisStrideAttr, "array of axis strides">>:$axis_strides);
   let results = (outs Plan_ViewType:$result);
-  let assemblyFormat = "$buffer `offset` $offset attr-dict `:` type($result)";
+  let assemblyFormat = "$buffer `offset` $offset (`by` $axis_strides^)? attr-dict `:` type($result)";
   let hasVerifier = 1;
 }
 
@@ -155,8 +182,9 @@ def Plan_ScheduleOp : Plan_Op<"schedule", [HasParent<"ProgramOp">, DeclareOpInte
 
 def Plan_RunStateOp : Plan_Op<"run_state", [HasParent<"ProgramOp">]> {
   let summary = "A value that the runtime writes before each run of a segment";
-  let arguments = (ins StrAttr:$name, Plan_ViewType:$view);
-  let assemblyFormat = "$name $view attr-dict `:` type($view)";
+  let description = [{ `"part"` is the rank's part on the axes `over`. }];
+  let arguments = (ins StrAttr:$name, Plan_ViewType:$view, OptionalAttr<Sharding_AxisListAttr>:$over);
+  let assemblyFormat = "$name (`over` $over^)? $view attr-dict `:` type($view)";
 }
 
 def Plan_MetricOp : Plan_Op<"metric", [HasParent<"ProgramOp">]> {
@@ -165,20 +193,36 @@ def Plan_MetricOp : Plan_Op<"metric", [HasParent<"ProgramOp">]> {
   let assemblyFormat = "$name $view attr-dict `:` type($view)";
 }
 
+def Plan_BucketOp : Plan_Op<"bucket", [HasParent<"ProgramOp">]> {
+  let summary = "A flat range of parameters or of optimizer state, and this rank's part of it";
+  let description = [{
+    `kind` is "parameter" or "buffer" (tensors of the model, trained or not), or what the optimizer keeps, which is zero at
+    the start ("exp_avg"). The bucket has `elements` elements; `over` names the axes it is cut over into equal parts, of
+    which `view` is this rank's.
+
+    Constraints:
+    1. `view` has rank 1
+  }];
+  let arguments = (ins StrAttr:$name, StrAttr:$kind, I64Attr:$elements, Sharding_AxisListAttr:$over,
+                       Plan_ViewType:$view);
+  let assemblyFormat = "$name $kind `elements` $elements `over` $over $view attr-dict `:` type($view)";
+  let hasVerifier = 1;
+}
+
 def Plan_ParameterOp : Plan_Op<"parameter", [HasParent<"ProgramOp">]> {
   let summary = "Where a tensor of the model lies, and where its first value comes from";
   let description = [{
+    The tensor has the shape `shape` in the model. Its elements, row-major, are seen under the shape `cut`, padded to
+    `padded` and cut by `layout`; the piece lies, row-major, from element `offset` on in bucket `bucket`.
     `storage` is the `#graph.storage` of the model's argument; without it the plan has no data for the parameter.
   }];
-  let arguments = (ins StrAttr:$name, Plan_ViewType:$view, OptionalAttr<AnyAttr>:$storage, StrArrayAttr:$aliases,
-                       BoolAttr:$trainable);
-  let assemblyFormat = "$name $view `:` type($view) (`from` $storage^)? attr-dict";
-}
-
-def Plan_OptimizerStateOp : Plan_Op<"optimizer_state", [HasParent<"ProgramOp">]> {
-  let summary = "A bucket of optimizer state, zero at the start";
-  let arguments = (ins StrAttr:$name, Plan_ViewType:$view);
-  let assemblyFormat = "$name $view attr-dict `:` type($view)";
+  let arguments = (ins StrAttr:$name, TypeAttrOf<AnyRankedTensor>:$shape, StrAttr:$bucket, I64Attr:$offset,
+                       DenseI64ArrayAttr:$cut, DenseI64ArrayAttr:$padded, OptionalAttr<Sharding_LayoutAttr>:$layout,
+                       OptionalAttr<AnyAttr>:$storage, StrArrayAttr:$aliases, BoolAttr:$trainable);
+  let assemblyFormat = [{
+    $name `:` $shape `in` $bucket `at` $offset `cut` $cut `padded` $padded (`layout` $layout^)? (`from` $storage^)?
+    attr-dict
+  }];
 }
 
 //===----------------------------------------------------------------------===//
@@ -187,8 +231,9 @@ def Plan_OptimizerStateOp : Plan_Op<"optimizer_state", [HasParent<"ProgramOp">]>
 
 class Plan_Task<string mnemonic, list<Trait> traits = []>
     : Plan_Op<mnemonic, !listconcat([HasParent<"SegmentOp">], traits)>;
+defvar Plan_TouchesMemory = DeclareOpInterfaceMethods<Plan_TaskInterface, ["getReadViews", "getWrittenViews"]>;
 
-def Plan_LaunchOp : Plan_Task<"launch", [AttrSizedOperandSegments]> {
+def Plan_LaunchOp : Plan_Task<"launch", [AttrSizedOperandSegments, Plan_TouchesMemory]> {
   let summary = "Runs a kernel of a provider";
   let description = [{
     Reads `inputs`, writes `outputs`; an output may be the very view of an input only for kernels that allow it. The
@@ -208,15 +253,38 @@ def Plan_LaunchOp : Plan_Task<"launch", [AttrSizedOperandSegments]> {
   let hasVerifier = 1;
 }
 
-def Plan_FeedOp : Plan_Task<"feed"> {
+def Plan_CollectiveOp : Plan_Task<"collective", [Plan_TouchesMemory]> {
+  let summary = "What a group of ranks does together";
+  let description = [{
+    `kind` is "all_reduce", "reduce_scatter", "all_gather", "all_to_all" or "permute", as the message Collective of
+    `runtime/plan/plan.proto` defines them. `sequence` is the task's place in the one order of all communicators.
+
+    Constraints:
+    1. `kind` is one of these, and both views are row-major
+    2. `stream` is one of the program's streams
+  }];
+  let arguments = (ins StrAttr:$kind, Sharding_ReductionAttr:$reduction, Sharding_AxisListAttr:$group,
+                       Plan_ViewType:$input, Plan_ViewType:$output, I64Attr:$split, I64Attr:$concat,
+                       DenseI64ArrayAttr:$sources, I64Attr:$stream, I64Attr:$sequence, StrAttr:$phase);
+  let assemblyFormat = [{
+    $kind $reduction `over` $group `in` `(` $input `:` type($input) `)` `out` `(` $output `:` type($output) `)`
+    `split` $split `concat` $concat `sources` $sources `on` $stream `sequence` $sequence `phase` $phase attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+def Plan_FeedOp : Plan_Task<"feed", [Plan_TouchesMemory]> {
   let summary = "Copies the micro-batch's rows of an input into a view";
   let description = [{
+    `batch_axes` are the axes over which the micro-batch of all ranks is cut along `batch_dimension`.
     `batch_dimension` is -1 if every micro-batch gets the same rows. With `index_bound` the numbers index something of
     that size: data outside 0 .. index_bound - 1 are refused.
   }];
   let arguments = (ins StrAttr:$input, Plan_ViewType:$view, I64Attr:$stream, I64Attr:$batch_dimension,
-                       OptionalAttr<I64Attr>:$index_bound);
-  let assemblyFormat = "$input $view `on` $stream `batch_dimension` $batch_dimension attr-dict `:` type($view)";
+                       OptionalAttr<Sharding_AxisListAttr>:$batch_axes, OptionalAttr<I64Attr>:$index_bound);
+  let assemblyFormat = [{
+    $input $view `on` $stream `batch_dimension` $batch_dimension (`over` $batch_axes^)? attr-dict `:` type($view)
+  }];
 }
 
 def Plan_RecordOp : Plan_Task<"record"> {

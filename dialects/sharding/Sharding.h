@@ -31,6 +31,9 @@ namespace deepshard::sharding {
 inline constexpr llvm::StringLiteral kLayoutAttr = "sharding.layout";
 inline constexpr llvm::StringLiteral kLayoutsAttr = "sharding.layouts";
 inline constexpr llvm::StringLiteral kFactorsAttr = "sharding.factors";
+inline constexpr llvm::StringLiteral kZeroAttr = "sharding.zero";
+inline constexpr llvm::StringLiteral kMembersAxesAttr = "sharding.members_axes";
+inline constexpr llvm::StringLiteral kKeptWholeAttr = "sharding.kept_whole";
 
 } // namespace deepshard::sharding
 

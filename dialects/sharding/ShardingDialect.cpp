@@ -80,9 +80,12 @@ LogicalResult checkFactors(Operation *op, Attribute value) {
 
 LogicalResult checkFunctionLayout(Operation *op, StringRef what, unsigned index,
                                   ArrayRef<Type> types, NamedAttribute attribute) {
+  if (attribute.getName() == kMembersAxesAttr || attribute.getName() == kKeptWholeAttr)
+    return success();
   if (attribute.getName() != kLayoutAttr)
     return op->emitError() << "unknown attribute " << attribute.getName().getValue() << " on "
-                           << what << " " << index << "; known there: " << kLayoutAttr;
+                           << what << " " << index << "; known there: " << kLayoutAttr << ", "
+                           << kMembersAxesAttr << ", " << kKeptWholeAttr;
   auto emit = [&] { return op->emitError() << kLayoutAttr << " of " << what << " " << index << ": "; };
   return checkLayout(op, types[index], attribute.getValue(), emit);
 }
@@ -95,8 +98,13 @@ LogicalResult ShardingDialect::verifyOperationAttribute(Operation *op, NamedAttr
     return checkLayouts(op, attribute.getValue());
   if (name == kFactorsAttr)
     return checkFactors(op, attribute.getValue());
+  if (name == kZeroAttr)
+    return isa<ZeroAttr>(attribute.getValue())
+               ? success()
+               : op->emitError() << name << " " << attribute.getValue()
+                                 << "; expected #sharding.zero<...>";
   return op->emitError() << "unknown attribute " << name << " on an op; known there: "
-                         << kLayoutsAttr << ", " << kFactorsAttr;
+                         << kLayoutsAttr << ", " << kFactorsAttr << ", " << kZeroAttr;
 }
 
 LogicalResult ShardingDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsigned index,

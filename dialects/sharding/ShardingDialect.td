@@ -28,6 +28,9 @@ def Sharding_Dialect : Dialect {
     | argument and result | `sharding.layout = #sharding.layout<...>` | the layout of the value |
     | op | `sharding.layouts = [#sharding.layout<...>]` | the layout of each result, in order |
     | op | `sharding.factors = #sharding.factors<...>` | the axes over which each factor of the op's sharding rule is cut |
+    | module | `sharding.zero = #sharding.zero<...>` | which buckets are cut over which ranks (ZeRO) |
+    | bucket argument | `sharding.members_axes = #sharding.axes<...>` | the axes over which its members are cut |
+    | bucket argument | `sharding.kept_whole` | its parameters are small: they are not cut at stage 3 |
 
     The types of a program are *global* (whole tensors) until it is partitioned and *local* (a rank's piece) after. The
     ops on local types are executed by all ranks alike, for all ranks run the same program: an optimisation that removes
@@ -260,6 +263,27 @@ def Sharding_LayoutAttr : Sharding_Attr<"Layout", "layout"> {
     ::llvm::LogicalResult verifyFor(::llvm::function_ref<::mlir::InFlightDiagnostic()> emitError, MeshAttr mesh,
                                     ::mlir::Type type) const;
   }];
+}
+
+def Sharding_ZeroAttr : AttrDef<Sharding_Dialect, "Zero"> {
+  let mnemonic = "zero";
+  let summary = "ZeRO: which buckets are cut instead of copied";
+  let description = [{
+    Over `axes`, which cut the batch, parameters are copies and gradients summands. Stage 0 copies everything, stage 1 cuts
+    what the optimizer keeps, stage 2 the gradients too, stage 3 the parameters too, but for buckets of parameters of at
+    most `kept_whole` elements.
+
+    `reduction` is "step" (gradients of all micro-batches are added up, then reduced once) or "micro_batch" (reduced each
+    time). `gather` says how long a parameter of stage 3 is whole: "regather" (the forward; again for the backward),
+    "micro_batch" (forward and backward), "step".
+
+    ```mlir
+    #sharding.zero<axes = {"data"}, stage = 3, reduction = "step", gather = "regather", kept_whole = 100000>
+    ```
+  }];
+  let parameters = (ins "::deepshard::sharding::AxisListAttr":$axes, "int64_t":$stage, "::mlir::StringAttr":$reduction,
+                        "::mlir::StringAttr":$gather, "int64_t":$kept_whole);
+  let assemblyFormat = "`<` struct(params) `>`";
 }
 
 def Sharding_FactorsAttr : Sharding_Attr<"Factors", "factors"> {

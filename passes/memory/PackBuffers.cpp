@@ -1,8 +1,12 @@
 //===- PackBuffers.cpp - where every byte lies ------------------------------------------------===//
 //
 // Time is the position of a task, counted through the segments one after another: transient buffers
-// of different segments never live together. One stream runs all tasks in order, so positions are
-// execution order.
+// of different segments never live together. The tasks of the compute stream run in this order. A
+// task of another stream begins no earlier than its position, since it waits for the compute stream
+// (synchronize-streams), and is over where the compute stream has waited for an event recorded
+// behind it: until there its buffers live.
+//
+// Buffers that collectives reach into lie in an arena of their own, the window.
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -24,42 +28,136 @@ namespace deepshard {
 namespace {
 
 constexpr int64_t kGranularity = 64;
+constexpr int64_t kComputeStream = 0;
+
+using Blocks = llvm::MapVector<plan::BufferOp, Block>;
+
+/// Lifetimes of the transient buffers of a program.
+class Liveness {
+public:
+  explicit Liveness(plan::ProgramOp program) {
+    for (auto segment : program.getBody().getOps<plan::SegmentOp>()) {
+      for (Operation &op : segment.getBody().getOps())
+        if (!isa<plan::ViewOp>(op))
+          visit(&op);
+      // What the compute stream does not wait for ends with the segment at the latest.
+      join(running.size());
+    }
+  }
+
+  /// Sizes are rounded so that every offset is aligned.
+  Blocks blocks;
+
+private:
+  /// A task of another stream that the compute stream has not waited for.
+  struct Running {
+    int64_t stream;
+    SmallVector<plan::BufferOp> buffers;
+  };
+
+  void visit(Operation *op) {
+    if (auto task = dyn_cast<plan::TaskOpInterface>(op)) {
+      SmallVector<plan::BufferOp> buffers = touch(op);
+      if (task.getTaskStream() != kComputeStream)
+        running.push_back({task.getTaskStream(), buffers});
+    } else if (auto record = dyn_cast<plan::RecordOp>(op)) {
+      recorded[record.getEvent()] = {record.getStream(), running.size()};
+    } else if (auto wait = dyn_cast<plan::WaitOp>(op); wait && wait.getStream() == kComputeStream) {
+      auto [stream, count] = recorded.lookup(wait.getEvent());
+      joinStream(stream, count);
+    }
+    ++time;
+  }
+
+  SmallVector<plan::BufferOp> touch(Operation *task) {
+    SmallVector<plan::BufferOp> buffers;
+    for (Value operand : task->getOperands()) {
+      auto view = operand.getDefiningOp<plan::ViewOp>();
+      auto buffer = view ? view.getBuffer().getDefiningOp<plan::BufferOp>() : plan::BufferOp();
+      if (!buffer || buffer.getLifetime() != plan::Lifetime::Transient)
+        continue;
+      auto [it, inserted] = blocks.insert({buffer, Block{time, time, 0}});
+      it->second.end = time;
+      it->second.bytes =
+          llvm::alignTo(buffer.getBytes(), std::max<int64_t>(kGranularity, buffer.getAlign()));
+      buffers.push_back(buffer);
+    }
+    return buffers;
+  }
+
+  /// The first `count` running tasks of `stream` are over now. Their places in the list stay, so
+  /// that counts noted at records stay right.
+  void joinStream(int64_t stream, size_t count) {
+    for (Running &task : llvm::MutableArrayRef(running).take_front(count)) {
+      if (task.stream != stream)
+        continue;
+      for (plan::BufferOp buffer : task.buffers)
+        blocks.find(buffer)->second.end = std::max(blocks.find(buffer)->second.end, time);
+      task.buffers.clear();
+    }
+  }
+
+  void join(size_t count) {
+    for (Running &task : llvm::MutableArrayRef(running).take_front(count))
+      for (plan::BufferOp buffer : task.buffers)
+        blocks.find(buffer)->second.end = std::max(blocks.find(buffer)->second.end, time);
+    running.clear();
+    recorded.clear();
+  }
+
+  int64_t time = 0;
+  SmallVector<Running> running;
+  llvm::DenseMap<int64_t, std::pair<int64_t, size_t>> recorded; // event: stream, tasks before it
+};
 
 struct PackBuffers : impl::PackBuffersPassBase<PackBuffers> {
   void runOnOperation() override {
     plan::ProgramOp program = getOperation();
-    if (program.getStreams().size() > 1) {
-      program.emitError("packs programs of one stream, got ") << program.getStreams().size();
-      return signalPassFailure();
-    }
     eraseUnused(program);
-    llvm::MapVector<plan::BufferOp, Block> transients = liveness(program);
-
+    Blocks transients = Liveness(program).blocks;
     OpBuilder builder(program.getContext());
-    int64_t base = 0;
+    auto number = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
+    auto [bytes, live] = packArena(program, transients, /*window=*/false);
+    program.setArenaBytesAttr(number(bytes));
+    program.setMaxLiveBytesAttr(number(live));
+    auto [windowBytes, windowLive] = packArena(program, transients, /*window=*/true);
+    if (windowBytes == 0)
+      return;
+    program.setWindowBytesAttr(number(windowBytes));
+    program.setWindowMaxLiveBytesAttr(number(windowLive));
+  }
+
+  /// Places the buffers of one arena: those that last one after another, then the transient ones.
+  /// Returns its bytes and their lower bound.
+  static std::pair<int64_t, int64_t> packArena(plan::ProgramOp program, const Blocks &transients,
+                                               bool window) {
+    OpBuilder builder(program.getContext());
+    int64_t base = 0, alignment = kGranularity;
+    SmallVector<plan::BufferOp> buffers;
+    std::vector<Block> blocks;
     for (auto buffer : program.getBody().getOps<plan::BufferOp>()) {
-      if (transients.contains(buffer))
+      if (buffer.getWindow() != window)
         continue;
+      if (auto it = transients.find(buffer); it != transients.end()) {
+        buffers.push_back(buffer);
+        blocks.push_back(it->second);
+        alignment = std::max<int64_t>(alignment, buffer.getAlign());
+        continue;
+      }
       base = llvm::alignTo(base, buffer.getAlign());
       buffer.setOffsetAttr(builder.getI64IntegerAttr(base));
       base += llvm::alignTo(buffer.getBytes(), kGranularity);
     }
-    base = llvm::alignTo(base, alignmentOf(transients));
-
-    std::vector<Block> blocks;
-    for (auto &[buffer, block] : transients)
-      blocks.push_back(block);
+    if (blocks.empty())
+      return {base, base};
+    base = llvm::alignTo(base, alignment);
     Packing packing = pack(blocks);
-    for (auto [index, entry] : llvm::enumerate(transients)) {
-      plan::BufferOp buffer = entry.first;
-      buffer.setOffsetAttr(builder.getI64IntegerAttr(base + packing.offsets[index]));
-    }
-    program.setArenaBytesAttr(
-        builder.getI64IntegerAttr(base + (blocks.empty() ? 0 : packing.bytes)));
-    program.setMaxLiveBytesAttr(builder.getI64IntegerAttr(base + maxLiveBytes(blocks)));
+    for (auto [buffer, offset] : llvm::zip_equal(buffers, packing.offsets))
+      buffer.setOffsetAttr(builder.getI64IntegerAttr(base + offset));
+    return {base + packing.bytes, base + maxLiveBytes(blocks)};
   }
 
-  void eraseUnused(plan::ProgramOp program) {
+  static void eraseUnused(plan::ProgramOp program) {
     program.walk([](plan::ViewOp view) {
       if (view->use_empty())
         view.erase();
@@ -67,34 +165,6 @@ struct PackBuffers : impl::PackBuffersPassBase<PackBuffers> {
     for (auto buffer : llvm::make_early_inc_range(program.getBody().getOps<plan::BufferOp>()))
       if (buffer->use_empty())
         buffer.erase();
-  }
-
-  /// Lifetimes of the transient buffers, sizes rounded so that every offset is aligned.
-  llvm::MapVector<plan::BufferOp, Block> liveness(plan::ProgramOp program) {
-    llvm::MapVector<plan::BufferOp, Block> result;
-    int64_t time = 0;
-    for (auto segment : program.getBody().getOps<plan::SegmentOp>())
-      for (Operation &task : segment.getBody().getOps()) {
-        for (Value operand : task.getOperands()) {
-          auto view = operand.getDefiningOp<plan::ViewOp>();
-          auto buffer = view ? view.getBuffer().getDefiningOp<plan::BufferOp>() : plan::BufferOp();
-          if (!buffer || buffer.getLifetime() != plan::Lifetime::Transient)
-            continue;
-          auto [it, inserted] = result.insert({buffer, Block{time, time, 0}});
-          it->second.end = time;
-          it->second.bytes =
-              llvm::alignTo(buffer.getBytes(), std::max<int64_t>(kGranularity, buffer.getAlign()));
-        }
-        ++time;
-      }
-    return result;
-  }
-
-  static int64_t alignmentOf(const llvm::MapVector<plan::BufferOp, Block> &transients) {
-    int64_t alignment = kGranularity;
-    for (auto &[buffer, block] : transients)
-      alignment = std::max<int64_t>(alignment, plan::BufferOp(buffer).getAlign());
-    return alignment;
   }
 };
 

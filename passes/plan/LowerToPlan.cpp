@@ -13,6 +13,7 @@ namespace deepshard {
 
 namespace {
 
+constexpr llvm::StringLiteral kGather = "gather";
 constexpr llvm::StringLiteral kMicroBatch = "micro_batch";
 constexpr llvm::StringLiteral kUpdate = "update";
 constexpr llvm::StringLiteral kZero = "zero";
@@ -27,35 +28,44 @@ struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
 
   LogicalResult lower() {
     ModuleOp module = getOperation();
+    auto gather = module.lookupSymbol<func::FuncOp>(kGather);
     auto microBatch = module.lookupSymbol<func::FuncOp>(kMicroBatch);
     auto update = module.lookupSymbol<func::FuncOp>(kUpdate);
     if (!microBatch)
       return module.emitError("expects a function @micro_batch");
+    SmallVector<func::FuncOp> functions;
+    for (func::FuncOp function : {gather, microBatch, update})
+      if (function)
+        functions.push_back(function);
 
+    sharding::MeshOp mesh = sharding::onlyMesh(module);
+    bool communicates = mesh && mesh.getAxes().getRanks() > 1;
     auto body = OpBuilder::atBlockEnd(module.getBody());
-    auto program =
-        plan::ProgramOp::create(body, module.getLoc(), "train", body.getStrArrayAttr({"compute"}),
-                                IntegerAttr(), IntegerAttr());
+    SmallVector<StringRef> streams = {"compute"};
+    if (communicates)
+      streams.push_back("communication");
+    auto program = plan::ProgramOp::create(body, module.getLoc(), "train",
+                                           body.getStrArrayAttr(streams), IntegerAttr(),
+                                           IntegerAttr(), IntegerAttr(), IntegerAttr());
     OpBuilder segments = OpBuilder::atBlockEnd(&program.getBody().emplaceBlock());
     auto zeroSegment = createSegment(segments, module.getLoc(), kZero);
-    ProgramLowering whole(program, threads);
-    if (update && failed(whole.declareBuckets(update)))
-      return failure();
-
-    for (func::FuncOp function : {microBatch, update})
-      if (function &&
-          failed(SegmentLowering(whole, function,
+    ProgramLowering whole(program, threads, mesh);
+    for (func::FuncOp function : functions)
+      if (failed(whole.declareBuckets(function)))
+        return failure();
+    for (func::FuncOp function : functions)
+      if (failed(SegmentLowering(whole, function,
                                  createSegment(segments, function.getLoc(), function.getName()))
                      .run()))
         return failure();
     whole.zeroPadding();
     zero(whole.getAccumulators(), zeroSegment);
-    schedule(module, program, update != nullptr, !whole.getAccumulators().empty());
+    schedule(module, program, gather != nullptr, update != nullptr,
+             !whole.getAccumulators().empty());
     if (whole.getAccumulators().empty())
       zeroSegment.erase();
-    microBatch.erase();
-    if (update)
-      update.erase();
+    for (func::FuncOp function : functions)
+      function.erase();
     return success();
   }
 
@@ -71,13 +81,13 @@ struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
         tasks.getDictionaryAttr(tasks.getNamedAttr("value", tasks.getF64FloatAttr(0)));
     for (const Strided &place : accumulators) {
       Location location = place.buffer.getLoc();
-      Value view = plan::ViewOp::create(tasks, location, place.type(), place.buffer, place.offset);
+      Value view = createView(tasks, location, place);
       plan::LaunchOp::create(tasks, location, "reference", "fill", ValueRange(), view, Value(),
                              kComputeStream, attributes, 0, "forward");
     }
   }
 
-  void schedule(ModuleOp module, plan::ProgramOp program, bool updates, bool zeroes) {
+  void schedule(ModuleOp module, plan::ProgramOp program, bool gathers, bool updates, bool zeroes) {
     auto steps = module->getAttrOfType<IntegerAttr>(graph::kAccumulationAttr);
     int64_t microBatches = steps ? steps.getInt() : 1;
     auto builder = OpBuilder::atBlockEnd(&program.getBody().front());
@@ -88,6 +98,8 @@ struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
     };
     if (zeroes)
       call(kZero, 0);
+    if (gathers)
+      call(kGather, 0);
     for (int64_t i = 0; i < microBatches; ++i)
       call(kMicroBatch, i);
     if (updates)

@@ -22,8 +22,9 @@ Strided contiguousPlace(Value buffer, RankedTensorType type, int64_t offset) {
           plan::ViewType::contiguousStrides(type.getShape())};
 }
 
-ProgramLowering::ProgramLowering(plan::ProgramOp program, int threads)
-    : program(program), threads(threads), declarations(program.getContext()),
+ProgramLowering::ProgramLowering(plan::ProgramOp program, int threads, sharding::MeshOp mesh)
+    : program(program), threads(threads),
+      mesh(mesh ? mesh.getAxes() : sharding::MeshAttr()), declarations(program.getContext()),
       tables(program.getContext()) {
   Block &body = program.getBody().front();
   declarations.setInsertionPointToStart(&body);
@@ -33,34 +34,55 @@ ProgramLowering::ProgramLowering(plan::ProgramOp program, int threads)
 Value ProgramLowering::createBuffer(Location location, StringRef name, plan::Lifetime lifetime,
                                     int64_t bytes, ElementsAttr constant) {
   auto type = plan::BufferType::get(program.getContext());
-  return plan::BufferOp::create(declarations, location, type, name, lifetime, bytes, kAlignment,
-                                IntegerAttr(), constant);
+  return plan::BufferOp::create(declarations, location, type, name, lifetime, /*window=*/false,
+                                bytes, kAlignment, IntegerAttr(), constant);
 }
 
 static std::string bucketName(StringRef kind, int64_t index) {
   return (kind + "." + Twine(index)).str();
 }
 
-LogicalResult ProgramLowering::declareBuckets(func::FuncOp update) {
-  for (BlockArgument argument : update.getArguments()) {
-    auto bucket =
-        update.getArgAttrOfType<graph::BucketAttr>(argument.getArgNumber(), graph::kBucketAttr);
-    if (!bucket)
-      continue;
-    auto type = cast<RankedTensorType>(argument.getType());
-    StringRef kind = bucket.getKind().getValue();
-    std::string name = bucketName(kind, bucket.getIndex());
-    plan::Lifetime lifetime =
-        kind == "gradient" ? plan::Lifetime::Step : plan::Lifetime::Persistent;
-    Strided place =
-        contiguousPlace(createBuffer(argument.getLoc(), name, lifetime, bufferBytes(type)), type);
-    if (!buckets.try_emplace(name, place).second)
-      return update.emitError() << "declares bucket " << name << " twice";
-    if (kind != "gradient" && kind != "parameter") {
-      Value placed = viewAtEnd(place);
-      plan::OptimizerStateOp::create(tables, argument.getLoc(), name, placed);
-    }
+LogicalResult ProgramLowering::declareBuckets(func::FuncOp function) {
+  LogicalResult result = success();
+  auto declare = [&](DictionaryAttr attributes, Type type) {
+    if (attributes && failed(declareBucket(function.getLoc(), attributes,
+                                           cast<RankedTensorType>(type))))
+      result = failure();
+  };
+  for (BlockArgument argument : function.getArguments())
+    declare(function.getArgAttrDict(argument.getArgNumber()), argument.getType());
+  for (auto [index, type] : llvm::enumerate(function.getResultTypes()))
+    declare(function.getResultAttrDict(index), type);
+  return result;
+}
+
+/// Gradients and gathered parameters live for a step; what the model and the optimizer keep, for
+/// ever.
+static bool isPersistent(StringRef kind) { return kind != "gradient" && kind != "gathered"; }
+
+LogicalResult ProgramLowering::declareBucket(Location location, DictionaryAttr attributes,
+                                             RankedTensorType type) {
+  auto bucket = attributes.getAs<graph::BucketAttr>(graph::kBucketAttr);
+  if (!bucket)
+    return success();
+  StringRef kind = bucket.getKind().getValue();
+  std::string name = bucketName(kind, bucket.getIndex());
+  if (auto it = buckets.find(name); it != buckets.end()) {
+    if (it->second.shape == type.getShape() && it->second.elementType == type.getElementType())
+      return success();
+    return emitError(location) << "sees bucket " << name << " as " << type << " here, with "
+                               << it->second.shape[0] << " elements elsewhere";
   }
+  plan::Lifetime lifetime = isPersistent(kind) ? plan::Lifetime::Persistent : plan::Lifetime::Step;
+  Strided place = contiguousPlace(createBuffer(location, name, lifetime, bufferBytes(type)), type);
+  buckets[name] = place;
+  if (!isPersistent(kind))
+    return success();
+  auto layout = attributes.getAs<sharding::LayoutAttr>(sharding::kLayoutAttr);
+  auto over = layout ? layout.getDims()[0] : sharding::AxisListAttr::get(program.getContext(), {});
+  int64_t parts = mesh ? mesh.sizeOf(over.getAxes()) : 1;
+  Value placed = viewAtEnd(place);
+  plan::BucketOp::create(tables, location, name, kind, type.getNumElements() * parts, over, placed);
   return success();
 }
 
@@ -74,7 +96,7 @@ ProgramLowering::bucketPlace(Location location, DictionaryAttr attributes, Ranke
                            : bucketName(member.getKind().getValue(), member.getIndex());
   auto it = buckets.find(name);
   if (it == buckets.end())
-    return emitError(location) << "lies in bucket " << name << ", which @update does not declare";
+    return emitError(location) << "lies in bucket " << name << ", which no function has";
   if (whole)
     return std::optional(it->second);
   return std::optional(contiguousPlace(
@@ -89,13 +111,17 @@ Strided ProgramLowering::stepValue(Location location, StringRef name, RankedTens
   return it->second;
 }
 
-Strided ProgramLowering::runState(Location location, StringRef name, RankedTensorType type) {
-  auto [it, inserted] = runStates.try_emplace(name);
+Strided ProgramLowering::runState(Location location, StringRef name, RankedTensorType type,
+                                  sharding::AxisListAttr over) {
+  std::string key = name.str();
+  if (over)
+    key += sharding::textOf(over.getAxes());
+  auto [it, inserted] = runStates.try_emplace(key);
   if (inserted) {
     it->second = contiguousPlace(
         createBuffer(location, name, plan::Lifetime::Persistent, bufferBytes(type)), type);
     Value placed = viewAtEnd(it->second);
-    plan::RunStateOp::create(tables, location, name, placed);
+    plan::RunStateOp::create(tables, location, name, placed, over);
   }
   return it->second;
 }
@@ -124,8 +150,7 @@ Strided ProgramLowering::createConstant(graph::ConstantOp op) {
 }
 
 Value ProgramLowering::viewAtEnd(const Strided &place) {
-  return plan::ViewOp::create(tables, place.buffer.getLoc(), place.type(), place.buffer,
-                              place.offset);
+  return createView(tables, place.buffer.getLoc(), place);
 }
 
 void ProgramLowering::declareMetric(Location location, StringRef name, const Strided &place) {
@@ -133,13 +158,44 @@ void ProgramLowering::declareMetric(Location location, StringRef name, const Str
   plan::MetricOp::create(tables, location, name, placed);
 }
 
-void ProgramLowering::declareParameter(Location location, StringRef name, const Strided &place,
-                                       DictionaryAttr attributes) {
-  Value placed = viewAtEnd(place);
+void ProgramLowering::declareParameter(Location location, DictionaryAttr attributes,
+                                       RankedTensorType type) {
+  auto member = attributes.getAs<graph::MemberAttr>(graph::kMemberAttr);
+  // A gathered copy lies in its bucket where the parameter lies in its own.
+  declareTensor(location, bucketName("parameter", member.getIndex()), member.getOffset(),
+                attributes, type);
+}
+
+Strided ProgramLowering::ownBucket(Location location, DictionaryAttr attributes,
+                                   RankedTensorType type) {
+  std::string name = bucketName("buffer", ownBuckets++);
+  auto flat = RankedTensorType::get({type.getNumElements()}, type.getElementType());
+  Value buffer = createBuffer(location, name, plan::Lifetime::Persistent, bufferBytes(flat));
+  Value placed = viewAtEnd(contiguousPlace(buffer, flat));
+  plan::BucketOp::create(tables, location, name, "buffer", flat.getNumElements(),
+                         sharding::AxisListAttr::get(program.getContext(), {}), placed);
+  declareTensor(location, name, 0, attributes, type);
+  return contiguousPlace(buffer, type);
+}
+
+void ProgramLowering::declareTensor(Location location, StringRef bucket, int64_t offset,
+                                    DictionaryAttr attributes, RankedTensorType type) {
+  auto parameter = attributes.getAs<StringAttr>(graph::kParameterAttr);
+  auto name = parameter ? parameter : attributes.getAs<StringAttr>(graph::kBufferAttr);
+  auto layout = attributes.getAs<sharding::LayoutAttr>(sharding::kLayoutAttr);
+  SmallVector<int64_t> padded = layout && mesh ? layout.globalShape(mesh, type.getShape())
+                                               : llvm::to_vector(type.getShape());
+  auto cut = attributes.getAs<graph::CutAttr>(graph::kCutAttr);
+  ArrayRef<int64_t> dims = cut ? cut.getDims().asArrayRef() : ArrayRef<int64_t>(padded);
+  ArrayRef<int64_t> shape = cut ? cut.getShape().asArrayRef() : ArrayRef<int64_t>(padded);
+  if (layout && layout.isReplicated())
+    layout = nullptr;
   auto aliases = attributes.getAs<ArrayAttr>(graph::kAliasesAttr);
-  plan::ParameterOp::create(tables, location, name, placed, attributes.get(graph::kStorageAttr),
-                            aliases ? aliases : tables.getArrayAttr({}),
-                            attributes.contains(graph::kParameterAttr));
+  plan::ParameterOp::create(tables, location, name,
+                            TypeAttr::get(RankedTensorType::get(shape, type.getElementType())),
+                            bucket, offset, dims, padded, layout,
+                            attributes.get(graph::kStorageAttr),
+                            aliases ? aliases : tables.getArrayAttr({}), parameter != nullptr);
 }
 
 void ProgramLowering::zeroAtStart(const Strided &place) {

@@ -16,8 +16,9 @@
 
 namespace deepshard {
 
-/// The stream of kernels; the only one of a program for one rank.
+/// The stream of kernels, and that of collectives, which a program for one rank does without.
 inline constexpr int64_t kComputeStream = 0;
+inline constexpr int64_t kCommunicationStream = 1;
 
 /// Bytes of a buffer for a value of `type`; a value without elements still gets one.
 int64_t bufferBytes(mlir::RankedTensorType type);
@@ -29,13 +30,13 @@ class ProgramLowering {
 public:
   /// `program` has its (empty) segments already; buffers go before the first of them, tables behind
   /// the last.
-  ProgramLowering(plan::ProgramOp program, int threads);
+  ProgramLowering(plan::ProgramOp program, int threads, sharding::MeshOp mesh);
 
   mlir::Value createBuffer(mlir::Location location, llvm::StringRef name, plan::Lifetime lifetime,
                            int64_t bytes, mlir::ElementsAttr constant = {});
 
-  /// Declares the buckets that are arguments of the update function.
-  llvm::LogicalResult declareBuckets(mlir::func::FuncOp update);
+  /// Declares the buckets that are arguments or results of a function.
+  llvm::LogicalResult declareBuckets(mlir::func::FuncOp function);
 
   /// The bucket or the member of a bucket that the attributes of an argument or result name;
   /// nothing if they name none.
@@ -45,12 +46,18 @@ public:
 
   /// A value of one step known by name (an accumulated loss, a metric).
   Strided stepValue(mlir::Location location, llvm::StringRef name, mlir::RankedTensorType type);
-  Strided runState(mlir::Location location, llvm::StringRef name, mlir::RankedTensorType type);
+  Strided runState(mlir::Location location, llvm::StringRef name, mlir::RankedTensorType type,
+                   sharding::AxisListAttr over = {});
   Strided constant(graph::ConstantOp op);
 
   void declareMetric(mlir::Location location, llvm::StringRef name, const Strided &place);
-  void declareParameter(mlir::Location location, llvm::StringRef name, const Strided &place,
-                        mlir::DictionaryAttr attributes);
+  /// Declares the tensor of the model that an argument of type `type` with these attributes is: a
+  /// member of a bucket.
+  void declareParameter(mlir::Location location, mlir::DictionaryAttr attributes,
+                        mlir::RankedTensorType type);
+  /// A bucket of its own for a tensor of the model that is in none, and its parameter.
+  Strided ownBucket(mlir::Location location, mlir::DictionaryAttr attributes,
+                    mlir::RankedTensorType type);
 
   /// Zeroes `place` at the start of a step; a member of a bucket stands for the whole bucket.
   void zeroAtStart(const Strided &place);
@@ -61,15 +68,27 @@ public:
   void zeroPadding();
   llvm::ArrayRef<Strided> getAccumulators() const { return accumulators; }
 
+  /// Other ranks reach into the buffer.
+  static void shareBuffer(mlir::Value buffer) { buffer.getDefiningOp<plan::BufferOp>().setWindow(true); }
+  /// The place of the next collective in the order of all communicators.
+  int64_t nextSequence() { return sequence++; }
+
   int getThreads() const { return threads; }
 
 private:
   Strided createConstant(graph::ConstantOp op);
+  llvm::LogicalResult declareBucket(mlir::Location location, mlir::DictionaryAttr attributes,
+                                    mlir::RankedTensorType type);
+  void declareTensor(mlir::Location location, llvm::StringRef bucket, int64_t offset,
+                     mlir::DictionaryAttr attributes, mlir::RankedTensorType type);
   mlir::Value viewAtEnd(const Strided &place);
   void zeroWhole(const Strided &place);
 
   plan::ProgramOp program;
   int threads;
+  sharding::MeshAttr mesh; // null: one rank
+  int64_t sequence = 0;
+  int64_t ownBuckets = 0;
   mlir::OpBuilder declarations;
   mlir::OpBuilder tables;
   llvm::StringMap<Strided> buckets;

@@ -5,6 +5,8 @@
 #include "dialects/graph/HostTensor.h"
 #include "passes/kernels/KernelSpecs.h"
 
+#include "llvm/ADT/TypeSwitch.h"
+
 using namespace mlir;
 
 namespace deepshard {
@@ -41,6 +43,7 @@ LogicalResult SegmentLowering::run() {
       return failure();
   if (failed(placeResults()))
     return failure();
+  function.walk([&](sharding::PackOp pack) { placePacked(pack); });
   for (Operation &op : function.getBody().front().without_terminator())
     if (failed(emit(&op)))
       return failure();
@@ -107,14 +110,20 @@ LogicalResult SegmentLowering::placeArgument(BlockArgument argument) {
   Strided place;
   if (*inBucket) {
     place = **inBucket;
-    if (attributes.contains(graph::kMemberAttr) && !state.empty())
+    // An accumulator; what the optimizer keeps lies in whole buckets of other kinds.
+    auto bucket = attributes.getAs<graph::BucketAttr>(graph::kBucketAttr);
+    if (!state.empty() && (!bucket || bucket.getKind().getValue() == "gradient"))
       program.zeroAtStart(place);
   } else if (!input.empty()) {
     place = contiguousPlace(
         program.createBuffer(location, input, plan::Lifetime::Transient, bufferBytes(type)), type);
     auto batch = attributes.getAs<IntegerAttr>(graph::kBatchDimensionAttr);
+    auto layout = attributes.getAs<sharding::LayoutAttr>(sharding::kLayoutAttr);
+    sharding::AxisListAttr axes;
+    if (layout && batch && !layout.getAxes(batch.getInt()).empty())
+      axes = layout.getDims()[batch.getInt()];
     auto feed = plan::FeedOp::create(tasks, location, input, view(location, place), kComputeStream,
-                                     batch ? batch.getInt() : -1, IntegerAttr());
+                                     batch ? batch.getInt() : -1, axes, IntegerAttr());
     boundIndices(argument, feed);
   } else if (!runState.empty()) {
     place = program.runState(location, runState, type);
@@ -122,16 +131,21 @@ LogicalResult SegmentLowering::placeArgument(BlockArgument argument) {
     place = program.stepValue(location, state, type);
     program.zeroAtStart(place);
   } else if (!tensor.empty()) {
-    place = contiguousPlace(
-        program.createBuffer(location, tensor, plan::Lifetime::Persistent, bufferBytes(type)),
-        type);
+    place = program.ownBucket(location, attributes, type);
+    tensor = "";
   } else {
     return emitError(location) << "argument " << argument.getArgNumber() << " of @"
                                << function.getName()
                                << " has no role (parameter, buffer, input, state or run state)";
   }
   if (!tensor.empty())
-    program.declareParameter(location, tensor, place, attributes);
+    program.declareParameter(location, attributes, type);
+  // A bucket that is gathered where it is used carries its parameters with it.
+  if (auto members = attributes.getAs<ArrayAttr>(graph::kMembersAttr))
+    for (auto member : members.getAsRange<DictionaryAttr>())
+      program.declareParameter(
+          location, member,
+          cast<RankedTensorType>(member.getAs<TypeAttr>(graph::kTypeAttr).getValue()));
   places[argument] = place;
   return success();
 }
@@ -154,39 +168,70 @@ LogicalResult SegmentLowering::placeResults() {
       program.notePart(place);
     if (!metric.empty())
       program.declareMetric(location, metric, place);
-    if (canComputeIn(value, place))
-      destinations[value] = place;
-    else
+    if (!aim(value, place))
       copies.push_back({value, place});
   }
   return success();
 }
 
+bool SegmentLowering::aim(Value value, const Strided &place) {
+  if (!canComputeIn(value, place))
+    return false;
+  destinations[value] = place;
+  // The own part of what is gathered in place is computed there too.
+  auto gather = value.getDefiningOp<sharding::AllGatherOp>();
+  if (gather && gather.getDim() == 0 && gather.getX().hasOneUse())
+    aim(gather.getX(), partOf(place, 0, gather.getGroup(),
+                              sharding::lookupMesh(gather, gather.getGroup().getMesh())));
+  return true;
+}
+
+/// A member of the bucket is computed in its place, unless its own is elsewhere.
+void SegmentLowering::placePacked(sharding::PackOp pack) {
+  auto type = cast<RankedTensorType>(pack.getResult().getType());
+  // A bucket that is only summed in place is packed where the sum belongs.
+  Operation *user = pack->hasOneUse() ? *pack->getUsers().begin() : nullptr;
+  auto aimed = isa_and_nonnull<sharding::AllReduceOp>(user) ? destinations.find(user->getResult(0))
+                                                            : destinations.end();
+  Strided bucket = aimed != destinations.end() ? aimed->second : allocate(pack, type);
+  packed[pack] = bucket;
+  for (auto [tensor, offset] : llvm::zip_equal(pack.getTensors(), pack.getOffsets()))
+    aim(tensor, contiguousPlace(bucket.buffer, tensorType(tensor),
+                                offset * plan::elementBytes(type.getElementType())));
+}
+
 bool SegmentLowering::canComputeIn(Value value, const Strided &place) {
   Operation *producer = value.getDefiningOp();
-  if (!producer || isViewLike(producer) || isa<graph::ConstantOp>(producer) ||
+  if (!producer || isViewLike(producer) ||
+      isa<graph::ConstantOp, sharding::AxisIndexOp, sharding::PackOp>(producer) ||
       destinations.contains(value))
     return false;
   for (BlockArgument argument : function.getArguments()) {
     const Strided &taken = places[argument];
-    if (taken.buffer == place.buffer && taken.offset == place.offset &&
-        !readsEndBefore(argument, producer, /*direct=*/true))
+    if (taken.buffer == place.buffer && mayOverlap(taken, place) &&
+        !readsEndBefore(argument, taken, producer, place))
       return false;
   }
   return true;
 }
 
-bool SegmentLowering::readsEndBefore(Value value, Operation *producer, bool direct) {
+/// An op that reads an element of an operand before it writes that element of its result.
+static bool worksInPlace(Operation *op, Value operand) {
+  return isa<graph::AdamWOp, sharding::AllReduceOp>(op) ||
+         (isElementwise(op) && op->getResult(0).getType() == operand.getType());
+}
+
+bool SegmentLowering::readsEndBefore(Value value, const Strided &at, Operation *producer,
+                                     const Strided &place) {
   for (Operation *user : value.getUsers()) {
     if (user == terminator())
       return false;
     if (isViewLike(user)) {
-      if (!readsEndBefore(user->getResult(0), producer, /*direct=*/false))
+      std::optional<Strided> view = viewOf(user, at);
+      if (!view || !readsEndBefore(user->getResult(0), *view, producer, place))
         return false;
     } else if (user == producer) {
-      bool inPlace = isa<graph::AdamWOp>(user) ||
-                     (isElementwise(user) && user->getResult(0).getType() == value.getType());
-      if (!direct || !inPlace)
+      if (at != place || !worksInPlace(user, value))
         return false;
     } else if (positions[user] > positions[producer]) {
       return false;
@@ -200,7 +245,7 @@ bool SegmentLowering::readsEndBefore(Value value, Operation *producer, bool dire
 //===------------------------------------------------------------------------------------------===//
 
 Value SegmentLowering::view(Location location, const Strided &place) {
-  return plan::ViewOp::create(tasks, location, place.type(), place.buffer, place.offset);
+  return createView(tasks, location, place);
 }
 
 Strided SegmentLowering::allocate(Operation *op, RankedTensorType type) {
@@ -209,6 +254,12 @@ Strided SegmentLowering::allocate(Operation *op, RankedTensorType type) {
   Value buffer =
       program.createBuffer(op->getLoc(), name, plan::Lifetime::Transient, bufferBytes(type));
   return contiguousPlace(buffer, type);
+}
+
+void SegmentLowering::fillZero(Location location, const Strided &place, StringRef phase) {
+  auto attributes = tasks.getDictionaryAttr(tasks.getNamedAttr("value", tasks.getF64FloatAttr(0)));
+  plan::LaunchOp::create(tasks, location, "reference", "fill", ValueRange(), view(location, place),
+                         Value(), kComputeStream, attributes, 0, phase);
 }
 
 void SegmentLowering::copy(Location location, const Strided &from, const Strided &to,
@@ -229,7 +280,97 @@ LogicalResult SegmentLowering::emit(Operation *op) {
     places[constant] = program.constant(constant);
     return success();
   }
-  return isViewLike(op) ? emitView(op) : emitLaunch(op);
+  if (auto index = dyn_cast<sharding::AxisIndexOp>(op)) {
+    places[index] = program.runState(index.getLoc(), "part", tensorType(index.getResult()),
+                                     index.getGroup().getList());
+    return success();
+  }
+  if (auto pack = dyn_cast<sharding::PackOp>(op)) {
+    emitPack(pack);
+    return success();
+  }
+  if (isViewLike(op))
+    return emitView(op);
+  if (isa<sharding::ShardingDialect>(op->getDialect())) {
+    emitCollective(op);
+    return success();
+  }
+  return emitLaunch(op);
+}
+
+/// Members that were not computed in the bucket are copied, and what lies between them is zeroed.
+void SegmentLowering::emitPack(sharding::PackOp pack) {
+  const Strided bucket = packed[pack];
+  int64_t width = plan::elementBytes(bucket.elementType), end = 0;
+  auto zeroUpTo = [&](int64_t begin) {
+    if (begin > end)
+      fillZero(pack.getLoc(),
+               contiguousPlace(bucket.buffer,
+                               RankedTensorType::get({begin - end}, bucket.elementType),
+                               end * width),
+               phaseOf(pack));
+  };
+  for (auto [tensor, offset] : llvm::zip_equal(pack.getTensors(), pack.getOffsets())) {
+    zeroUpTo(offset);
+    Strided place = contiguousPlace(bucket.buffer, tensorType(tensor), offset * width);
+    if (places[tensor] != place)
+      copy(pack.getLoc(), places[tensor], place, phaseOf(pack));
+    end = offset + tensorType(tensor).getNumElements();
+  }
+  zeroUpTo(bucket.shape[0]);
+  places[pack.getResult()] = bucket;
+}
+
+/// The other ranks reach into the inputs of all collectives and the output of all_reduce.
+void SegmentLowering::emitCollective(Operation *op) {
+  Value x = op->getOperand(0), result = op->getResult(0);
+  Strided input = places[x];
+  if (!input.type().isContiguous())
+    input = contiguousCopy(op, input);
+  bool reducesAll = isa<sharding::AllReduceOp>(op);
+  Operation *producer = x.getDefiningOp();
+  bool isLastUse = x.hasOneUse() && producer && !isViewLike(producer) &&
+                   !isa<graph::ConstantOp>(producer) && !destinations.contains(x);
+  auto aimed = destinations.find(result);
+  Strided output = aimed != destinations.end()    ? aimed->second
+                   : reducesAll && isLastUse ? input
+                                                  : allocate(op, tensorType(result));
+  program.shareBuffer(input.buffer);
+  if (reducesAll)
+    program.shareBuffer(output.buffer);
+
+  sharding::Reduction reduction = sharding::Reduction::Sum;
+  int64_t split = 0, concat = 0;
+  sharding::GroupAttr group;
+  SmallVector<int64_t> sources;
+  llvm::TypeSwitch<Operation *>(op)
+      .Case([&](sharding::AllReduceOp reduce) {
+        reduction = reduce.getReduction();
+        group = reduce.getGroup();
+      })
+      .Case([&](sharding::ReduceScatterOp scatter) {
+        reduction = scatter.getReduction();
+        group = scatter.getGroup();
+        split = scatter.getDim();
+      })
+      .Case([&](sharding::AllGatherOp gather) {
+        group = gather.getGroup();
+        concat = gather.getDim();
+      })
+      .Case([&](sharding::AllToAllOp exchange) {
+        group = exchange.getGroup();
+        split = exchange.getSplit();
+        concat = exchange.getConcat();
+      })
+      .Case([&](sharding::PermuteOp permute) {
+        group = permute.getGroup();
+        sources.assign(permute.getSources().begin(), permute.getSources().end());
+      });
+  Value from = view(op->getLoc(), input), to = view(op->getLoc(), output);
+  plan::CollectiveOp::create(tasks, op->getLoc(), op->getName().stripDialect(), reduction,
+                             group.getList(), from, to, split, concat, sources,
+                             kCommunicationStream, program.nextSequence(), phaseOf(op));
+  places[result] = output;
 }
 
 LogicalResult SegmentLowering::emitView(Operation *op) {

@@ -13,8 +13,9 @@ namespace deepshard {
 /// state's argument and result.
 ///
 /// Steps: (1) results without a place of their own are dropped, dead ops with them; (2) arguments
-/// get places; (3) results that can be computed in their own place are noted as destinations; (4)
-/// ops are emitted in order; (5) the other results are copied. O(ops + uses).
+/// get places; (3) results that can be computed in their own place are noted as destinations, and
+/// so are members of packed buckets and the own parts of gathered ones; (4) ops are emitted in
+/// order; (5) the other results are copied. O(ops + uses).
 class SegmentLowering {
 public:
   SegmentLowering(ProgramLowering &program, mlir::func::FuncOp function, plan::SegmentOp segment);
@@ -26,14 +27,20 @@ private:
 
   llvm::LogicalResult placeArgument(mlir::BlockArgument argument);
   llvm::LogicalResult placeResults();
+  void placePacked(sharding::PackOp pack);
+  /// Notes that `value` is to be computed in `place` if that is possible; false: it is to be copied.
+  bool aim(mlir::Value value, const Strided &place);
   /// Whether the op that makes `value` may write straight into `place`: an argument that lies there
   /// is not read after the op, nor by it unless it works element by element in place.
   bool canComputeIn(mlir::Value value, const Strided &place);
-  bool readsEndBefore(mlir::Value value, mlir::Operation *producer, bool direct);
+  bool readsEndBefore(mlir::Value value, const Strided &at, mlir::Operation *producer,
+                      const Strided &place);
 
   llvm::LogicalResult emit(mlir::Operation *op);
   llvm::LogicalResult emitView(mlir::Operation *op);
   llvm::LogicalResult emitLaunch(mlir::Operation *op);
+  void emitPack(sharding::PackOp pack);
+  void emitCollective(mlir::Operation *op);
   void launch(mlir::Operation *op, const runtime::KernelProvider &provider,
               const runtime::KernelSpec &spec, llvm::ArrayRef<Strided> inputs,
               llvm::ArrayRef<Strided> outputs);
@@ -44,6 +51,7 @@ private:
 
   Strided allocate(mlir::Operation *op, mlir::RankedTensorType type);
   Strided contiguousCopy(mlir::Operation *op, const Strided &source);
+  void fillZero(mlir::Location location, const Strided &place, llvm::StringRef phase);
   void copy(mlir::Location location, const Strided &from, const Strided &to, llvm::StringRef phase);
   mlir::Value view(mlir::Location location, const Strided &place);
 
@@ -53,6 +61,7 @@ private:
   llvm::DenseMap<mlir::Operation *, size_t> positions;
   llvm::DenseMap<mlir::Value, Strided> places;
   llvm::DenseMap<mlir::Value, Strided> destinations;
+  llvm::DenseMap<mlir::Operation *, Strided> packed; // the buckets of pack ops
   llvm::SmallVector<std::pair<mlir::Value, Strided>> copies;
 };
 

@@ -7,6 +7,7 @@
 #include "runtime/plan/Types.h"
 
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <filesystem>
@@ -35,17 +36,19 @@ namespace {
 class Serializer {
 public:
   Serializer(plan::ProgramOp program, planpb::Plan &plan)
-      : program(program), plan(plan), out(*plan.add_programs()) {}
+      : program(program), plan(plan), out(*plan.add_programs()) {
+    if (sharding::MeshOp op = sharding::onlyMesh(program))
+      mesh = op.getAxes();
+  }
 
   LogicalResult run() {
     out.set_name(program.getName().str());
     for (auto stream : program.getStreams().getAsRange<StringAttr>())
       out.add_streams(stream.str());
-    planpb::Arena &arena = *out.add_arenas();
-    arena.set_space(planpb::DEVICE);
-    arena.set_bytes(program.getArenaBytes().value_or(0));
-    arena.set_max_live_bytes(program.getMaxLiveBytes().value_or(0));
-    arena.set_alignment(4096);
+    addMesh();
+    addArena(program.getArenaBytes(), program.getMaxLiveBytes(), /*window=*/false);
+    if (program.getWindowBytes())
+      addArena(program.getWindowBytes(), program.getWindowMaxLiveBytes(), /*window=*/true);
     for (auto buffer : program.getBody().getOps<plan::BufferOp>())
       if (failed(addBuffer(buffer)))
         return failure();
@@ -59,6 +62,41 @@ public:
   }
 
 private:
+  void addMesh() {
+    plan.set_ranks(mesh ? mesh.getRanks() : 1);
+    if (!mesh || plan.has_mesh())
+      return;
+    for (auto [name, size] : llvm::zip_equal(mesh.getNames(), mesh.getSizes())) {
+      planpb::MeshAxis &axis = *plan.mutable_mesh()->add_axes();
+      axis.set_name(name.str());
+      axis.set_size(size);
+    }
+  }
+
+  void addArena(std::optional<uint64_t> bytes, std::optional<uint64_t> maxLive, bool window) {
+    planpb::Arena &arena = *out.add_arenas();
+    arena.set_space(planpb::DEVICE);
+    arena.set_bytes(bytes.value_or(0));
+    arena.set_max_live_bytes(maxLive.value_or(0));
+    arena.set_alignment(4096);
+    arena.set_window(window);
+  }
+
+  planpb::AxisRef axis(sharding::AxisRefAttr attribute) {
+    planpb::AxisRef result;
+    result.set_axis(*mesh.find(attribute.getName().getValue()));
+    result.set_pre_size(attribute.getPreSize());
+    result.set_size(attribute.getSize());
+    return result;
+  }
+
+  planpb::AxisList axes(ArrayRef<sharding::AxisRefAttr> list) {
+    planpb::AxisList result;
+    for (sharding::AxisRefAttr attribute : list)
+      *result.add_axes() = axis(attribute);
+    return result;
+  }
+
   LogicalResult addBuffer(plan::BufferOp buffer) {
     if (!buffer.getOffset())
       return buffer.emitOpError("has no offset; run pack-buffers first");
@@ -68,6 +106,7 @@ private:
     result.set_bytes(buffer.getBytes());
     result.set_alignment(buffer.getAlign());
     result.set_lifetime(static_cast<planpb::Lifetime>(buffer.getLifetime()));
+    result.set_arena(buffer.getWindow() ? 1 : 0);
     result.set_offset(*buffer.getOffset());
     if (auto constant = dyn_cast_or_null<DenseElementsAttr>(buffer.getConstantAttr())) {
       ArrayRef<char> raw = constant.getRawData();
@@ -88,6 +127,12 @@ private:
     result.set_dtype(runtime::schemaType(graph::toDType(type.getElementType())));
     result.mutable_shape()->Add(type.getShape().begin(), type.getShape().end());
     result.mutable_strides()->Add(type.getStrides().begin(), type.getStrides().end());
+    if (std::optional<ArrayAttr> strides = op.getAxisStrides())
+      for (auto stride : strides->getAsRange<plan::AxisStrideAttr>()) {
+        planpb::AxisStride &entry = *result.add_axis_strides();
+        *entry.mutable_axis() = axis(stride.getAxis());
+        entry.set_bytes(stride.getBytes());
+      }
     return result;
   }
 
@@ -103,6 +148,7 @@ private:
       llvm::TypeSwitch<Operation *>(&op)
           .Case([&](plan::LaunchOp launch) { fill(launch, task); })
           .Case([&](plan::FeedOp feed) { fill(feed, task); })
+          .Case([&](plan::CollectiveOp collective) { fill(collective, task); })
           .Case([&](plan::RecordOp record) {
             task.set_stream(record.getStream());
             task.set_record(record.getEvent());
@@ -131,6 +177,27 @@ private:
     for (auto &[name, value] : attributes.all())
       (*launch.mutable_attributes())[name] = attribute(value);
     launch.set_flops(op.getFlops());
+  }
+
+  void fill(plan::CollectiveOp op, planpb::Task &task) {
+    task.set_stream(op.getStream());
+    task.set_phase(op.getPhase().str());
+    planpb::Collective &collective = *task.mutable_collective();
+    collective.set_kind(llvm::StringSwitch<planpb::Collective::Kind>(op.getKind())
+                            .Case("all_reduce", planpb::Collective::ALL_REDUCE)
+                            .Case("reduce_scatter", planpb::Collective::REDUCE_SCATTER)
+                            .Case("all_gather", planpb::Collective::ALL_GATHER)
+                            .Case("all_to_all", planpb::Collective::ALL_TO_ALL)
+                            .Default(planpb::Collective::PERMUTE));
+    collective.set_reduction(static_cast<planpb::Collective::Reduction>(op.getReduction()));
+    *collective.mutable_group() = axes(op.getGroup().getAxes());
+    *collective.mutable_input() = view(op.getInput());
+    *collective.mutable_output() = view(op.getOutput());
+    collective.set_split(op.getSplit());
+    collective.set_concat(op.getConcat());
+    for (int64_t source : op.getSources())
+      collective.add_sources(source);
+    collective.set_sequence(op.getSequence());
   }
 
   static planpb::Attribute attribute(const runtime::AttributeValue &value) {
@@ -162,6 +229,8 @@ private:
     input.set_dtype(task.feed().view().dtype());
     *input.mutable_shape() = task.feed().view().shape();
     input.set_batch_dimension(op.getBatchDimension());
+    if (sharding::AxisListAttr list = op.getBatchAxesAttr())
+      *input.mutable_batch_axes() = axes(list.getAxes());
     if (std::optional<uint64_t> bound = op.getIndexBound())
       input.set_index_bound(*bound);
   }
@@ -178,14 +247,15 @@ private:
           return success();
         })
         .Case([&](plan::RunStateOp op) {
-          return addSlot(*out.add_run_state(), op.getName(), op.getView());
+          planpb::Slot &slot = *out.add_run_state();
+          if (sharding::AxisListAttr list = op.getOverAttr())
+            *slot.mutable_axes() = axes(list.getAxes());
+          return addSlot(slot, op.getName(), op.getView());
         })
         .Case([&](plan::MetricOp op) {
           return addSlot(*out.add_metrics(), op.getName(), op.getView());
         })
-        .Case([&](plan::OptimizerStateOp op) {
-          return addSlot(*out.add_optimizer_state(), op.getName(), op.getView());
-        })
+        .Case([&](plan::BucketOp op) { return addBucket(op); })
         .Case([&](plan::ParameterOp op) { return addParameter(op); })
         .Default([](Operation *) { return success(); });
   }
@@ -196,14 +266,35 @@ private:
     return success();
   }
 
+  LogicalResult addBucket(plan::BucketOp op) {
+    buckets[op.getName()] = out.buckets_size();
+    planpb::Bucket &bucket = *out.add_buckets();
+    bucket.set_name(op.getName().str());
+    bucket.set_kind(op.getKind().str());
+    bucket.set_elements(op.getElements());
+    if (!op.getOver().empty())
+      *bucket.mutable_axes() = axes(op.getOver().getAxes());
+    *bucket.mutable_view() = view(op.getView());
+    return success();
+  }
+
   LogicalResult addParameter(plan::ParameterOp op) {
     planpb::Parameter &parameter = *plan.add_parameters();
     parameter.set_name(op.getName().str());
     for (auto alias : op.getAliases().getAsRange<StringAttr>())
       parameter.add_aliases(alias.str());
-    *parameter.mutable_view() = view(op.getView());
-    parameter.set_dtype(parameter.view().dtype());
-    *parameter.mutable_shape() = parameter.view().shape();
+    auto type = cast<RankedTensorType>(op.getShape());
+    parameter.set_dtype(runtime::schemaType(graph::toDType(type.getElementType())));
+    parameter.mutable_shape()->Add(type.getShape().begin(), type.getShape().end());
+    if (op.getCut() != type.getShape())
+      parameter.mutable_cut_shape()->Add(op.getCut().begin(), op.getCut().end());
+    if (op.getPadded() != op.getCut())
+      parameter.mutable_padded_shape()->Add(op.getPadded().begin(), op.getPadded().end());
+    if (std::optional<sharding::LayoutAttr> layout = op.getLayout())
+      for (sharding::AxisListAttr list : layout->getDims())
+        *parameter.mutable_layout()->add_dims() = axes(list.getAxes());
+    parameter.set_bucket(buckets.lookup(op.getBucket()));
+    parameter.set_bucket_offset(op.getOffset());
     parameter.set_trainable(op.getTrainable());
     parameter.set_file(-1);
     auto storage = dyn_cast_or_null<graph::StorageAttr>(op.getStorageAttr());
@@ -246,7 +337,9 @@ private:
   planpb::Plan &plan;
   planpb::Program &out;
   llvm::DenseMap<Operation *, uint32_t> indices;
+  sharding::MeshAttr mesh; // null: one rank
   llvm::StringMap<uint32_t> segments;
+  llvm::StringMap<uint32_t> buckets;
   llvm::StringMap<uint32_t> inputs;
   llvm::StringMap<int32_t> files;
 };

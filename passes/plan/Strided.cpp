@@ -4,12 +4,20 @@
 
 #include "llvm/ADT/TypeSwitch.h"
 
+#include <limits>
+
 using namespace mlir;
 
 namespace deepshard {
 
 plan::ViewType Strided::type() const {
   return plan::ViewType::get(elementType.getContext(), shape, elementType, strides);
+}
+
+Value createView(OpBuilder &builder, Location location, const Strided &place) {
+  return plan::ViewOp::create(
+      builder, location, place.type(), place.buffer, place.offset,
+      place.axisStrides.empty() ? ArrayAttr() : builder.getArrayAttr(place.axisStrides));
 }
 
 std::optional<Strided> reshaped(const Strided &x, ArrayRef<int64_t> shape) {
@@ -88,8 +96,34 @@ static Strided spread(const Strided &x, graph::BroadcastOp broadcast) {
   return result;
 }
 
+bool mayOverlap(const Strided &a, const Strided &b) {
+  // Where a view with coordinates ends is not known here; its buffer bounds it.
+  auto end = [](const Strided &x) {
+    if (!x.axisStrides.empty())
+      return std::numeric_limits<int64_t>::max();
+    int64_t last = 0;
+    for (auto [size, stride] : llvm::zip_equal(x.shape, x.strides))
+      last += (size - 1) * stride;
+    return x.offset + (last + 1) * plan::elementBytes(x.elementType);
+  };
+  return a.offset < end(b) && b.offset < end(a);
+}
+
+Strided partOf(const Strided &x, int64_t dim, sharding::GroupAttr group, sharding::MeshAttr mesh) {
+  Strided result = x;
+  result.shape[dim] /= mesh.sizeOf(group.getAxes());
+  int64_t bytes = result.shape[dim] * x.strides[dim] * plan::elementBytes(x.elementType);
+  // The part is the row-major index of the coordinates: the last axis moves by one part.
+  for (sharding::AxisRefAttr axis : llvm::reverse(group.getAxes())) {
+    result.axisStrides.push_back(plan::AxisStrideAttr::get(group.getContext(), axis, bytes));
+    bytes *= mesh.sizeOf(axis);
+  }
+  return result;
+}
+
 bool isViewLike(Operation *op) {
-  return isa<graph::ReshapeOp, graph::TransposeOp, graph::BroadcastOp, graph::SliceOp>(op);
+  return isa<graph::ReshapeOp, graph::TransposeOp, graph::BroadcastOp, graph::SliceOp,
+             sharding::LocalSliceOp>(op);
 }
 
 std::optional<Strided> viewOf(Operation *op, const Strided &x) {
@@ -98,6 +132,10 @@ std::optional<Strided> viewOf(Operation *op, const Strided &x) {
       .Case([&](graph::TransposeOp transpose) { return transposed(x, transpose.getPermutation()); })
       .Case([&](graph::SliceOp slice) { return sliced(x, slice); })
       .Case([&](graph::BroadcastOp broadcast) { return spread(x, broadcast); })
+      .Case([&](sharding::LocalSliceOp slice) {
+        return partOf(x, slice.getDim(), slice.getGroup(),
+                      sharding::lookupMesh(op, slice.getGroup().getMesh()));
+      })
       .Default([](Operation *) { return std::nullopt; });
 }
 

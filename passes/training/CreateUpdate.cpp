@@ -50,7 +50,7 @@ public:
     for (auto [index, bucket] : llvm::enumerate(buckets)) {
       for (StringRef kind : kKinds) {
         arguments.push_back(bucketType(bucket));
-        argumentAttrs.push_back(bucketAttributes(kind, index));
+        argumentAttrs.push_back(argumentAttributes(bucket, kind, index));
         if (kind != kGradientKind) {
           results.push_back(bucketType(bucket));
           resultAttrs.push_back(bucketAttributes(kind, index));
@@ -84,6 +84,16 @@ private:
       attributes.push_back(builder.getNamedAttr(graph::kStateAttr,
                                                 builder.getStringAttr(kind + "." + Twine(index))));
     return builder.getDictionaryAttr(attributes);
+  }
+
+  /// Arguments also say what `shard-buckets` has to know of the members.
+  DictionaryAttr argumentAttributes(const Bucket &bucket, StringRef kind, int64_t index) {
+    NamedAttrList attributes(bucketAttributes(kind, index));
+    if (!bucket.axes.empty())
+      attributes.set(sharding::kMembersAxesAttr, bucket.axes);
+    if (bucket.keptWhole)
+      attributes.set(sharding::kKeptWholeAttr, builder.getUnitAttr());
+    return attributes.getDictionary(builder.getContext());
   }
 
   void buildBody(func::FuncOp function) {

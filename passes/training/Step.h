@@ -20,6 +20,8 @@ inline constexpr llvm::StringLiteral kUpdate = "update";
 inline constexpr llvm::StringLiteral kForwardName = "forward";
 inline constexpr llvm::StringLiteral kMicroBatchName = "micro_batch";
 inline constexpr llvm::StringLiteral kUpdateName = "update";
+/// Gathers parameters that are cut, once per step.
+inline constexpr llvm::StringLiteral kGatherName = "gather";
 
 /// Buckets and their members start at multiples of this many bytes.
 inline constexpr int64_t kMemberAlignment = 64;

@@ -1,0 +1,58 @@
+//===- Arguments.cpp - layouts and shapes of a function's arguments ---------------------------===//
+
+#include "passes/sharding/Arguments.h"
+
+using namespace mlir;
+
+namespace deepshard {
+
+static RankedTensorType typeOf(BlockArgument argument) {
+  return cast<RankedTensorType>(argument.getType());
+}
+
+void setArgumentType(func::FuncOp function, BlockArgument argument, RankedTensorType type) {
+  argument.setType(type);
+  SmallVector<Type> types(function.getArgumentTypes());
+  types[argument.getArgNumber()] = type;
+  function.setFunctionType(
+      FunctionType::get(function.getContext(), types, function.getResultTypes()));
+}
+
+/// What `graph.cut` says, or that the argument has the model's own shape.
+static graph::CutAttr cutOf(func::FuncOp function, BlockArgument argument) {
+  if (auto cut = function.getArgAttrOfType<graph::CutAttr>(argument.getArgNumber(), graph::kCutAttr))
+    return cut;
+  auto shape = DenseI64ArrayAttr::get(function.getContext(), typeOf(argument).getShape());
+  return graph::CutAttr::get(function.getContext(), shape, shape);
+}
+
+void cutDimension(func::FuncOp function, BlockArgument argument, unsigned dim, int64_t width) {
+  MLIRContext *context = function.getContext();
+  unsigned index = argument.getArgNumber();
+  RankedTensorType type = typeOf(argument);
+  graph::CutAttr cut = cutOf(function, argument);
+  SmallVector<int64_t> shape(type.getShape());
+  shape[dim] /= width;
+  shape.insert(shape.begin() + dim + 1, width);
+  setArgumentType(function, argument, RankedTensorType::get(shape, type.getElementType()));
+  function.setArgAttr(index, graph::kCutAttr,
+                      graph::CutAttr::get(context, cut.getShape(),
+                                          DenseI64ArrayAttr::get(context, shape)));
+  if (sharding::LayoutAttr layout = sharding::layoutOf(argument)) {
+    SmallVector<sharding::AxisListAttr> dims(layout.getDims());
+    dims.insert(dims.begin() + dim, sharding::AxisListAttr::get(context, {}));
+    sharding::setLayout(argument,
+                        sharding::LayoutAttr::get(layout.getMesh(), dims, layout.getPartial()));
+  }
+}
+
+void padDimension(func::FuncOp function, BlockArgument argument, unsigned dim, int64_t size) {
+  unsigned index = argument.getArgNumber();
+  function.setArgAttr(index, graph::kCutAttr, cutOf(function, argument));
+  RankedTensorType type = typeOf(argument);
+  SmallVector<int64_t> shape(type.getShape());
+  shape[dim] = size;
+  setArgumentType(function, argument, RankedTensorType::get(shape, type.getElementType()));
+}
+
+} // namespace deepshard

@@ -1,0 +1,162 @@
+//===- Passes.td - from whole tensors to the pieces of each rank ----------------*- tablegen -*-===//
+//
+// In the order of the pipeline. A module without a `sharding.mesh` is left as it is.
+//
+//===--------------------------------------------------------------------------------------===//
+
+#ifndef DEEPSHARD_PASSES_SHARDING_PASSES
+#define DEEPSHARD_PASSES_SHARDING_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def SplitFusedProjections : Pass<"split-fused-projections", "::mlir::func::FuncOp"> {
+  let summary = "Give the parts of a fused projection a dimension of their own";
+  let description = [{
+    A weight whose columns hold several projections (query, key, value) and whose layout splits the columns is seen as
+    [rows, parts, columns of a part], so that every rank gets its share of each part. The linear op then has results of
+    one more dimension, and the slices that took the parts take one index of it.
+
+    Requires: `sharding.layout` on the weight; the users of the projection are slices of equal width. Leaves:
+    `graph.cut` on weight and bias. Other projections stay as they are.
+
+    Input:
+    ```mlir
+    func.func @forward(%x: tensor<2x8xf32>,
+                       %w: tensor<8x12xf32> {graph.parameter = "w", sharding.layout = #sharding.layout<@mesh, [{}, {"tensor"}]>})
+        -> (tensor<2x4xf32>) {
+      %y = graph.linear %x, %w : tensor<2x8xf32>, tensor<8x12xf32>
+      %k = graph.slice %y [0, 4] to [2, 8] by [1, 1] : tensor<2x12xf32>
+      return %k : tensor<2x4xf32>
+    }
+    ```
+
+    Output:
+    ```mlir
+    func.func @forward(%x: tensor<2x8xf32>,
+                       %w: tensor<8x3x4xf32> {graph.cut = #graph.cut<shape = [8, 12], dims = [8, 3, 4]>, graph.parameter = "w",
+                                              sharding.layout = #sharding.layout<@mesh, [{}, {}, {"tensor"}]>})
+        -> (tensor<2x4xf32>) {
+      %y = graph.linear %x, %w : tensor<2x8xf32>, tensor<8x3x4xf32>
+      %0 = graph.slice %y [0, 1, 0] to [2, 2, 4] by [1, 1, 1] : tensor<2x3x4xf32>
+      %k = graph.reshape %0 : tensor<2x1x4xf32> to tensor<2x4xf32>
+      return %k : tensor<2x4xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
+}
+
+def PadParameters : Pass<"pad-parameters", "::mlir::func::FuncOp"> {
+  let summary = "Pad dimensions of parameters that their layout does not divide";
+  let description = [{
+    A dimension of size s that is split n ways gets padding up to the next multiple of n. Ops that work with the padding
+    are rebuilt on the longer dimension (embedding, columns of linear, reshape); logits get -inf in padded columns; in
+    front of any other op the padding is cut off.
+
+    Requires: `sharding.layout` on parameters, no gradients yet. Leaves: every split dimension of a parameter divides;
+    `graph.cut` on those that were padded.
+
+    Input:
+    ```mlir
+    func.func @forward(%w: tensor<7x4xf32> {graph.parameter = "w", sharding.layout = #sharding.layout<@mesh, [{"tensor"}, {}]>},
+                       %i: tensor<3xi64>) -> tensor<3x4xf32> {
+      %0 = graph.embedding %w, %i : tensor<7x4xf32>, tensor<3xi64>
+      return %0 : tensor<3x4xf32>
+    }
+    ```
+
+    Output, over two ranks:
+    ```mlir
+    func.func @forward(%w: tensor<8x4xf32> {graph.cut = #graph.cut<shape = [7, 4], dims = [7, 4]>, graph.parameter = "w", ...},
+    ```
+  }];
+  let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
+}
+
+def PropagateLayouts : Pass<"propagate-layouts", "::mlir::ModuleOp"> {
+  let summary = "Choose the layout of every value from those of the arguments";
+  let description = [{
+    Arguments without a layout are whole on every rank. Ops are visited in order; the axes that split an op's operands
+    become axes of the factors of its sharding rule, larger tensors first where two wishes exclude each other. Sums that
+    split factors leave stay summands where the next op is linear in them.
+
+    Gradients get the layout of their parameter, as summands over the axes that cut the batch; other results are whole.
+
+    Requires: `sharding.layout` on the arguments that are pinned. Leaves: `sharding.layout` on every argument and result,
+    `sharding.factors` and `sharding.layouts` on every op. Nothing is transformed.
+
+    Input:
+    ```mlir
+    sharding.mesh @mesh ["data" = 2, "tensor" = 2]
+    func.func @f(%x: tensor<4x8xf32> {sharding.layout = #sharding.layout<@mesh, [{"data"}, {}]>},
+                 %w: tensor<8x6xf32> {sharding.layout = #sharding.layout<@mesh, [{}, {"tensor"}]>}) -> tensor<4x6xf32> {
+      %y = graph.linear %x, %w : tensor<4x8xf32>, tensor<8x6xf32>
+      return %y : tensor<4x6xf32>
+    }
+    ```
+
+    Output:
+    ```mlir
+      %y = graph.linear %x, %w {sharding.factors = #sharding.factors<[{"data"}, {"tensor"}, {}]>,
+                                sharding.layouts = [#sharding.layout<@mesh, [{"data"}, {"tensor"}]>]} : ...
+    ```
+  }];
+  let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
+}
+
+def Partition : Pass<"partition", "::mlir::ModuleOp"> {
+  let summary = "Turn the program on whole tensors into the program of a rank";
+  let description = [{
+    Every value gets its local type. Where an op needs an operand in another layout than it has, the moves of Reshard.h
+    are inserted, once per value and layout. Ops build their local form themselves (ShardingRuleOpInterface).
+
+    Requires: `propagate-layouts`. Leaves: local types; collectives of the sharding dialect; `sharding.layout` on arguments
+    and results, which says what piece they are.
+
+    Input:
+    ```mlir
+    %y = graph.linear %x, %w {sharding.factors = #sharding.factors<[{}, {}, {"tensor"}]>,
+                              sharding.layouts = [#sharding.layout<@mesh, [{}, {}], partial = sum {"tensor"}>]}
+        : tensor<4x8xf32>, tensor<8x6xf32>
+    %z = graph.tanh %y {sharding.factors = #sharding.factors<[{}, {}]>, sharding.layouts = [#sharding.layout<@mesh, [{}, {}]>]}
+        : tensor<4x6xf32>
+    ```
+
+    Output:
+    ```mlir
+    %y = graph.linear %x, %w : tensor<4x4xf32>, tensor<4x6xf32>
+    %0 = sharding.all_reduce sum %y over @mesh {"tensor"} : tensor<4x6xf32>
+    %z = graph.tanh %0 : tensor<4x6xf32>
+    ```
+  }];
+  let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
+}
+
+def ShardBuckets : Pass<"shard-buckets", "::mlir::ModuleOp"> {
+  let summary = "Cut buckets over the ranks that copy them (ZeRO), and insert their gathers and reductions";
+  let description = [{
+    Obeys `sharding.zero`. Buckets of gradients are packed, reduced (all_reduce at stage 0, reduce_scatter from stage 1 on)
+    as soon as they are complete, or in @update if they are accumulated first; the norm is summed over ranks; the
+    optimizer works on the own part; parameters are gathered behind it (stages 1 and 2) or where they are used (stage 3).
+
+    Requires: @micro_batch and @update of `create-update` on local types. Leaves: the same functions on buckets of the
+    layouts that the stage says; @gather if parameters are gathered once a step.
+
+    Input:
+    ```mlir
+    func.func @update(%p: tensor<32xf32> {graph.bucket = parameter 0}, %g: tensor<32xf32> {graph.bucket = gradient 0}, %m, %v, ...) {
+      %p2, %m2, %v2 = graph.adamw %p, %g, %m, %v, ...
+    ```
+
+    Output, stage 1 over two ranks:
+    ```mlir
+    func.func @update(%p: tensor<32xf32>, %g: tensor<16xf32>, %m: tensor<16xf32>, %v: tensor<16xf32>, ...) {
+      %own = sharding.local_slice %p over @mesh {"data"} dim 0 : tensor<32xf32> to tensor<16xf32>
+      %o2, %m2, %v2 = graph.adamw %own, %g, %m, %v, ...
+      %p2 = sharding.all_gather %o2 over @mesh {"data"} dim 0 : tensor<16xf32> to tensor<32xf32>
+    ```
+  }];
+  let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
+}
+
+#endif // DEEPSHARD_PASSES_SHARDING_PASSES

@@ -1,0 +1,190 @@
+//===- PropagateLayouts.cpp - layouts of all values from those of the arguments ---------------===//
+//
+// Ops are visited in order, so the layouts of an op's operands are known. Each axis of each operand
+// is a wish for the factor it lies on. Wishes are granted by size, the tensors with most elements
+// first: moving a large tensor costs more than moving a small one. A wish is refused if its factor
+// is split already or must not be split, or if its axes split another factor.
+//
+//   linear  x [b:{data}, s, k] , w [k, n:{tensor}]   ->  b = {data}, n = {tensor}
+//           y [b:{data}, s, n:{tensor}]
+//
+// A split factor that the result lacks leaves summands, which pass on through ops that are linear
+// in them (the rule says which); the first op that is not gets the reduced value, and so does every
+// op that adds something once to the result (a bias).
+//
+// O(ops x wishes log wishes). Greedy, as Shardy's conflict resolution
+// (insert_explicit_reshards.cc, design notes in docs of Shardy); no look-ahead.
+//
+//===------------------------------------------------------------------------------------------===//
+
+#include "passes/sharding/Arguments.h"
+#include "passes/sharding/OpLayouts.h"
+#include "passes/sharding/Passes.h"
+
+using namespace mlir;
+
+namespace deepshard {
+
+#define GEN_PASS_DEF_PROPAGATELAYOUTS
+#include "passes/sharding/Passes.h.inc"
+
+namespace {
+
+using sharding::LayoutAttr;
+
+/// Axes for a factor, as an operand of `elements` elements would have it.
+struct Wish {
+  unsigned factor;
+  Axes axes;
+  int64_t elements;
+};
+
+int64_t rankOf(Type type) { return cast<RankedTensorType>(type).getRank(); }
+
+struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
+  void runOnOperation() override {
+    sharding::MeshOp meshOp = sharding::onlyMesh(getOperation());
+    if (!meshOp)
+      return;
+    mesh = FlatSymbolRefAttr::get(meshOp.getSymNameAttr());
+    grid = meshOp.getAxes();
+    LogicalResult result = success();
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (failed(propagate(function)))
+        result = failure();
+    if (failed(result))
+      signalPassFailure();
+  }
+
+  LogicalResult propagate(func::FuncOp function) {
+    for (BlockArgument argument : function.getArguments())
+      if (failed(completeArgument(function, argument)))
+        return failure();
+    for (Operation &op : function.getBody().front().without_terminator())
+      if (failed(annotate(&op)))
+        return failure();
+    annotateResults(function);
+    return success();
+  }
+
+  LayoutAttr replicated(Type type) { return LayoutAttr::replicated(mesh, rankOf(type)); }
+
+  /// An argument that nobody pinned is whole everywhere. A pin has to divide.
+  LogicalResult completeArgument(func::FuncOp function, BlockArgument argument) {
+    LayoutAttr layout = sharding::layoutOf(argument);
+    if (!layout) {
+      sharding::setLayout(argument, replicated(argument.getType()));
+      return success();
+    }
+    ArrayRef<int64_t> shape = cast<RankedTensorType>(argument.getType()).getShape();
+    std::optional<unsigned> uneven = layout.firstUnevenDim(grid, shape);
+    if (!uneven)
+      return success();
+    return emitError(argument.getLoc())
+           << "dimension " << *uneven << " of size " << shape[*uneven] << " does not split over "
+           << sharding::textOf(layout.getAxes(*uneven)) << " of size "
+           << grid.sizeOf(layout.getAxes(*uneven)) << "; run pad-parameters first";
+  }
+
+  LogicalResult annotate(Operation *op) {
+    if (auto constraint = dyn_cast<sharding::ConstraintOp>(op)) {
+      sharding::setLayout(constraint.getResult(), constraint.getLayout());
+      return success();
+    }
+    auto ruled = dyn_cast<graph::ShardingRuleOpInterface>(op);
+    if (!ruled)
+      return op->emitOpError("has no sharding rule");
+    graph::ShardingRule rule = ruled.getShardingRule();
+    SmallVector<LayoutAttr> operands = llvm::map_to_vector(
+        op->getOperands(), [](Value operand) { return sharding::layoutOf(operand); });
+    OpLayouts layouts(rule, operands, mesh, grid);
+    SmallVector<Axes> factors = chooseFactors(op, rule, layouts, operands);
+
+    SmallVector<Attribute> results;
+    for (unsigned index = 0; index < op->getNumResults(); ++index) {
+      LayoutAttr layout = layouts.resultLayout(index, factors);
+      // What is added once to the result can be added only to the whole of it.
+      if (layout.isPartial() && !rule.once.empty())
+        layout = layout.withPartial(nullptr);
+      results.push_back(layout);
+    }
+    auto lists = llvm::map_to_vector(factors, [&](const Axes &axes) {
+      return sharding::AxisListAttr::get(&getContext(), axes);
+    });
+    op->setAttr(sharding::kFactorsAttr, sharding::FactorsAttr::get(&getContext(), lists));
+    op->setAttr(sharding::kLayoutsAttr, ArrayAttr::get(&getContext(), results));
+    return success();
+  }
+
+  SmallVector<Axes> chooseFactors(Operation *op, const graph::ShardingRule &rule,
+                                  const OpLayouts &layouts, ArrayRef<LayoutAttr> operands) {
+    SmallVector<Wish> wishes;
+    for (auto [index, layout] : llvm::enumerate(operands)) {
+      int64_t elements = cast<RankedTensorType>(op->getOperand(index).getType()).getNumElements();
+      for (auto [factors, axes] : llvm::zip(rule.operands[index], layout.getDims()))
+        for (auto &[factor, taken] : layouts.project(factors, axes.getAxes()))
+          wishes.push_back({factor, taken, elements});
+    }
+    llvm::stable_sort(wishes, [](const Wish &a, const Wish &b) { return a.elements > b.elements; });
+    SmallVector<Axes> factors(rule.factors.size());
+    for (const Wish &wish : wishes) {
+      bool taken = !factors[wish.factor].empty() ||
+                   rule.factors[wish.factor].kind == graph::FactorKind::Replicate;
+      for (const Axes &axes : factors)
+        taken |= overlap(axes, wish.axes);
+      if (!taken && !isTwofold(rule, factors, wish.factor))
+        factors[wish.factor] = wish.axes;
+    }
+    return factors;
+  }
+
+  /// Whether splitting `factor` too would leave a result that is partial in two ways.
+  static bool isTwofold(const graph::ShardingRule &rule, ArrayRef<Axes> factors, unsigned factor) {
+    for (unsigned result = 0; result < rule.results.size(); ++result)
+      for (auto [other, axes] : llvm::enumerate(factors)) {
+        if (axes.empty())
+          continue;
+        std::optional<graph::ReductionKind> a = rule.partialKind(result, other);
+        std::optional<graph::ReductionKind> b = rule.partialKind(result, factor);
+        if (a && b && *a != *b)
+          return true;
+      }
+    return false;
+  }
+
+  /// A gradient lies as its parameter, and is left as summands over the axes that cut the batch:
+  /// these are summed once for a whole bucket. Every other result is whole.
+  void annotateResults(func::FuncOp function) {
+    llvm::StringMap<LayoutAttr> parameters;
+    Axes batch;
+    for (BlockArgument argument : function.getArguments()) {
+      unsigned index = argument.getArgNumber();
+      LayoutAttr layout = sharding::layoutOf(argument);
+      if (auto name = function.getArgAttrOfType<StringAttr>(index, graph::kParameterAttr))
+        parameters[name.getValue()] = layout;
+      auto dim = function.getArgAttrOfType<IntegerAttr>(index, graph::kBatchDimensionAttr);
+      if (dim && batch.empty())
+        batch.assign(layout.getAxes(dim.getInt()).begin(), layout.getAxes(dim.getInt()).end());
+    }
+    Operation *terminator = function.getBody().front().getTerminator();
+    for (OpOperand &returned : terminator->getOpOperands()) {
+      unsigned index = returned.getOperandNumber();
+      if (function.getResultAttr(index, sharding::kLayoutAttr))
+        continue;
+      LayoutAttr layout = replicated(returned.get().getType());
+      if (auto name = function.getResultAttrOfType<StringAttr>(index, graph::kGradientAttr)) {
+        layout = parameters.lookup(name.getValue());
+        if (!batch.empty())
+          layout = layout.withPartial(
+              sharding::PartialAttr::get(&getContext(), sharding::Reduction::Sum, batch));
+      }
+      function.setResultAttr(index, sharding::kLayoutAttr, layout);
+    }
+  }
+
+  FlatSymbolRefAttr mesh;
+  sharding::MeshAttr grid;
+};
+
+} // namespace
+} // namespace deepshard
