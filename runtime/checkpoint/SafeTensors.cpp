@@ -8,9 +8,12 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
+#include <numeric>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace deepshard::runtime {
 
@@ -143,18 +146,18 @@ uint64_t savedBytes(const SavedTensor &tensor) {
   return static_cast<uint64_t>(tensor.desc.elements()) * sizeOf(tensor.desc.dtype);
 }
 
-std::string headerOf(const std::vector<SavedTensor> &tensors) {
+/// `offsets`: of each tensor, from the start of the data.
+std::string headerOf(const std::vector<SavedTensor> &tensors,
+                     const std::vector<uint64_t> &offsets) {
   Json header = Json::object();
   Json metadata = {{"format", "pt"}};
-  uint64_t offset = 0;
-  for (const SavedTensor &tensor : tensors) {
-    uint64_t end = offset + savedBytes(tensor);
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const SavedTensor &tensor = tensors[i];
     header[tensor.name] = {{"dtype", std::string(typeNameOf(tensor.desc.dtype))},
                            {"shape", tensor.desc.shape},
-                           {"data_offsets", {offset, end}}};
+                           {"data_offsets", {offsets[i], offsets[i] + savedBytes(tensor)}}};
     for (const std::string &alias : tensor.aliases)
       metadata[alias] = tensor.name;
-    offset = end;
   }
   header[kMetadata] = metadata;
   std::string text = header.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -163,53 +166,37 @@ std::string headerOf(const std::vector<SavedTensor> &tensors) {
   return text;
 }
 
-/// Writes a strided tensor row-major through a small block of memory.
-void writeStrided(OutputFile &file, const SavedTensor &tensor) {
-  constexpr size_t kBlockBytes = size_t{1} << 20;
-  size_t width = sizeOf(tensor.desc.dtype);
-  const char *data = static_cast<const char *>(tensor.data);
-  std::vector<char> block;
-  block.reserve(kBlockBytes);
-  std::vector<int64_t> index(tensor.desc.shape.size(), 0);
-  int64_t at = 0;
-  for (int64_t left = tensor.desc.elements(); left > 0; --left) {
-    const char *element = data + at * static_cast<int64_t>(width);
-    block.insert(block.end(), element, element + width);
-    if (block.size() + width > kBlockBytes || left == 1) {
-      file.write(block.data(), block.size());
-      block.clear();
-    }
-    for (size_t i = index.size(); i-- > 0;) {
-      at += tensor.desc.strides[i];
-      if (++index[i] < tensor.desc.shape[i])
-        break;
-      at -= index[i] * tensor.desc.strides[i];
-      index[i] = 0;
-    }
-  }
-}
-
 } // namespace
 
-void saveSafeTensors(const std::string &path, const std::vector<SavedTensor> &given) {
+SafeTensorsStart startSafeTensors(const std::vector<SavedTensor> &tensors) {
   // Wide types first, so that every tensor is aligned to its type, as the reference implementation
   // does.
-  std::vector<SavedTensor> tensors = given;
-  std::stable_sort(tensors.begin(), tensors.end(), [](const SavedTensor &a, const SavedTensor &b) {
-    return sizeOf(a.desc.dtype) > sizeOf(b.desc.dtype);
+  std::vector<size_t> order(tensors.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return sizeOf(tensors[a].desc.dtype) > sizeOf(tensors[b].desc.dtype);
   });
-  std::string header = headerOf(tensors);
-  unsigned char length[8];
-  for (size_t i = 0; i < sizeof(length); ++i)
-    length[i] = static_cast<unsigned char>(uint64_t{header.size()} >> (8 * i));
+  std::vector<uint64_t> offsets(tensors.size());
+  uint64_t end = 0;
+  for (size_t i : order)
+    offsets[i] = std::exchange(end, end + savedBytes(tensors[i]));
+  std::string header = headerOf(tensors, offsets);
+  std::string bytes(8, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = static_cast<char>(uint64_t{header.size()} >> (8 * i));
+  bytes += header;
+  for (uint64_t &place : offsets)
+    place += bytes.size();
+  return {std::move(bytes), std::move(offsets)};
+}
+
+void saveSafeTensors(const std::string &path, const std::vector<SavedTensor> &tensors) {
+  SafeTensorsStart start = startSafeTensors(tensors);
   OutputFile file(path);
-  file.write(length, sizeof(length));
-  file.write(header.data(), header.size());
-  for (const SavedTensor &tensor : tensors) {
-    if (tensor.desc.isContiguous())
-      file.write(tensor.data, savedBytes(tensor));
-    else
-      writeStrided(file, tensor);
+  file.write(start.bytes.data(), start.bytes.size());
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    assert(tensors[i].desc.isContiguous());
+    file.writeAt(start.offsets[i], tensors[i].data, savedBytes(tensors[i]));
   }
   file.commit();
 }

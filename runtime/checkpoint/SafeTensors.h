@@ -43,7 +43,7 @@ private:
   std::map<std::string, std::string> metadata;
 };
 
-/// A tensor in memory to be saved.
+/// A tensor in memory to be saved, row-major without gaps.
 struct SavedTensor {
   std::string name;
   std::vector<std::string>
@@ -52,7 +52,15 @@ struct SavedTensor {
   const void *data = nullptr;
 };
 
-/// Writes tensors row-major, whatever their strides. The file appears whole or not at all; an older
+/// How a file begins, and at which byte of it each tensor's data do: for those who write a file
+/// piece by piece. `data` of the tensors is not looked at.
+struct SafeTensorsStart {
+  std::string bytes;
+  std::vector<uint64_t> offsets;
+};
+SafeTensorsStart startSafeTensors(const std::vector<SavedTensor> &tensors);
+
+/// Writes tensors. The file appears whole or not at all; an older
 /// one stays if something fails. Throws Error.
 void saveSafeTensors(const std::string &path, const std::vector<SavedTensor> &tensors);
 

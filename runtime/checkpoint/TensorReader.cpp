@@ -31,9 +31,11 @@ size_t widestDimension(const TensorDesc &desc, const std::vector<int64_t> &size)
   return widest;
 }
 
-void cut(const TensorDesc &desc, TensorPiece piece, std::vector<TensorPiece> &pieces) {
+void cut(const TensorDesc &desc, Box piece, std::vector<Box> &pieces) {
   uint64_t span = spanOf(desc, piece.size);
-  if (span <= kPieceBytes) {
+  uint64_t used = static_cast<uint64_t>(piece.elements()) * sizeOf(desc.dtype);
+  bool isSparse = span > kSparseBytes && used < span / 2;
+  if (span <= kPieceBytes && !isSparse) {
     pieces.push_back(std::move(piece));
     return;
   }
@@ -45,7 +47,7 @@ void cut(const TensorDesc &desc, TensorPiece piece, std::vector<TensorPiece> &pi
   int64_t first = piece.begin[dimension];
   int64_t step = std::min(most, (whole + 1) / 2);
   for (int64_t done = 0; done < whole; done += step) {
-    TensorPiece part = piece;
+    Box part = piece;
     part.begin[dimension] = first + done;
     part.size[dimension] = std::min(step, whole - done);
     cut(desc, std::move(part), pieces);
@@ -68,7 +70,7 @@ bool isRun(const TensorDesc &desc, const std::vector<int64_t> &size) {
 }
 
 /// Walks a box line by line; lines lie along the dimension that is densest in the file.
-void scatter(const FileTensor &from, const TensorPiece &piece, const TensorDesc &desc, char *to,
+void scatter(const FileTensor &from, const Box &piece, const TensorDesc &desc, char *to,
              const char *staged) {
   size_t rank = piece.size.size();
   size_t line = 0;
@@ -104,28 +106,26 @@ void scatter(const FileTensor &from, const TensorPiece &piece, const TensorDesc 
 
 } // namespace
 
-std::vector<TensorPiece> cutIntoPieces(const TensorDesc &inFile) {
-  std::vector<TensorPiece> pieces;
-  if (inFile.elements() > 0)
-    cut(inFile, {std::vector<int64_t>(inFile.shape.size(), 0), inFile.shape}, pieces);
+std::vector<Box> cutIntoPieces(const TensorDesc &inFile, const Box &box) {
+  std::vector<Box> pieces;
+  if (box.elements() > 0)
+    cut(inFile, box, pieces);
   return pieces;
 }
 
-void readPiece(const FileTensor &from, const TensorPiece &piece, const TensorDesc &desc, void *to,
+void readPiece(const FileTensor &from, const Box &piece, const TensorDesc &desc, void *to,
                std::vector<char> &staging) {
   uint64_t begin = from.offset + static_cast<uint64_t>(offsetOf(from.desc, piece.begin)) *
                                      sizeOf(from.desc.dtype);
-  char *target = static_cast<char *>(to) +
-                 offsetOf(desc, piece.begin) * static_cast<int64_t>(sizeOf(desc.dtype));
   uint64_t span = spanOf(from.desc, piece.size);
   if (from.desc.dtype == desc.dtype && isRun(from.desc, piece.size) && isRun(desc, piece.size)) {
-    from.file->read(begin, target, span);
+    from.file->read(begin, to, span);
     return;
   }
   if (staging.size() < span)
     staging.resize(span);
   from.file->read(begin, staging.data(), span);
-  scatter(from, piece, desc, target, staging.data());
+  scatter(from, piece, desc, static_cast<char *>(to), staging.data());
 }
 
 } // namespace deepshard::runtime

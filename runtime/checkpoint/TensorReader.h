@@ -5,6 +5,7 @@
 
 #include "runtime/kernels/Kernel.h"
 #include "runtime/plan/File.h"
+#include "runtime/plan/Pieces.h"
 
 #include <cstdint>
 #include <vector>
@@ -19,24 +20,22 @@ struct FileTensor {
   TensorDesc desc;     ///< type, shape and strides in the file
 };
 
-/// A part of a tensor that is read at once.
-struct TensorPiece {
-  std::vector<int64_t> begin; ///< per dimension
-  std::vector<int64_t> size;
-};
-
 /// Most bytes of a file that a piece spans.
 inline constexpr uint64_t kPieceBytes = uint64_t{4} << 20;
 
-/// Cuts a tensor into pieces that span at most kPieceBytes of the file each, along its dimensions
-/// of largest stride.
-std::vector<TensorPiece> cutIntoPieces(const TensorDesc &inFile);
+/// Cuts a box of a tensor into pieces that span at most kPieceBytes of the file each, along its
+/// dimensions of largest stride. Pieces of which less than half of the span belongs to the box are
+/// cut further, down to kSparseBytes.
+std::vector<Box> cutIntoPieces(const TensorDesc &inFile, const Box &box);
 
-/// Reads one piece of `from` into `to` (a window of the same shape), converting the type. `staging`
-/// is memory that may be reused from call to call; a piece that lies in both places contiguously
-/// and in the same type needs none. Pieces of one tensor may be read by several threads. Throws
-/// Error if the file ends early or a number does not fit.
-void readPiece(const FileTensor &from, const TensorPiece &piece, const TensorDesc &desc, void *to,
+inline constexpr uint64_t kSparseBytes = uint64_t{64} << 10;
+
+/// Reads one piece of `from` into memory, converting the type. `desc` gives type and strides there,
+/// `to` is the place of the piece's first element. `staging` is memory that may be reused from call
+/// to call; a piece that lies in both places contiguously and in the same type needs none. Pieces
+/// of one tensor may be read by several threads. Throws Error if the file ends early or a number
+/// does not fit.
+void readPiece(const FileTensor &from, const Box &piece, const TensorDesc &desc, void *to,
                std::vector<char> &staging);
 
 } // namespace deepshard::runtime

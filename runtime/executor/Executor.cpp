@@ -5,6 +5,7 @@
 #include "runtime/executor/Weights.h"
 #include "runtime/plan/Checker.h"
 #include "runtime/plan/Error.h"
+#include "runtime/plan/File.h"
 #include "runtime/plan/Types.h"
 
 #include <fmt/format.h>
@@ -42,13 +43,18 @@ static const planpb::Program &trainingProgram(const planpb::Plan &plan) {
   throw Error("the plan has no program called train");
 }
 
-Executor::Executor(planpb::Plan plan, const ExecutorOptions &options)
-    : thePlan(std::move(plan)), seed(options.seed) {
-  std::vector<std::string> faults = checkPlan(thePlan);
+/// The plan, if it is sound.
+static planpb::Plan checked(planpb::Plan plan) {
+  std::vector<std::string> faults = checkPlan(plan);
   if (!faults.empty())
     throw Error(fmt::format("the plan is not sound; run ds-opt again, and report this if it is "
                             "ds-opt's own:\n{}",
                             fmt::join(faults, "\n")));
+  return plan;
+}
+
+Executor::Executor(planpb::Plan plan, const ExecutorOptions &options)
+    : thePlan(checked(std::move(plan))), mesh(thePlan.mesh()), seed(options.seed) {
   if (thePlan.ranks() != 1)
     throw Error(fmt::format("the plan is for {} ranks; this ds-run executes plans for one",
                             thePlan.ranks()));
@@ -61,7 +67,7 @@ Executor::~Executor() = default;
 void Executor::initialise(const ExecutorOptions &options) {
   schedule = std::make_unique<LrSchedule>(thePlan.training());
   data = std::make_unique<DataSet>(thePlan, options.data);
-  memory = std::make_unique<Memory>(*program);
+  memory = std::make_unique<Memory>(*program, mesh, 0, nullptr);
   // Kernels that prepare themselves for a team look at the calling thread's setting.
   omp_set_num_threads(options.threads);
   prepared = std::make_unique<PreparedProgram>(thePlan, *program, *memory, options.threads, this);
@@ -203,7 +209,9 @@ void Executor::readMetrics() {
 }
 
 void Executor::saveWeights(const std::string &path) const {
-  runtime::saveWeights(thePlan, *memory, path);
+  OutputFile file(path);
+  runtime::saveWeights(thePlan, *memory, file);
+  file.commit();
 }
 
 } // namespace deepshard::runtime

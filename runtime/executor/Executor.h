@@ -85,6 +85,7 @@ private:
   void readMetrics();
 
   planpb::Plan thePlan;
+  Mesh mesh;
   const planpb::Program *program = nullptr;
   uint64_t seed = 0;
   std::unique_ptr<Memory> memory;

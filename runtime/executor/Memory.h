@@ -4,6 +4,7 @@
 #define DEEPSHARD_RUNTIME_EXECUTOR_MEMORY_H
 
 #include "runtime/device/Arena.h"
+#include "runtime/plan/Mesh.h"
 #include "runtime/plan/plan.pb.h"
 
 #include <cstdint>
@@ -11,36 +12,39 @@
 
 namespace deepshard::runtime {
 
-/// The memory of one rank.
+/// Bytes of a rank's window (World.h) that the window arenas of `program` take.
+uint64_t windowBytes(const planpb::Program &program);
+
+/// The memory of one rank: private arenas, and window arenas one after another in the rank's
+/// window.
 class Memory {
 public:
-  explicit Memory(const planpb::Program &program) : program(program) {
-    for (const planpb::Arena &arena : program.arenas())
-      arenas.emplace_back(arena.bytes());
-  }
+  /// `window`: `windowBytes(program)` bytes that are zero and aligned to 2 MiB; null if there are
+  /// none. All must outlive this.
+  Memory(const planpb::Program &program, const Mesh &mesh, int rank, char *window);
 
-  /// Address of the first element of `view` in slot `slot`.
+  /// Address of the first element of `view` on this rank in slot `slot`.
   char *at(const planpb::View &view, uint32_t slot = 0) const {
-    const planpb::Buffer &buffer = program.buffers(static_cast<int>(view.buffer()));
-    uint64_t offset = buffer.offset() + slot * buffer.slot_stride() + view.offset();
-    return arenas[buffer.arena()].data() + offset;
+    const planpb::Buffer &buffer = theProgram.buffers(static_cast<int>(view.buffer()));
+    return at(buffer) + slot * buffer.slot_stride() + view.offset() +
+           theMesh.shift(view, static_cast<uint64_t>(theRank));
   }
 
-  /// Address of the start of a buffer that has no slots.
-  char *at(const planpb::Buffer &buffer) const {
-    return arenas[buffer.arena()].data() + buffer.offset();
-  }
+  /// Address of the start of a buffer.
+  char *at(const planpb::Buffer &buffer) const { return bases[buffer.arena()] + buffer.offset(); }
 
-  uint64_t bytes() const {
-    uint64_t sum = 0;
-    for (const Arena &arena : arenas)
-      sum += arena.size();
-    return sum;
-  }
+  uint64_t bytes() const;
+
+  const planpb::Program &program() const { return theProgram; }
+  const Mesh &mesh() const { return theMesh; }
+  int rank() const { return theRank; }
 
 private:
-  const planpb::Program &program;
-  std::vector<Arena> arenas;
+  const planpb::Program &theProgram;
+  const Mesh &theMesh;
+  int theRank;
+  std::vector<Arena> arenas; // the private ones
+  std::vector<char *> bases; // of all
 };
 
 } // namespace deepshard::runtime

@@ -1,4 +1,4 @@
-//===- Weights.cpp - the first values of the parameters ---------------------------------------===//
+//===- Weights.cpp - the first and the last values of the parameters --------------------------===//
 
 #include "runtime/executor/Weights.h"
 
@@ -7,6 +7,8 @@
 #include "runtime/data/Convert.h"
 #include "runtime/executor/Memory.h"
 #include "runtime/plan/Error.h"
+#include "runtime/plan/Geometry.h"
+#include "runtime/plan/Pieces.h"
 #include "runtime/plan/Types.h"
 
 #include <fmt/format.h>
@@ -28,15 +30,22 @@ namespace {
 
 /// One parameter: from where to where.
 struct Source {
-  FileTensor from;
-  TensorDesc desc;
-  char *to = nullptr;
+  FileTensor from; // in the dimensions of Cut.shape
+  TensorDesc desc; // of the rank's piece in its part of the bucket
+  std::vector<Held> held;
+  char *part = nullptr;
 };
 
 struct Job {
   const Source *source;
-  TensorPiece piece;
+  Box piece;
+  char *to;
 };
+
+/// The type of a parameter's piece, as it lies in a bucket.
+TensorDesc pieceDesc(const Mesh &mesh, const planpb::Parameter &parameter) {
+  return TensorDesc::contiguous(dtypeOf(parameter.dtype()), Cut(mesh, parameter).piece);
+}
 
 class Loader {
 public:
@@ -48,6 +57,7 @@ public:
 private:
   std::optional<FileTensor> inWeights(const planpb::Parameter &parameter);
   std::optional<FileTensor> inModel(const planpb::Parameter &parameter);
+  void addSource(const planpb::Parameter &parameter, FileTensor from);
   const InputFile *openModel(int index);
   void runJobs(const std::vector<Job> &jobs);
 
@@ -122,6 +132,21 @@ std::optional<FileTensor> Loader::inWeights(const planpb::Parameter &parameter) 
                     TensorDesc::contiguous(entry->dtype, entry->shape)};
 }
 
+/// `from` has the shape of the parameter; it is seen under its cut_shape from here on.
+void Loader::addSource(const planpb::Parameter &parameter, FileTensor from) {
+  const planpb::Bucket &bucket = memory.program().buckets(static_cast<int>(parameter.bucket()));
+  Cut cut(memory.mesh(), parameter);
+  // A checked plan and a contiguous file have such strides.
+  std::optional<std::vector<int64_t>> strides =
+      stridesAs(from.desc.shape, from.desc.strides, cut.shape);
+  from.desc.strides = strides.value();
+  from.desc.shape = cut.shape;
+  std::vector<Held> held = heldBoxes(memory.mesh(), bucket, parameter, memory.rank());
+  if (!held.empty())
+    sources.push_back({std::move(from), pieceDesc(memory.mesh(), parameter), std::move(held),
+                       memory.at(bucket.view())});
+}
+
 void Loader::findSources(const std::string &weights) {
   if (!weights.empty())
     given = std::make_unique<SafeTensorsFile>(weights);
@@ -136,7 +161,7 @@ void Loader::findSources(const std::string &weights) {
                                 nameOf(dtype)));
       continue;
     }
-    sources.push_back({std::move(*from), descOf(parameter.view()), memory.at(parameter.view())});
+    addSource(parameter, std::move(*from));
   }
   if (!withoutValue.empty())
     faults.insert(fmt::format("{} of {} parameters have no initial value ({}{}): the model was "
@@ -161,7 +186,7 @@ void Loader::runJobs(const std::vector<Job> &jobs) {
   try {
     for (size_t i = nextJob++; i < jobs.size(); i = nextJob++) {
       const Source &source = *jobs[i].source;
-      readPiece(source.from, jobs[i].piece, source.desc, source.to, staging);
+      readPiece(source.from, jobs[i].piece, source.desc, jobs[i].to, staging);
     }
   } catch (...) {
     std::lock_guard lock(mutex);
@@ -174,8 +199,15 @@ void Loader::runJobs(const std::vector<Job> &jobs) {
 void Loader::read(int threads) {
   std::vector<Job> jobs;
   for (const Source &source : sources)
-    for (TensorPiece &piece : cutIntoPieces(source.from.desc))
-      jobs.push_back({&source, std::move(piece)});
+    for (const Held &held : source.held)
+      for (Box &piece : cutIntoPieces(source.from.desc, held.box)) {
+        uint64_t offset = held.offset;
+        for (size_t i = 0; i < piece.begin.size(); ++i)
+          offset +=
+              static_cast<uint64_t>((piece.begin[i] - held.box.begin[i]) * source.desc.strides[i]);
+        jobs.push_back(
+            {&source, std::move(piece), source.part + offset * sizeOf(source.desc.dtype)});
+      }
   // Each thread may hold a piece of staging memory; more threads than this do not read faster.
   constexpr int kMostThreads = 8;
   std::vector<std::thread> helpers;
@@ -197,14 +229,56 @@ void loadWeights(const planpb::Plan &plan, const std::string &weights, const Mem
   loader.read(threads);
 }
 
-void saveWeights(const planpb::Plan &plan, const Memory &memory, const std::string &path) {
+/// Writes one box, run by run: elements that are neighbours in the file and in memory.
+static void writeBox(const OutputFile &file, uint64_t begin, const TensorDesc &inFile,
+                     const Held &held, const TensorDesc &desc, const char *part) {
+  size_t outer = held.box.size.size(); // dimensions that are walked; those behind are one run
+  int64_t run = 1;
+  while (outer > 0 && inFile.strides[outer - 1] == run && desc.strides[outer - 1] == run)
+    run *= held.box.size[--outer];
+  std::vector<int64_t> index(outer, 0);
+  auto width = static_cast<int64_t>(sizeOf(desc.dtype));
+  while (true) {
+    int64_t from = static_cast<int64_t>(held.offset);
+    int64_t to = 0;
+    for (size_t i = 0; i < held.box.size.size(); ++i) {
+      int64_t step = i < outer ? index[i] : 0;
+      from += step * desc.strides[i];
+      to += (held.box.begin[i] + step) * inFile.strides[i];
+    }
+    file.writeAt(begin + static_cast<uint64_t>(to * width), part + from * width,
+                 static_cast<size_t>(run * width));
+    size_t i = outer;
+    while (i > 0 && ++index[i - 1] == held.box.size[i - 1])
+      index[--i] = 0;
+    if (i == 0)
+      return;
+  }
+}
+
+void saveWeights(const planpb::Plan &plan, const Memory &memory, OutputFile &file) {
   std::vector<SavedTensor> tensors;
   for (const planpb::Parameter &parameter : plan.parameters())
     tensors.push_back({parameter.name(),
                        {parameter.aliases().begin(), parameter.aliases().end()},
-                       descOf(parameter.view()),
-                       memory.at(parameter.view())});
-  saveSafeTensors(path, tensors);
+                       TensorDesc::contiguous(dtypeOf(parameter.dtype()),
+                                              {parameter.shape().begin(), parameter.shape().end()}),
+                       nullptr});
+  SafeTensorsStart start = startSafeTensors(tensors);
+  if (memory.rank() == 0)
+    file.writeAt(0, start.bytes.data(), start.bytes.size());
+  auto rank = static_cast<uint64_t>(memory.rank());
+  for (int i = 0; i < plan.parameters_size(); ++i) {
+    const planpb::Parameter &parameter = plan.parameters(i);
+    const planpb::Bucket &bucket = memory.program().buckets(static_cast<int>(parameter.bucket()));
+    if (lowestHolder(memory.mesh(), bucket, parameter, rank) != rank)
+      continue;
+    TensorDesc inFile =
+        TensorDesc::contiguous(dtypeOf(parameter.dtype()), Cut(memory.mesh(), parameter).shape);
+    for (const Held &held : heldBoxes(memory.mesh(), bucket, parameter, rank))
+      writeBox(file, start.offsets[i], inFile, held, pieceDesc(memory.mesh(), parameter),
+               memory.at(bucket.view()));
+  }
 }
 
 } // namespace deepshard::runtime

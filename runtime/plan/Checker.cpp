@@ -3,6 +3,8 @@
 #include "runtime/plan/Checker.h"
 
 #include "runtime/plan/CheckerParts.h"
+#include "runtime/plan/Types.h"
+#include "runtime/plan/Upgrade.h"
 
 namespace deepshard::runtime {
 
@@ -10,23 +12,6 @@ std::vector<std::string> Faults::take() {
   if (count > listed.size())
     listed.push_back(fmt::format("and {} more faults", count - listed.size()));
   return std::move(listed);
-}
-
-static const char *nameOf(planpb::Collective::Kind kind) {
-  switch (kind) {
-  case planpb::Collective::ALL_REDUCE:
-    return "all_reduce";
-  case planpb::Collective::REDUCE_SCATTER:
-    return "reduce_scatter";
-  case planpb::Collective::ALL_GATHER:
-    return "all_gather";
-  case planpb::Collective::ALL_TO_ALL:
-    return "all_to_all";
-  case planpb::Collective::PERMUTE:
-    return "permute";
-  default:
-    return "collective";
-  }
 }
 
 std::string describeTask(const planpb::Segment &segment, int index) {
@@ -63,30 +48,34 @@ namespace {
 /// Checks a plan but for what its ranks do together.
 class PlanCheck {
 public:
-  explicit PlanCheck(const planpb::Plan &plan) : plan(plan) {
-    checkTables(plan, faults);
-    std::optional<std::string> fault = Mesh::faultOf(plan.mesh());
-    if (fault)
+  explicit PlanCheck(const planpb::Plan &given) : plan(given), isSound(given.programs_size()) {
+    addBuckets(plan);
+    if (auto fault = Mesh::faultOf(plan.mesh())) {
       faults.add("mesh: {}", *fault);
-    else
-      mesh = Mesh(plan.mesh());
-    for (const planpb::Program &program : plan.programs())
-      isSound.push_back(checkProgram(program, !fault));
+      return;
+    }
+    mesh = Mesh(plan.mesh());
+    checkTables(plan, mesh, faults);
+    // Places of parameters are only defined between sound tables.
+    if (faults.any())
+      return;
+    for (int i = 0; i < plan.programs_size(); ++i)
+      isSound[static_cast<size_t>(i)] = checkProgram(plan.programs(i));
   }
 
-  const planpb::Plan &plan;
+  planpb::Plan plan;
   Faults faults;
   Mesh mesh{planpb::Mesh()};
   std::vector<bool> isSound; // per program
 
 private:
-  bool checkProgram(const planpb::Program &program, bool hasMesh) {
+  bool checkProgram(const planpb::Program &program) {
     size_t before = faults.number();
-    checkPlaces(plan, program, faults);
+    checkPlaces(plan, mesh, program, faults);
     // Order is only defined between places that exist.
-    if (faults.number() == before && hasMesh)
+    if (faults.number() == before)
       checkOrder(mesh, program, faults);
-    return faults.number() == before && hasMesh;
+    return faults.number() == before;
   }
 };
 
@@ -96,7 +85,7 @@ std::vector<std::string> checkPlan(const planpb::Plan &plan) {
   PlanCheck check(plan);
   for (int i = 0; i < plan.programs_size(); ++i)
     if (check.isSound[static_cast<size_t>(i)])
-      checkRendezvous(check.mesh, {&plan.programs(i)}, check.faults);
+      checkRendezvous(check.mesh, {&check.plan.programs(i)}, check.faults);
   return check.faults.take();
 }
 
@@ -105,7 +94,7 @@ std::vector<std::string> checkPlan(const planpb::Plan &plan, std::span<const uin
   std::vector<const planpb::Program *> programs;
   for (uint32_t index : programOf)
     if (index < check.isSound.size() && check.isSound[index])
-      programs.push_back(&plan.programs(static_cast<int>(index)));
+      programs.push_back(&check.plan.programs(static_cast<int>(index)));
   if (programOf.size() != check.mesh.ranks())
     check.faults.add("{} ranks have a program, the mesh has {}", programOf.size(),
                      check.mesh.ranks());

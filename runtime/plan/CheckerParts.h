@@ -8,6 +8,7 @@
 #include "runtime/plan/plan.pb.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <string>
 #include <utility>
@@ -34,11 +35,20 @@ private:
   size_t count = 0;
 };
 
-/// Rules 1 and 2 for what belongs to the plan as a whole: inputs, parameters, training numbers.
-void checkTables(const planpb::Plan &plan, Faults &faults);
+/// Rules 1, 2 and 9 for what belongs to the plan as a whole: inputs, parameters, training numbers.
+void checkTables(const planpb::Plan &plan, const Mesh &mesh, Faults &faults);
 
-/// Rules 1, 2, 3 and 6 for one program.
-void checkPlaces(const planpb::Plan &plan, const planpb::Program &program, Faults &faults);
+/// Rules 1, 2, 3, 6, 9 and 10 for one program.
+void checkPlaces(const planpb::Plan &plan, const Mesh &mesh, const planpb::Program &program,
+                 Faults &faults);
+
+/// Rule 9 for the buckets of one program and the parameters in them.
+void checkBuckets(const planpb::Plan &plan, const Mesh &mesh, const planpb::Program &program,
+                  Faults &faults);
+
+/// Rule 10 for the kind, shapes and places of one task, which `what` names.
+void checkCollective(const Mesh &mesh, const planpb::Program &program,
+                     const planpb::Collective &collective, const std::string &what, Faults &faults);
 
 /// Rules 4 and 5 for one program without faults by `checkPlaces`.
 void checkOrder(const Mesh &mesh, const planpb::Program &program, Faults &faults);
@@ -49,8 +59,12 @@ void checkRendezvous(const Mesh &mesh, const std::vector<const planpb::Program *
                      Faults &faults);
 
 /// Rules 1 and 2 for one view; `what` names it ("input 1 of task 3 ..."). True if it is sound.
-bool checkView(const planpb::Program &program, const planpb::View &view, const std::string &what,
-               Faults &faults);
+bool checkView(const Mesh &mesh, const planpb::Program &program, const planpb::View &view,
+               const std::string &what, Faults &faults);
+
+/// Rule 2 for a sound view that is written.
+void checkWritten(const planpb::Program &program, const planpb::View &view, const std::string &what,
+                  Faults &faults);
 
 } // namespace deepshard::runtime
 

@@ -77,19 +77,18 @@ OutputFile::OutputFile(std::string path) : name(std::move(path)) {
   descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor < 0)
     throw Error(fmt::format("{}: cannot be written: {}", name, std::strerror(errno)));
+  owner = ::getpid();
 }
 
 OutputFile::~OutputFile() {
   if (descriptor < 0)
     return;
   ::close(descriptor);
-  ::unlink(temporary.c_str());
+  if (owner == ::getpid())
+    ::unlink(temporary.c_str());
 }
 
-void OutputFile::fail(const char *action, int error) {
-  if (descriptor >= 0)
-    ::close(std::exchange(descriptor, -1));
-  ::unlink(temporary.c_str());
+void OutputFile::fail(const char *action, int error) const {
   const char *advice =
       error == ENOSPC || error == EDQUOT ? "; make room or choose another place" : "";
   throw Error(fmt::format("{}: cannot be {}: {}{}; nothing was left behind, an older file of that "
@@ -97,12 +96,13 @@ void OutputFile::fail(const char *action, int error) {
                           name, action, std::strerror(error), advice));
 }
 
+// Linux writes at most 2 GiB in one call.
+static constexpr size_t kMostBytesAtOnce = size_t{1} << 30;
+
 void OutputFile::write(const void *from, size_t bytes) {
-  // Linux writes at most 2 GiB in one call.
-  constexpr size_t kMostBytes = size_t{1} << 30;
   const char *position = static_cast<const char *>(from);
   while (bytes > 0) {
-    ssize_t put = ::write(descriptor, position, std::min(bytes, kMostBytes));
+    ssize_t put = ::write(descriptor, position, std::min(bytes, kMostBytesAtOnce));
     if (put < 0 && errno == EINTR)
       continue;
     if (put < 0)
@@ -112,13 +112,28 @@ void OutputFile::write(const void *from, size_t bytes) {
   }
 }
 
+void OutputFile::writeAt(uint64_t offset, const void *from, size_t bytes) const {
+  const char *position = static_cast<const char *>(from);
+  while (bytes > 0) {
+    ssize_t put = ::pwrite(descriptor, position, std::min(bytes, kMostBytesAtOnce),
+                           static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR)
+      continue;
+    if (put < 0)
+      fail("written", errno);
+    position += put;
+    offset += static_cast<uint64_t>(put);
+    bytes -= static_cast<size_t>(put);
+  }
+}
+
 void OutputFile::commit() {
   if (::fsync(descriptor) != 0)
     fail("written to disk", errno);
-  if (::close(std::exchange(descriptor, -1)) != 0)
-    fail("written", errno);
   if (::rename(temporary.c_str(), name.c_str()) != 0)
     fail("renamed into place", errno);
+  // Errors of writing were reported by fsync.
+  ::close(std::exchange(descriptor, -1));
   // The new name itself must survive a power cut; a file system without directory sync does no
   // harm.
   int directory = ::open(directoryOf(name).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -37,7 +37,8 @@ private:
 
 /// A file that appears under its name only when it is complete: written under a temporary name in
 /// the same directory, synchronised to disk, renamed by `commit`. Without `commit` nothing remains
-/// and an older file stays as it was.
+/// and an older file stays as it was. Processes forked while it is open may write to it too; only
+/// the one that opened it removes or renames it.
 class OutputFile {
 public:
   /// Throws Error if the directory cannot be written to.
@@ -46,18 +47,22 @@ public:
   OutputFile(const OutputFile &) = delete;
   OutputFile &operator=(const OutputFile &) = delete;
 
-  /// Appends. Throws Error (disk full and the like) naming the file; the temporary file is then
-  /// removed.
+  /// Appends. Throws Error (disk full and the like) naming the file.
   void write(const void *from, size_t bytes);
+  /// Writes at `offset`, also past the end. May be called by several threads. Throws as `write`.
+  void writeAt(uint64_t offset, const void *from, size_t bytes) const;
   /// Makes the file durable and visible. Throws Error as `write` does.
   void commit();
 
+  const std::string &path() const { return name; }
+
 private:
-  [[noreturn]] void fail(const char *action, int error);
+  [[noreturn]] void fail(const char *action, int error) const;
 
   std::string name;
   std::string temporary;
   int descriptor = -1;
+  int owner = 0; // process that opened it
 };
 
 } // namespace deepshard::runtime

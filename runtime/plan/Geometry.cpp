@@ -68,6 +68,38 @@ std::optional<uint64_t> byteSpan(const planpb::View &view) {
   return bytes;
 }
 
+/// From the last dimension on, dimensions that lie behind one another without a gap form a block;
+/// the new dimensions must fill block after block.
+std::optional<std::vector<int64_t>> stridesAs(const std::vector<int64_t> &shape,
+                                              const std::vector<int64_t> &strides,
+                                              const std::vector<int64_t> &newShape) {
+  std::vector<int64_t> result(newShape.size(), 1);
+  auto isEmpty = [](int64_t size) { return size == 0; };
+  bool hasNone = std::any_of(shape.begin(), shape.end(), isEmpty);
+  if (hasNone != std::any_of(newShape.begin(), newShape.end(), isEmpty))
+    return std::nullopt;
+  size_t next = hasNone ? 0 : newShape.size(); // new dimensions that have no stride yet
+  size_t left = hasNone ? 0 : shape.size();
+  while (left > 0) {
+    int64_t base = strides[left - 1];
+    int64_t block = shape[--left];
+    while (left > 0 && (shape[left - 1] == 1 || strides[left - 1] == block * base))
+      block *= shape[--left];
+    int64_t filled = 1;
+    while (next > 0 && (filled < block || newShape[next - 1] == 1)) {
+      result[--next] = filled * base;
+      filled *= newShape[next];
+    }
+    if (filled != block)
+      return std::nullopt;
+  }
+  while (next > 0 && newShape[next - 1] == 1)
+    --next;
+  if (next > 0)
+    return std::nullopt;
+  return result;
+}
+
 uint64_t slotCount(const planpb::Program &program) {
   uint64_t count = 1;
   for (const planpb::SegmentCall &call : program.schedule())

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace deepshard::runtime {
 
@@ -24,6 +25,13 @@ std::optional<uint64_t> elementSpan(const google::protobuf::RepeatedField<int64_
 
 /// The same in bytes for a view.
 std::optional<uint64_t> byteSpan(const planpb::View &view);
+
+/// Strides that show a strided window of `shape` as one of `newShape`, element for element in
+/// row-major order; nothing if there are none or the numbers of elements differ. Neither shape has
+/// more than 63 bits of elements.
+std::optional<std::vector<int64_t>> stridesAs(const std::vector<int64_t> &shape,
+                                              const std::vector<int64_t> &strides,
+                                              const std::vector<int64_t> &newShape);
 
 /// Number of slots that the schedule of `program` uses, at least 1.
 uint64_t slotCount(const planpb::Program &program);

@@ -17,8 +17,9 @@ constexpr uint32_t kMostAlignment = 2u << 20;
 
 class PlacesCheck {
 public:
-  PlacesCheck(const planpb::Plan &plan, const planpb::Program &program, Faults &faults)
-      : plan(plan), program(program), faults(faults), slots(slotCount(program)) {}
+  PlacesCheck(const planpb::Plan &plan, const Mesh &mesh, const planpb::Program &program,
+              Faults &faults)
+      : plan(plan), mesh(mesh), program(program), faults(faults), slots(slotCount(program)) {}
 
   void run() {
     size_t before = faults.number();
@@ -29,6 +30,7 @@ public:
     if (faults.number() != before)
       return;
     checkSharing();
+    checkBuckets(plan, mesh, program, faults);
     checkHostViews();
     for (const planpb::Segment &segment : program.segments())
       for (int i = 0; i < segment.tasks_size(); ++i)
@@ -46,9 +48,9 @@ private:
   void checkTask(const planpb::Segment &segment, int index);
   void checkFeed(const planpb::Feed &feed, const std::string &what);
   void checkCopy(const planpb::Copy &copy, const std::string &what);
-  void checkWritten(const planpb::View &view, const std::string &what);
 
   const planpb::Plan &plan;
+  const Mesh &mesh;
   const planpb::Program &program;
   Faults &faults;
   uint64_t slots;
@@ -160,7 +162,7 @@ void PlacesCheck::checkSharing() {
 
 void PlacesCheck::checkScalar(const planpb::Slot &slot, const char *what) {
   std::string name = fmt::format("{} {}", what, slot.name());
-  if (!checkView(program, slot.view(), name, faults))
+  if (!checkView(mesh, program, slot.view(), name, faults))
     return;
   planpb::DType dtype = slot.view().dtype();
   if (elementCount(slot.view().shape()) != 1u ||
@@ -170,7 +172,7 @@ void PlacesCheck::checkScalar(const planpb::Slot &slot, const char *what) {
 
 void PlacesCheck::checkRunState(const planpb::Slot &slot) {
   std::string name = fmt::format("run state {}", slot.name());
-  if (!checkView(program, slot.view(), name, faults))
+  if (!checkView(mesh, program, slot.view(), name, faults))
     return;
   struct Known {
     const char *name;
@@ -179,7 +181,10 @@ void PlacesCheck::checkRunState(const planpb::Slot &slot) {
   };
   static constexpr Known kKnown[] = {{"random_counter", planpb::I64, 3},
                                      {"learning_rate", planpb::F64, 1},
-                                     {"update_step", planpb::I64, 1}};
+                                     {"update_step", planpb::I64, 1},
+                                     {"part", planpb::I64, 1}};
+  if (auto fault = mesh.faultOf(slot.axes()))
+    faults.add("{}: {}", name, *fault);
   for (const Known &known : kKnown) {
     if (slot.name() != known.name)
       continue;
@@ -189,38 +194,14 @@ void PlacesCheck::checkRunState(const planpb::Slot &slot) {
                  known.dtype == planpb::I64 ? "i64" : "f64");
     return;
   }
-  faults.add("{}: unknown; random_counter, learning_rate and update_step are known", name);
+  faults.add("{}: unknown; random_counter, learning_rate, update_step and part are known", name);
 }
 
 void PlacesCheck::checkHostViews() {
-  for (const planpb::Parameter &parameter : plan.parameters()) {
-    std::string what = fmt::format("parameter {}", parameter.name());
-    if (!checkView(program, parameter.view(), what, faults))
-      continue;
-    checkWritten(parameter.view(), what);
-    const planpb::Buffer &buffer = program.buffers(parameter.view().buffer());
-    if (buffer.lifetime() != planpb::PERSISTENT || !buffer.constant().empty())
-      faults.add("{}: buffer {} is not persistent or is a constant", what, buffer.name());
-  }
   for (const planpb::Slot &slot : program.run_state())
     checkRunState(slot);
   for (const planpb::Slot &slot : program.metrics())
     checkScalar(slot, "metric");
-  for (const planpb::Slot &slot : program.optimizer_state()) {
-    std::string what = fmt::format("optimizer state {}", slot.name());
-    if (checkView(program, slot.view(), what, faults) &&
-        program.buffers(slot.view().buffer()).lifetime() != planpb::PERSISTENT)
-      faults.add("{}: its buffer is not persistent", what);
-  }
-}
-
-void PlacesCheck::checkWritten(const planpb::View &view, const std::string &what) {
-  for (int i = 0; i < view.shape_size(); ++i)
-    if (view.strides(i) == 0 && view.shape(i) > 1)
-      faults.add("{}: dimension {} repeats (stride 0), but it is written", what, i);
-  if (!program.buffers(view.buffer()).constant().empty())
-    faults.add("{}: buffer {} is a constant, but it is written", what,
-               program.buffers(view.buffer()).name());
 }
 
 void PlacesCheck::checkFeed(const planpb::Feed &feed, const std::string &what) {
@@ -229,9 +210,9 @@ void PlacesCheck::checkFeed(const planpb::Feed &feed, const std::string &what) {
     return;
   }
   const planpb::Input &input = plan.inputs(feed.input());
-  if (!checkView(program, feed.view(), what, faults))
+  if (!checkView(mesh, program, feed.view(), what, faults))
     return;
-  checkWritten(feed.view(), what);
+  checkWritten(program, feed.view(), what, faults);
   if (feed.view().dtype() != input.dtype() ||
       !std::equal(feed.view().shape().begin(), feed.view().shape().end(), input.shape().begin(),
                   input.shape().end()))
@@ -239,10 +220,10 @@ void PlacesCheck::checkFeed(const planpb::Feed &feed, const std::string &what) {
 }
 
 void PlacesCheck::checkCopy(const planpb::Copy &copy, const std::string &what) {
-  if (!checkView(program, copy.from(), what + ": from", faults) ||
-      !checkView(program, copy.to(), what + ": to", faults))
+  if (!checkView(mesh, program, copy.from(), what + ": from", faults) ||
+      !checkView(mesh, program, copy.to(), what + ": to", faults))
     return;
-  checkWritten(copy.to(), what + ": to");
+  checkWritten(program, copy.to(), what + ": to", faults);
   if (copy.from().dtype() != copy.to().dtype() ||
       !std::equal(copy.from().shape().begin(), copy.from().shape().end(), copy.to().shape().begin(),
                   copy.to().shape().end()))
@@ -258,14 +239,14 @@ void PlacesCheck::checkTask(const planpb::Segment &segment, int index) {
   case planpb::Task::kLaunch: {
     const planpb::Launch &launch = task.launch();
     for (int i = 0; i < launch.inputs_size(); ++i)
-      checkView(program, launch.inputs(i), fmt::format("{}: input {}", what, i), faults);
+      checkView(mesh, program, launch.inputs(i), fmt::format("{}: input {}", what, i), faults);
     for (int i = 0; i < launch.outputs_size(); ++i) {
       std::string name = fmt::format("{}: output {}", what, i);
-      if (checkView(program, launch.outputs(i), name, faults))
-        checkWritten(launch.outputs(i), name);
+      if (checkView(mesh, program, launch.outputs(i), name, faults))
+        checkWritten(program, launch.outputs(i), name, faults);
     }
     if (launch.has_workspace())
-      checkView(program, launch.workspace(), what + ": workspace", faults);
+      checkView(mesh, program, launch.workspace(), what + ": workspace", faults);
     return;
   }
   case planpb::Task::kRecord:
@@ -280,10 +261,7 @@ void PlacesCheck::checkTask(const planpb::Segment &segment, int index) {
   case planpb::Task::kCopy:
     return checkCopy(task.copy(), what);
   case planpb::Task::kCollective:
-    checkView(program, task.collective().input(), what + ": input", faults);
-    if (checkView(program, task.collective().output(), what + ": output", faults))
-      checkWritten(task.collective().output(), what + ": output");
-    return;
+    return checkCollective(mesh, program, task.collective(), what, faults);
   case planpb::Task::KIND_NOT_SET:
     faults.add("{}: of a kind that this ds-run does not know", what);
   }
@@ -291,8 +269,8 @@ void PlacesCheck::checkTask(const planpb::Segment &segment, int index) {
 
 } // namespace
 
-bool checkView(const planpb::Program &program, const planpb::View &view, const std::string &what,
-               Faults &faults) {
+bool checkView(const Mesh &mesh, const planpb::Program &program, const planpb::View &view,
+               const std::string &what, Faults &faults) {
   if (view.buffer() >= static_cast<uint32_t>(program.buffers_size())) {
     faults.add("{}: buffer {} of {} does not exist", what, view.buffer(), program.buffers_size());
     return false;
@@ -305,12 +283,24 @@ bool checkView(const planpb::Program &program, const planpb::View &view, const s
                buffer.name());
     return false;
   }
-  if (*span > buffer.bytes() || view.offset() > buffer.bytes() - *span) {
-    faults.add("{}: {} bytes at offset {} do not lie in buffer {} of {} bytes", what, *span,
-               view.offset(), buffer.name(), buffer.bytes());
+  bool isAligned = true;
+  for (const planpb::AxisStride &stride : view.axis_strides()) {
+    if (auto fault = mesh.faultOf(stride.axis())) {
+      faults.add("{}: its view of buffer {}: {}", what, buffer.name(), *fault);
+      return false;
+    }
+    isAligned &= stride.bytes() % width == 0;
+  }
+  std::optional<uint64_t> shift = mesh.largestShift(view);
+  // Both below 2^63: the sum does not overflow.
+  uint64_t reach = shift ? *span + *shift : 0;
+  if (!shift || reach > buffer.bytes() || view.offset() > buffer.bytes() - reach) {
+    faults.add("{}: {} bytes at offset {}{} do not lie in buffer {} of {} bytes", what, *span,
+               view.offset(), shift == 0u ? "" : ", moved by the rank's coordinates,",
+               buffer.name(), buffer.bytes());
     return false;
   }
-  if (view.offset() % width != 0 || buffer.alignment() % width != 0) {
+  if (!isAligned || view.offset() % width != 0 || buffer.alignment() % width != 0) {
     faults.add("{}: offset {} in buffer {} (alignment {}) is not a multiple of the {} bytes of an "
                "element",
                what, view.offset(), buffer.name(), buffer.alignment(), width);
@@ -319,8 +309,19 @@ bool checkView(const planpb::Program &program, const planpb::View &view, const s
   return true;
 }
 
-void checkPlaces(const planpb::Plan &plan, const planpb::Program &program, Faults &faults) {
-  PlacesCheck(plan, program, faults).run();
+void checkWritten(const planpb::Program &program, const planpb::View &view, const std::string &what,
+                  Faults &faults) {
+  for (int i = 0; i < view.shape_size(); ++i)
+    if (view.strides(i) == 0 && view.shape(i) > 1)
+      faults.add("{}: dimension {} repeats (stride 0), but it is written", what, i);
+  const planpb::Buffer &buffer = program.buffers(static_cast<int>(view.buffer()));
+  if (!buffer.constant().empty())
+    faults.add("{}: buffer {} is a constant, but it is written", what, buffer.name());
+}
+
+void checkPlaces(const planpb::Plan &plan, const Mesh &mesh, const planpb::Program &program,
+                 Faults &faults) {
+  PlacesCheck(plan, mesh, program, faults).run();
 }
 
 } // namespace deepshard::runtime

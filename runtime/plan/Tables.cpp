@@ -2,8 +2,10 @@
 
 #include "runtime/plan/CheckerParts.h"
 #include "runtime/plan/Geometry.h"
+#include "runtime/plan/Pieces.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 namespace deepshard::runtime {
@@ -16,13 +18,40 @@ void checkTraining(const planpb::Plan &plan, Faults &faults) {
     faults.add("training: micro_batch {}, accumulation {} and global_batch {} must be at least 1",
                training.micro_batch(), training.accumulation(), training.global_batch());
   uint64_t ofOneRank = uint64_t{training.micro_batch()} * training.accumulation();
-  if (plan.ranks() == 1 && ofOneRank != training.global_batch())
+  bool isSound = plan.ranks() == 1 ? ofOneRank == training.global_batch()
+                                   : ofOneRank > 0 && training.global_batch() % ofOneRank == 0;
+  if (!isSound)
     faults.add("training: global_batch is {}, but one rank with micro_batch {} and accumulation {} "
                "processes {}",
                training.global_batch(), training.micro_batch(), training.accumulation(), ofOneRank);
 }
 
-void checkInputs(const planpb::Plan &plan, Faults &faults) {
+/// All ranks together read `global_batch / accumulation` samples for a micro-batch.
+void checkBatch(const planpb::Plan &plan, const Mesh &mesh, const planpb::Input &input,
+                Faults &faults) {
+  if (auto fault = mesh.faultOf(input.batch_axes())) {
+    faults.add("input {}: its batch axes: {}", input.name(), *fault);
+    return;
+  }
+  int batch = input.batch_dimension();
+  uint64_t parts = mesh.parts(input.batch_axes());
+  const planpb::Training &training = plan.training();
+  if (batch < -1 || batch >= input.shape_size())
+    faults.add("input {}: batch dimension {} of {} dimensions does not exist", input.name(), batch,
+               input.shape_size());
+  else if (batch == -1 && parts != 1)
+    faults.add("input {}: it has batch axes ({}), but no batch dimension", input.name(),
+               mesh.text(input.batch_axes()));
+  else if (batch >= 0 &&
+           static_cast<unsigned __int128>(input.shape(batch)) * parts * training.accumulation() !=
+               training.global_batch())
+    faults.add("input {}: {} samples in dimension {} on {} parts ({}) and accumulation {} do not "
+               "make the global_batch of {}",
+               input.name(), input.shape(batch), batch, parts, mesh.text(input.batch_axes()),
+               training.accumulation(), training.global_batch());
+}
+
+void checkInputs(const planpb::Plan &plan, const Mesh &mesh, Faults &faults) {
   std::set<std::string> names;
   for (const planpb::Input &input : plan.inputs()) {
     if (!names.insert(input.name()).second)
@@ -34,17 +63,12 @@ void checkInputs(const planpb::Plan &plan, Faults &faults) {
       faults.add("input {}: its type or shape is not valid", input.name());
       continue;
     }
-    int batch = input.batch_dimension();
-    if (batch < -1 || batch >= input.shape_size())
-      faults.add("input {}: batch dimension {} of {} dimensions does not exist", input.name(),
-                 batch, input.shape_size());
-    else if (batch >= 0 && input.shape(batch) != plan.training().micro_batch())
-      faults.add("input {}: {} samples in dimension {}, but micro_batch is {}", input.name(),
-                 input.shape(batch), batch, plan.training().micro_batch());
+    checkBatch(plan, mesh, input, faults);
   }
 }
 
-void checkSource(const planpb::Plan &plan, const planpb::Parameter &parameter, Faults &faults) {
+void checkSource(const planpb::Plan &plan, const planpb::Parameter &parameter, const Cut &cut,
+                 Faults &faults) {
   if (parameter.file() == -1)
     return;
   if (parameter.file() < 0 || parameter.file() >= plan.files_size()) {
@@ -60,12 +84,55 @@ void checkSource(const planpb::Plan &plan, const planpb::Parameter &parameter, F
   if (!span || width == 0)
     faults.add("parameter {}: shape, strides or type of its data in {} are not valid",
                parameter.name(), file.path());
+  else if (!stridesAs({parameter.shape().begin(), parameter.shape().end()},
+                      {parameter.file_strides().begin(), parameter.file_strides().end()},
+                      cut.shape))
+    faults.add("parameter {}: its data in {} lie so that they cannot be seen as ({})",
+               parameter.name(), file.path(), fmt::join(cut.shape, ", "));
   else if (end > file.bytes())
     faults.add("parameter {}: its data end after the end of {} ({} bytes)", parameter.name(),
                file.path(), file.bytes());
 }
 
-void checkParameters(const planpb::Plan &plan, Faults &faults) {
+/// Rule 9: the shapes of a parameter and its pieces. True if they are sound.
+bool checkCut(const planpb::Parameter &parameter, const Mesh &mesh, Faults &faults) {
+  const std::string &name = parameter.name();
+  size_t before = faults.number();
+  std::optional<uint64_t> count = elementCount(parameter.shape());
+  const auto &shape = parameter.cut_shape().empty() ? parameter.shape() : parameter.cut_shape();
+  const auto &padded = parameter.padded_shape().empty() ? shape : parameter.padded_shape();
+  if (!count || elementBytes(parameter.dtype()) == 0)
+    faults.add("parameter {}: its type or shape is not valid", name);
+  else if (elementCount(shape) != count)
+    faults.add("parameter {}: cut_shape ({}) has not the elements of shape ({})", name,
+               fmt::join(shape, ", "), fmt::join(parameter.shape(), ", "));
+  else if (!elementCount(padded) || padded.size() != shape.size() ||
+           !std::equal(shape.begin(), shape.end(), padded.begin(), std::less_equal<>()))
+    faults.add("parameter {}: padded_shape ({}) is not ({}) or larger", name,
+               fmt::join(padded, ", "), fmt::join(shape, ", "));
+  const auto &dims = parameter.layout().dims();
+  if (dims.size() != 0 && dims.size() != padded.size()) {
+    faults.add("parameter {}: its layout has {} dimensions, its shape has {}", name, dims.size(),
+               padded.size());
+    return false;
+  }
+  planpb::AxisList all;
+  for (int i = 0; i < dims.size(); ++i) {
+    auto fault = mesh.faultOf(dims[i]);
+    if (fault)
+      faults.add("parameter {}: its layout: {}", name, *fault);
+    else if (padded[i] % static_cast<int64_t>(mesh.parts(dims[i])) != 0)
+      faults.add("parameter {}: dimension {} of size {} does not split over {} = {}", name, i,
+                 padded[i], mesh.text(dims[i]), mesh.parts(dims[i]));
+    all.MergeFrom(dims[i]);
+  }
+  if (faults.number() == before)
+    if (auto fault = mesh.faultOf(all))
+      faults.add("parameter {}: its layout: {}", name, *fault);
+  return faults.number() == before;
+}
+
+void checkParameters(const planpb::Plan &plan, const Mesh &mesh, Faults &faults) {
   std::set<std::string> names;
   for (const planpb::Parameter &parameter : plan.parameters()) {
     if (!names.insert(parameter.name()).second)
@@ -73,25 +140,21 @@ void checkParameters(const planpb::Plan &plan, Faults &faults) {
     for (const std::string &alias : parameter.aliases())
       if (!names.insert(alias).second)
         faults.add("parameter {}: its alias {} occurs twice", parameter.name(), alias);
-    const planpb::View &view = parameter.view();
-    if (view.dtype() != parameter.dtype() ||
-        !std::equal(view.shape().begin(), view.shape().end(), parameter.shape().begin(),
-                    parameter.shape().end()))
-      faults.add("parameter {}: type or shape differ from its place in memory", parameter.name());
-    checkSource(plan, parameter, faults);
+    if (checkCut(parameter, mesh, faults))
+      checkSource(plan, parameter, Cut(mesh, parameter), faults);
   }
 }
 
 } // namespace
 
-void checkTables(const planpb::Plan &plan, Faults &faults) {
+void checkTables(const planpb::Plan &plan, const Mesh &mesh, Faults &faults) {
   if (plan.programs_size() == 0)
     faults.add("the plan has no program");
-  if (plan.ranks() == 0)
-    faults.add("the plan has no ranks");
+  if (plan.ranks() != mesh.ranks())
+    faults.add("the plan has {} ranks, its mesh has {}", plan.ranks(), mesh.ranks());
   checkTraining(plan, faults);
-  checkInputs(plan, faults);
-  checkParameters(plan, faults);
+  checkInputs(plan, mesh, faults);
+  checkParameters(plan, mesh, faults);
 }
 
 } // namespace deepshard::runtime

@@ -38,6 +38,33 @@ TensorDesc descOf(const planpb::View &view) {
   return desc;
 }
 
+std::string nameOf(planpb::Collective::Kind kind) {
+  switch (kind) {
+  case planpb::Collective::ALL_REDUCE:
+    return "all_reduce";
+  case planpb::Collective::REDUCE_SCATTER:
+    return "reduce_scatter";
+  case planpb::Collective::ALL_GATHER:
+    return "all_gather";
+  case planpb::Collective::ALL_TO_ALL:
+    return "all_to_all";
+  case planpb::Collective::PERMUTE:
+    return "permute";
+  default:
+    return "collective";
+  }
+}
+
+bool isRowMajor(const planpb::View &view) {
+  int64_t expected = 1;
+  for (int i = view.shape_size(); i-- > 0;) {
+    if (view.shape(i) != 1 && view.strides(i) != expected)
+      return false;
+    expected *= view.shape(i);
+  }
+  return true;
+}
+
 Attributes attributesOf(const planpb::Launch &launch) {
   Attributes attributes;
   for (const auto &[name, value] : launch.attributes()) {

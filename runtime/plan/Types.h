@@ -6,6 +6,8 @@
 #include "runtime/kernels/Kernel.h"
 #include "runtime/plan/plan.pb.h"
 
+#include <string>
+
 namespace deepshard::runtime {
 
 /// The element type that `dtype` stands for. Throws Error if it is not one (a checked plan has none
@@ -17,6 +19,12 @@ planpb::DType schemaType(DType dtype);
 
 /// Type, shape and strides of a view.
 TensorDesc descOf(const planpb::View &view);
+
+/// "all_reduce", ...: a kind of collective as people call it.
+std::string nameOf(planpb::Collective::Kind kind);
+
+/// Whether the elements of a view are neighbours in row-major order.
+bool isRowMajor(const planpb::View &view);
 
 /// The attributes of a launch as a kernel reads them.
 Attributes attributesOf(const planpb::Launch &launch);

@@ -179,6 +179,14 @@ planpb::View moved(planpb::View view, uint64_t bytes) {
   return view;
 }
 
+/// [n] as [1, n].
+void toRow(planpb::View &view) {
+  view.add_shape(view.shape(0));
+  view.set_shape(0, 1);
+  view.add_strides(1);
+  view.set_strides(0, view.shape(1));
+}
+
 const Damage kDamages[] = {
     {"AxisOutsideMesh",
      [](ZeroOne &p) {
@@ -187,7 +195,7 @@ const Damage kDamages[] = {
      "axis 1 of 1 does not exist"},
     {"PartOutsideBuffer",
      [](ZeroOne &p) { p.gather().mutable_input()->mutable_axis_strides(0)->set_bytes(16384); },
-     "leaves buffer parameters"},
+     "do not lie in buffer parameters"},
     {"GroupOutsideMesh",
      [](ZeroOne &p) { p.gather().mutable_group()->mutable_axes(0)->set_axis(3); },
      "axis 3 of 1 does not exist"},
@@ -203,11 +211,23 @@ const Damage kDamages[] = {
      [](ZeroOne &p) {
        p.gather().mutable_input()->set_shape(0, 1023);
        p.gather().mutable_input()->set_offset(8);
+       p.gather().mutable_output()->set_shape(0, 4 * 1023);
      },
      "lies elsewhere on each rank of its group"},
-    {"GatherOfInnerDimension", [](ZeroOne &p) { p.gather().set_concat(1); },
+    {"GatherOfInnerDimension",
+     [](ZeroOne &p) {
+       toRow(*p.gather().mutable_input());
+       toRow(*p.gather().mutable_output());
+       p.gather().set_concat(1);
+     },
      "lies elsewhere on each rank of its group"},
-    {"ScatterOfInnerDimension", [](ZeroOne &p) { p.scatter().set_split(1); }, "may work in place"},
+    {"ScatterOfInnerDimension",
+     [](ZeroOne &p) {
+       toRow(*p.scatter().mutable_input());
+       toRow(*p.scatter().mutable_output());
+       p.scatter().set_split(1);
+     },
+     "may work in place"},
     {"ReduceHalfInPlace",
      [](ZeroOne &p) {
        p.scatter().set_kind(Collective::ALL_REDUCE);

@@ -4,6 +4,7 @@
 
 #include "runtime/plan/File.h"
 #include "runtime/plan/Geometry.h"
+#include "runtime/plan/Mesh.h"
 
 #include <algorithm>
 #include <cstring>
@@ -95,6 +96,41 @@ planpb::View PlanBuilder::constant(const std::string &name, double value) {
   return view;
 }
 
+planpb::View PlanBuilder::bucket(const std::string &name, const std::string &kind,
+                                 planpb::DType dtype, uint64_t elements,
+                                 const planpb::AxisList &axes) {
+  planpb::Bucket &bucket = *program().add_buckets();
+  bucket.set_name(name);
+  bucket.set_kind(kind);
+  bucket.set_elements(elements);
+  *bucket.mutable_axes() = axes;
+  uint64_t parts = Mesh(plan.mesh()).parts(axes);
+  *bucket.mutable_view() =
+      buffer(name, planpb::PERSISTENT, dtype, {static_cast<int64_t>(elements / parts)});
+  return bucket.view();
+}
+
+planpb::Parameter &PlanBuilder::parameter(const std::string &name, std::vector<int64_t> shape,
+                                          const std::string &path, uint64_t offset) {
+  InputFile file(path);
+  planpb::DataFile &source = *plan.add_files();
+  source.set_path(path);
+  source.set_bytes(file.size());
+  source.set_modified_ns(file.modifiedNs());
+  planpb::Parameter &parameter = *plan.add_parameters();
+  parameter.set_name(name);
+  parameter.set_dtype(planpb::F64);
+  parameter.mutable_shape()->Add(shape.begin(), shape.end());
+  parameter.set_file(plan.files_size() - 1);
+  parameter.set_file_dtype(planpb::F64);
+  TensorDesc desc = TensorDesc::contiguous(DType::F64, shape);
+  parameter.mutable_file_strides()->Add(desc.strides.begin(), desc.strides.end());
+  parameter.set_trainable(true);
+  parameter.set_bucket(static_cast<uint32_t>(program().buckets_size() - 1));
+  parameter.set_bucket_offset(offset);
+  return parameter;
+}
+
 uint32_t PlanBuilder::segment(const std::string &name) {
   program().add_segments()->set_name(name);
   return static_cast<uint32_t>(program().segments_size() - 1);
@@ -180,23 +216,6 @@ static void addInput(planpb::Plan &plan, const std::string &name, const planpb::
   *input.mutable_shape() = view.shape();
 }
 
-static void addWeight(planpb::Plan &plan, const std::string &path, const planpb::View &view) {
-  InputFile file(path);
-  planpb::DataFile &source = *plan.add_files();
-  source.set_path(path);
-  source.set_bytes(file.size());
-  source.set_modified_ns(file.modifiedNs());
-  planpb::Parameter &parameter = *plan.add_parameters();
-  parameter.set_name("weight");
-  parameter.add_aliases("tied.weight");
-  parameter.set_dtype(view.dtype());
-  *parameter.mutable_shape() = view.shape();
-  *parameter.mutable_view() = view;
-  parameter.set_file_dtype(planpb::F64);
-  parameter.add_file_strides(1);
-  parameter.set_trainable(true);
-}
-
 planpb::Plan linearRegression(const std::string &weightFile, uint32_t features, uint32_t microBatch,
                               uint32_t accumulation, double learningRate) {
   PlanBuilder b;
@@ -206,7 +225,8 @@ planpb::Plan linearRegression(const std::string &weightFile, uint32_t features, 
   training.set_global_batch(microBatch * accumulation);
   training.set_learning_rate(learningRate);
   using planpb::F64, planpb::PERSISTENT, planpb::STEP, planpb::TRANSIENT;
-  planpb::View weight = b.buffer("weight", PERSISTENT, F64, {features});
+  planpb::View weight = b.bucket("weight", "parameter", F64, features);
+  b.parameter("weight", {features}, weightFile).add_aliases("tied.weight");
   planpb::View rate = b.buffer("rate", PERSISTENT, F64, {});
   planpb::View mean = b.constant("mean", 1.0 / (microBatch * accumulation));
   planpb::View two = b.constant("two", 2);
@@ -221,7 +241,6 @@ planpb::Plan linearRegression(const std::string &weightFile, uint32_t features, 
   planpb::View loss = b.buffer("loss", STEP, F64, {});
   addInput(b.plan, "x", x);
   addInput(b.plan, "y", y);
-  addWeight(b.plan, weightFile, weight);
   planpb::Slot &state = *b.program().add_run_state();
   state.set_name("learning_rate");
   *state.mutable_view() = rate;

@@ -64,6 +64,15 @@ public:
   /// A persistent buffer with a content.
   planpb::View constant(const std::string &name, double value);
 
+  /// A persistent buffer with a bucket of `elements` that is cut over `axes`. Returns a view of the
+  /// rank's part.
+  planpb::View bucket(const std::string &name, const std::string &kind, planpb::DType dtype,
+                      uint64_t elements, const planpb::AxisList &axes = {});
+  /// A trained f64 parameter at `offset` in the latest bucket, with its data in `file` from the
+  /// first byte on, row-major.
+  planpb::Parameter &parameter(const std::string &name, std::vector<int64_t> shape,
+                               const std::string &file, uint64_t offset = 0);
+
   /// Following tasks go to a new segment, which `call` names.
   uint32_t segment(const std::string &name);
   void call(uint32_t segment, uint32_t microBatch = 0, uint32_t slot = 0);
