@@ -144,9 +144,9 @@ ParseResult parseAxes(AsmParser &parser, MeshAttr &mesh) {
 
 void printAxes(AsmPrinter &printer, Operation *, MeshAttr mesh) {
   printer << "[";
-  llvm::interleaveComma(
-      llvm::zip(mesh.getNames(), mesh.getSizes()), printer,
-      [&](auto axis) { printer << std::get<0>(axis) << " = " << std::get<1>(axis); });
+  llvm::interleaveComma(llvm::zip(mesh.getNames(), mesh.getSizes()), printer, [&](auto axis) {
+    printer << std::get<0>(axis) << " = " << std::get<1>(axis);
+  });
   printer << "]";
 }
 

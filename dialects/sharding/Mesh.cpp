@@ -232,9 +232,9 @@ LogicalResult MeshAttr::verifyAxes(function_ref<InFlightDiagnostic()> emitError,
       continue;
     int64_t whole = getSizes()[*index];
     if (whole % (axis.getPreSize() * axis.getSize()) != 0)
-      return emitError() << "axis " << axis.getName() << " of size " << whole
-                         << " has no sub-axis " << textOf(axis) << ": "
-                         << axis.getPreSize() * axis.getSize() << " does not divide " << whole;
+      return emitError() << "axis " << axis.getName() << " of size " << whole << " has no sub-axis "
+                         << textOf(axis) << ": " << axis.getPreSize() * axis.getSize()
+                         << " does not divide " << whole;
     if (axis.getSize() == whole)
       return emitError() << textOf(axis) << " is all of axis " << axis.getName() << " of size "
                          << whole << "; write " << axis.getName();

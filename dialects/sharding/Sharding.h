@@ -53,8 +53,8 @@ std::string textOf(AxisRefAttr axis);
 /// As it is written in a layout: `{"data", "tensor"}`.
 std::string textOf(llvm::ArrayRef<AxisRefAttr> axes);
 
-/// Whether two axes can stand in one layout: they are different axes, or sub-axes of which the finer
-/// one begins at a multiple of where the coarser one ends.
+/// Whether two axes can stand in one layout: they are different axes, or sub-axes of which the
+/// finer one begins at a multiple of where the coarser one ends.
 bool canCoexist(AxisRefAttr a, AxisRefAttr b);
 
 /// The mesh that `symbol` names, seen from `from`; null if there is none.

@@ -42,10 +42,10 @@ def Sharding_ConstraintOp : Sharding_GlobalOp<"constraint"> {
     1. the layout is one for the type (constraints 1 to 4 of the dialect's attributes)
 
     ```mlir
-    %y = sharding.constraint %x <@mesh, [{"data"}, {} ]> : tensor<8x16xf32>
+    %y = sharding.constraint %x : tensor<8x16xf32> to #sharding.layout<@mesh, [{"data"}, {} ]>
     ```
   }];
-  let assemblyFormat = "$x $layout attr-dict `:` type($x)";
+  let assemblyFormat = "$x `:` type($x) `to` $layout attr-dict";
 }
 
 def Sharding_ReshardOp : Sharding_GlobalOp<"reshard"> {
@@ -57,10 +57,10 @@ def Sharding_ReshardOp : Sharding_GlobalOp<"reshard"> {
     1. the layout is one for the type (constraints 1 to 4 of the dialect's attributes)
 
     ```mlir
-    %y = sharding.reshard %x to <@mesh, [{}, {"tensor"} ]> : tensor<8x16xf32>
+    %y = sharding.reshard %x : tensor<8x16xf32> to #sharding.layout<@mesh, [{}, {"tensor"} ]>
     ```
   }];
-  let assemblyFormat = "$x `to` $layout attr-dict `:` type($x)";
+  let assemblyFormat = "$x `:` type($x) `to` $layout attr-dict";
 }
 
 //===----------------------------------------------------------------------===//

@@ -4,7 +4,7 @@
 sharding.mesh @mesh ["data" = 4, "tensor" = 2]
 func.func @constraint(%x: tensor<8x4xf32>) {
   // expected-error @+1 {{layout: has 1 dimensions but the value has type 'tensor<8x4xf32>'}}
-  %r = sharding.constraint %x <@mesh, [{}]> : tensor<8x4xf32>
+  %r = sharding.constraint %x : tensor<8x4xf32> to <@mesh, [{}]>
   return
 }
 
@@ -14,7 +14,7 @@ func.func @constraint(%x: tensor<8x4xf32>) {
 sharding.mesh @mesh ["data" = 4, "tensor" = 2]
 func.func @reshard(%x: tensor<8x4xf32>) {
   // expected-error @+1 {{layout: names axis "pipe", but the axes of the mesh are "data", "tensor"}}
-  %r = sharding.reshard %x to <@mesh, [{"pipe"}, {}]> : tensor<8x4xf32>
+  %r = sharding.reshard %x : tensor<8x4xf32> to <@mesh, [{"pipe"}, {}]>
   return
 }
 

@@ -6,15 +6,19 @@
 // CHECK: sharding.mesh @mesh ["data" = 4, "tensor" = 2]
 sharding.mesh @mesh ["data" = 4, "tensor" = 2]
 
+#column = #sharding.layout<@mesh, [{}, {"tensor"}]>
+
 // CHECK-LABEL: @global
-// CHECK-NEXT: sharding.constraint %{{.*}} <@mesh, [{"data"}, {}]> : tensor<8x16xf32>
-// CHECK-NEXT: sharding.reshard %{{.*}} to <@mesh, [{}, {"data":(1)2, "tensor"}], partial = sum {"data":(2)2} in f32> : tensor<8x16xf32>
-// CHECK-NEXT: sharding.reshard %{{.*}} to <@mesh, [{}, {}], memory = host> : tensor<8x16xf32>
+// CHECK-NEXT: sharding.constraint %{{.*}} : tensor<8x16xf32> to <@mesh, [{"data"}, {}]>
+// CHECK-NEXT: sharding.reshard %{{.*}} : tensor<8x16xf32> to <@mesh, [{}, {"data":(1)2, "tensor"}], partial = sum {"data":(2)2} in f32>
+// CHECK-NEXT: sharding.reshard %{{.*}} : tensor<8x16xf32> to <@mesh, [{}, {}], memory = host>
+// CHECK-NEXT: sharding.reshard %{{.*}} : tensor<8x16xf32> to <@mesh, [{}, {"tensor"}]>
 func.func @global(%x: tensor<8x16xf32>) -> tensor<8x16xf32> {
-  %0 = sharding.constraint %x <@mesh, [{"data"}, {}]> : tensor<8x16xf32>
-  %1 = sharding.reshard %0 to #sharding.layout<@mesh, [{}, {"data":(1)2, "tensor"}], partial = sum {"data":(2)2} in f32> : tensor<8x16xf32>
-  %2 = sharding.reshard %1 to <@mesh, [{}, {}], memory = host> : tensor<8x16xf32>
-  return %2 : tensor<8x16xf32>
+  %0 = sharding.constraint %x : tensor<8x16xf32> to <@mesh, [{"data"}, {}]>
+  %1 = sharding.reshard %0 : tensor<8x16xf32> to <@mesh, [{}, {"data":(1)2, "tensor"}], partial = sum {"data":(2)2} in f32>
+  %2 = sharding.reshard %1 : tensor<8x16xf32> to <@mesh, [{}, {}], memory = host>
+  %3 = sharding.reshard %2 : tensor<8x16xf32> to #column
+  return %3 : tensor<8x16xf32>
 }
 
 // CHECK-LABEL: @local
