@@ -24,11 +24,6 @@ constexpr auto kOfferCore =
     std::chrono::microseconds(50);             // then a wake-up costs less than it saves
 constexpr long kSleepNanoseconds = 10'000'000; // until abort and timeout are looked at
 
-int cores() {
-  cpu_set_t set;
-  return ::sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 long futex(std::atomic<uint32_t> &word, int operation, uint32_t value, const timespec *limit) {
   // Not FUTEX_PRIVATE_FLAG: the word may be waited for by another process.
   return ::syscall(SYS_futex, reinterpret_cast<uint32_t *>(&word), operation, value, limit, nullptr,
@@ -38,9 +33,8 @@ long futex(std::atomic<uint32_t> &word, int operation, uint32_t value, const tim
 } // namespace
 
 Rendezvous::Rendezvous(const Control &control, int group, std::span<const int> members, int self,
-                       std::chrono::milliseconds timeout)
-    : control(control), members(members.begin(), members.end()), place(self),
-      spins(control.ranks() > cores() ? 0 : kSpins), timeout(timeout) {
+                       const Patience &patience)
+    : control(control), members(members.begin(), members.end()), place(self), patience(patience) {
   for (int rank : members)
     flags.push_back(&control.flag(group, rank));
   phase = flags[self]->phase.load(std::memory_order_relaxed);
@@ -66,7 +60,7 @@ void Rendezvous::wait(int member) {
 
 /// True if the member arrived while it was still worth staying awake.
 bool Rendezvous::lookOften(int member) const {
-  for (int spin = 0; spin < spins; ++spin) {
+  for (int spin = 0; patience.spins && spin < kSpins; ++spin) {
     __builtin_ia32_pause();
     if (hasArrived(member))
       return true;
@@ -91,7 +85,7 @@ void Rendezvous::sleep(int member) {
     if (const uint64_t next = progress(); next != seen) {
       seen = next;
       moved = now;
-    } else if (now - moved >= timeout && !hasArrived(member)) {
+    } else if (now - moved >= patience.timeout && !hasArrived(member)) {
       control.throwIfAborted();
       giveUp();
     }
@@ -123,7 +117,8 @@ void Rendezvous::giveUp() {
   for (int member = 0; member < size(); ++member)
     if (!hasArrived(member))
       missing += (missing.empty() ? "" : ", ") + describeMissing(member);
-  const std::string reason = fmt::format("waited {:g} s for {}", timeout.count() / 1000.0, missing);
+  const std::string reason =
+      fmt::format("waited {:g} s for {}", patience.timeout.count() / 1000.0, missing);
   control.abort(members[place], reason);
   throw Error(fmt::format("rank {}: {}", members[place], reason), ExitCode::RankFailed);
 }

@@ -23,12 +23,18 @@
 
 namespace deepshard::runtime {
 
+/// How a member waits.
+struct Patience {
+  bool spins;                        ///< at first, because every rank has a core
+  std::chrono::milliseconds timeout; ///< until members that do not move are given up
+};
+
 /// One member's side. Used by one thread at a time.
 class Rendezvous {
 public:
   /// `members`: ranks of the group; `self`: this one's place among them.
   Rendezvous(const Control &control, int group, std::span<const int> members, int self,
-             std::chrono::milliseconds timeout);
+             const Patience &patience);
 
   int self() const { return place; }
   int size() const { return static_cast<int>(flags.size()); }
@@ -75,8 +81,7 @@ private:
   std::vector<Flag *> flags; // of the members
   int place;
   uint32_t phase; // as in our own flag
-  int spins;      // looks before the core is offered to others
-  std::chrono::milliseconds timeout;
+  Patience patience;
 };
 
 } // namespace deepshard::runtime

@@ -18,6 +18,7 @@
 #include <limits>
 #include <optional>
 
+#include <sched.h>
 #include <sys/mman.h>
 
 using namespace deepshard::runtime;
@@ -52,6 +53,12 @@ private:
   char *base;
 };
 
+/// Cores that this process may use: the ranks share them.
+int cores() {
+  cpu_set_t set;
+  return ::sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
 uint64_t checkedBytes(int ranks, uint64_t windowBytes) {
   if (ranks < 1)
     throw Error(fmt::format("a job of {} ranks cannot be, at least 1 is needed", ranks),
@@ -67,7 +74,7 @@ uint64_t checkedBytes(int ranks, uint64_t windowBytes) {
 class World::Impl {
 public:
   Impl(int ranks, uint64_t windowBytes, std::chrono::milliseconds timeout)
-      : ranks(ranks), windowBytes(windowBytes), timeout(timeout),
+      : ranks(ranks), windowBytes(windowBytes), patience{ranks <= cores(), timeout},
         mapping(checkedBytes(ranks, windowBytes)),
         control(mapping.data() + ranks * roundedUp(windowBytes), ranks) {
     // Huge pages only for whole 2 MiB blocks: the rounded-up tail would count as used memory.
@@ -80,7 +87,7 @@ public:
 
   const int ranks;
   const uint64_t windowBytes;
-  const std::chrono::milliseconds timeout;
+  const Patience patience;
   SharedMapping mapping;
   Control control;
 };
@@ -115,7 +122,7 @@ std::unique_ptr<Communicator> World::communicator(int rank, int group,
                             rank, impl->ranks, group, fmt::join(members, ", "), kMaxGroups),
                 ExitCode::Internal);
   Rendezvous rendezvous(impl->control, group, members, static_cast<int>(self - members.begin()),
-                        impl->timeout);
+                        impl->patience);
   return std::make_unique<SharedCommunicator>(std::move(rendezvous), std::move(windows),
                                               impl->windowBytes);
 }
