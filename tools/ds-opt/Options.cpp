@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <limits>
 #include <thread>
 
 namespace deepshard {
@@ -38,6 +39,11 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
   app.add_option("--precision", precision,
                  "f32 (default), or f64: every float type, on reference kernels")
       ->check(CLI::IsMember({"f32", "f64"}));
+  app.add_option(
+         "--ranks", options.ranks,
+         "ranks the plan is for (default, and what it must be: the product of the mesh axes "
+         "in the configuration)")
+      ->check(CLI::Range(1, std::numeric_limits<int32_t>::max()));
   app.add_option("--threads", options.threads,
                  "threads a rank will use (default: the cores of this machine)")
       ->check(CLI::PositiveNumber);

@@ -3,6 +3,7 @@
 #ifndef DEEPSHARD_TOOLS_DSOPT_OPTIONS_H
 #define DEEPSHARD_TOOLS_DSOPT_OPTIONS_H
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ struct Options {
   std::string loss; ///< name of the output to minimise; empty: the only float scalar
   Emit emit = Emit::Plan;
   bool f64 = false;
+  int64_t ranks = 0;    ///< must be the product of the mesh axes; 0: is that product
   int threads = 0;      ///< threads a rank will use; 0: the cores of this machine
   double memoryGib = 0; ///< what a rank may use; 0: no limit
   int64_t foldMib = 64; ///< largest tensor computed at import

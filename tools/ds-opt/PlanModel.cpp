@@ -38,6 +38,19 @@ static LogicalResult fail(const llvm::Twine &message) {
   return failure();
 }
 
+/// `--ranks` says again what the mesh says, so that a job script and a configuration that have
+/// drifted apart are noticed.
+static LogicalResult checkRanks(const Options &options, const Mesh &mesh) {
+  if (options.ranks == 0 || options.ranks == mesh.ranks())
+    return success();
+  std::string axes;
+  for (const auto &[axis, size] : mesh.axes())
+    axes += (axes.empty() ? "" : ", ") + std::string(axis) + "=" + std::to_string(size);
+  return fail(llvm::Twine("--ranks ") + llvm::Twine(options.ranks) + " is not the " +
+              llvm::Twine(mesh.ranks()) + " of the mesh (" + axes +
+              "); change one of them, for example with --set mesh.data=N");
+}
+
 /// Reads configuration and inputs, printing all faults of both.
 static LogicalResult readSettings(const Options &options, TrainingConfig &config,
                                   std::vector<InputSpec> &inputs) {
@@ -55,6 +68,8 @@ static LogicalResult readSettings(const Options &options, TrainingConfig &config
   } else {
     config.microBatch = config.trainBatch = 1;
   }
+  if (good)
+    good &= succeeded(checkRanks(options, config.mesh));
   for (const std::string &text : options.inputs) {
     std::string error;
     if (std::optional<InputSpec> input = parseInputSpec(text, error))
