@@ -16,8 +16,8 @@ class OpPassManager;
 
 namespace deepshard {
 
-/// Elements of a bucket, unless the user says otherwise: 128 MiB of f32.
-inline constexpr int64_t kDefaultBucketSize = 33554432;
+/// Elements of a bucket, unless the user says otherwise: 16 MiB of f32.
+inline constexpr int64_t kDefaultBucketSize = 4194304;
 
 #define GEN_PASS_DECL
 #include "passes/training/Passes.h.inc"
