@@ -177,6 +177,8 @@ LogicalResult CollectiveOp::verify() {
   if (!llvm::is_contained({"all_reduce", "reduce_scatter", "all_gather", "all_to_all", "permute"},
                           getKind()))
     return emitOpError() << "is of kind \"" << getKind() << "\", which there is not";
+  if (!llvm::is_contained({"sum", "max", "min"}, getReduction()))
+    return emitOpError() << "reduces by \"" << getReduction() << "\", which there is not";
   for (Value view : {getInput(), getOutput()})
     if (!cast<ViewType>(view.getType()).isContiguous())
       return emitOpError() << "expects row-major views, got " << view.getType();

@@ -10,7 +10,6 @@ include "mlir/IR/RegionKindInterface.td"
 include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
-include "dialects/sharding/ShardingDialect.td"
 
 def Plan_Dialect : Dialect {
   let name = "plan";
@@ -42,6 +41,16 @@ def Plan_Dialect : Dialect {
 //===----------------------------------------------------------------------===//
 // Types and attributes
 //===----------------------------------------------------------------------===//
+
+/// An attribute of the sharding dialect. (Including that dialect's .td would generate its enums again.)
+class Plan_ShardingAttr<string name, string what>
+    : Attr<CPred<"::llvm::isa<::deepshard::sharding::" # name # ">($_self)">, what> {
+  let storageType = "::deepshard::sharding::" # name;
+  let returnType = storageType;
+  let convertFromStorage = "$_self";
+}
+def Plan_AxisListAttr : Plan_ShardingAttr<"AxisListAttr", "axes of the mesh, major to minor">;
+def Plan_LayoutAttr : Plan_ShardingAttr<"LayoutAttr", "a layout">;
 
 def Plan_BufferType : TypeDef<Plan_Dialect, "Buffer"> {
   let mnemonic = "buffer";
@@ -183,7 +192,7 @@ def Plan_ScheduleOp : Plan_Op<"schedule", [HasParent<"ProgramOp">, DeclareOpInte
 def Plan_RunStateOp : Plan_Op<"run_state", [HasParent<"ProgramOp">]> {
   let summary = "A value that the runtime writes before each run of a segment";
   let description = [{ `"part"` is the rank's part on the axes `over`. }];
-  let arguments = (ins StrAttr:$name, Plan_ViewType:$view, OptionalAttr<Sharding_AxisListAttr>:$over);
+  let arguments = (ins StrAttr:$name, Plan_ViewType:$view, OptionalAttr<Plan_AxisListAttr>:$over);
   let assemblyFormat = "$name (`over` $over^)? $view attr-dict `:` type($view)";
 }
 
@@ -203,7 +212,7 @@ def Plan_BucketOp : Plan_Op<"bucket", [HasParent<"ProgramOp">]> {
     Constraints:
     1. `view` has rank 1
   }];
-  let arguments = (ins StrAttr:$name, StrAttr:$kind, I64Attr:$elements, Sharding_AxisListAttr:$over,
+  let arguments = (ins StrAttr:$name, StrAttr:$kind, I64Attr:$elements, Plan_AxisListAttr:$over,
                        Plan_ViewType:$view);
   let assemblyFormat = "$name $kind `elements` $elements `over` $over $view attr-dict `:` type($view)";
   let hasVerifier = 1;
@@ -217,7 +226,7 @@ def Plan_ParameterOp : Plan_Op<"parameter", [HasParent<"ProgramOp">]> {
     `storage` is the `#graph.storage` of the model's argument; without it the plan has no data for the parameter.
   }];
   let arguments = (ins StrAttr:$name, TypeAttrOf<AnyRankedTensor>:$shape, StrAttr:$bucket, I64Attr:$offset,
-                       DenseI64ArrayAttr:$cut, DenseI64ArrayAttr:$padded, OptionalAttr<Sharding_LayoutAttr>:$layout,
+                       DenseI64ArrayAttr:$cut, DenseI64ArrayAttr:$padded, OptionalAttr<Plan_LayoutAttr>:$layout,
                        OptionalAttr<AnyAttr>:$storage, StrArrayAttr:$aliases, BoolAttr:$trainable);
   let assemblyFormat = [{
     $name `:` $shape `in` $bucket `at` $offset `cut` $cut `padded` $padded (`layout` $layout^)? (`from` $storage^)?
@@ -257,13 +266,13 @@ def Plan_CollectiveOp : Plan_Task<"collective", [Plan_TouchesMemory]> {
   let summary = "What a group of ranks does together";
   let description = [{
     `kind` is "all_reduce", "reduce_scatter", "all_gather", "all_to_all" or "permute", as the message Collective of
-    `runtime/plan/plan.proto` defines them. `sequence` is the task's place in the one order of all communicators.
+    `runtime/plan/plan.proto` defines them; `reduction` is "sum", "max" or "min". `sequence` is the task's place in the one order of all communicators.
 
     Constraints:
-    1. `kind` is one of these, and both views are row-major
+    1. `kind` and `reduction` are one of these, and both views are row-major
     2. `stream` is one of the program's streams
   }];
-  let arguments = (ins StrAttr:$kind, Sharding_ReductionAttr:$reduction, Sharding_AxisListAttr:$group,
+  let arguments = (ins StrAttr:$kind, StrAttr:$reduction, Plan_AxisListAttr:$group,
                        Plan_ViewType:$input, Plan_ViewType:$output, I64Attr:$split, I64Attr:$concat,
                        DenseI64ArrayAttr:$sources, I64Attr:$stream, I64Attr:$sequence, StrAttr:$phase);
   let assemblyFormat = [{
@@ -281,7 +290,7 @@ def Plan_FeedOp : Plan_Task<"feed", [Plan_TouchesMemory]> {
     that size: data outside 0 .. index_bound - 1 are refused.
   }];
   let arguments = (ins StrAttr:$input, Plan_ViewType:$view, I64Attr:$stream, I64Attr:$batch_dimension,
-                       OptionalAttr<Sharding_AxisListAttr>:$batch_axes, OptionalAttr<I64Attr>:$index_bound);
+                       OptionalAttr<Plan_AxisListAttr>:$batch_axes, OptionalAttr<I64Attr>:$index_bound);
   let assemblyFormat = [{
     $input $view `on` $stream `batch_dimension` $batch_dimension (`over` $batch_axes^)? attr-dict `:` type($view)
   }];

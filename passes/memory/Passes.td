@@ -9,7 +9,7 @@ def PackBuffersPass : Pass<"pack-buffers", "::deepshard::plan::ProgramOp"> {
   let summary = "Give every buffer its offset in the arena";
   let description = [{
     Persistent and step buffers lie one after another at the start of the arena. A transient buffer lives from the first
-    task that touches it to the last; behind the others, transient buffers share bytes if they never live together.
+    task that touches it to the last (of a task of another stream, until the compute stream has waited for it); behind the others, transient buffers share bytes if they never live together.
     Several greedy orders are tried and the smallest result is kept (Packing.h).
 
     Input:
@@ -26,7 +26,9 @@ def PackBuffersPass : Pass<"pack-buffers", "::deepshard::plan::ProgramOp"> {
     %c = plan.buffer "c" transient bytes 64 align 64 offset 128
     ```
 
-    Leaves: offsets on all buffers; `arena` and `max_live` (the bound that liveness gives) on the program. Buffers that
+    Buffers marked `window` lie in an arena of their own.
+
+    Leaves: offsets on all buffers; `arena`, `window` and `max_live` (the bound that liveness gives) on the program. Buffers that
     no task or table uses are erased.
   }];
   let dependentDialects = ["::deepshard::plan::PlanDialect"];

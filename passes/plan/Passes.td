@@ -16,7 +16,8 @@ def LowerToPlanPass : Pass<"lower-to-plan", "::mlir::ModuleOp"> {
     Accumulators, and the padding between members of gradient buckets, are zeroed
     by a segment of their own at the start of a step.
 
-    A kernel that does not take an operand's strides gets a contiguous copy of it.
+    A kernel that does not take an operand's strides gets a contiguous copy of it. Collectives run on a stream of their own;
+    what other ranks reach into lies in window buffers. Tensors of a `sharding.pack` are computed in the bucket.
 
     Input:
     ```mlir
@@ -51,6 +52,38 @@ def LowerToPlanPass : Pass<"lower-to-plan", "::mlir::ModuleOp"> {
   let options = [
     Option<"threads", "threads", "int", /*default=*/"1", "Threads a rank will run its kernels with">
   ];
+}
+
+def SynchronizeStreamsPass : Pass<"synchronize-streams", "::deepshard::plan::ProgramOp"> {
+  let summary = "Insert events between the streams of a program";
+  let description = [{
+    A task of another stream than the compute stream waits for all that the compute stream did before it in the segment. A
+    task of the compute stream waits for the tasks of other streams that use what it writes or write what it uses. At the
+    end of a segment the compute stream waits for the rest.
+
+    Requires: `lower-to-plan`. Leaves: `plan.record` and `plan.wait`; on one stream nothing changes.
+
+    Input:
+    ```mlir
+    plan.launch "native" "a" ins() outs(%g : ...) on 0 ...
+    plan.collective "all_reduce" sum over <...> in(%g : ...) out(%g : ...) ... on 1 ...
+    plan.launch "native" "b" ins() outs(%h : ...) on 0 ...
+    plan.launch "native" "c" ins(%g : ...) outs(%h : ...) on 0 ...
+    ```
+
+    Output:
+    ```mlir
+    plan.launch "native" "a" ins() outs(%g : ...) on 0 ...
+    plan.record 0 on 0
+    plan.wait 0 on 1
+    plan.collective "all_reduce" sum over <...> in(%g : ...) out(%g : ...) ... on 1 ...
+    plan.record 1 on 1
+    plan.launch "native" "b" ins() outs(%h : ...) on 0 ...
+    plan.wait 1 on 0
+    plan.launch "native" "c" ins(%g : ...) outs(%h : ...) on 0 ...
+    ```
+  }];
+  let dependentDialects = ["::deepshard::plan::PlanDialect"];
 }
 
 #endif // DEEPSHARD_PASSES_PLAN_PASSES

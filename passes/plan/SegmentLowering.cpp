@@ -367,8 +367,8 @@ void SegmentLowering::emitCollective(Operation *op) {
         sources.assign(permute.getSources().begin(), permute.getSources().end());
       });
   Value from = view(op->getLoc(), input), to = view(op->getLoc(), output);
-  plan::CollectiveOp::create(tasks, op->getLoc(), op->getName().stripDialect(), reduction,
-                             group.getList(), from, to, split, concat, sources,
+  plan::CollectiveOp::create(tasks, op->getLoc(), op->getName().stripDialect(),
+                             sharding::stringifyReduction(reduction), group.getList(), from, to, split, concat, sources,
                              kCommunicationStream, program.nextSequence(), phaseOf(op));
   places[result] = output;
 }

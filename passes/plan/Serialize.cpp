@@ -189,7 +189,10 @@ private:
                             .Case("all_gather", planpb::Collective::ALL_GATHER)
                             .Case("all_to_all", planpb::Collective::ALL_TO_ALL)
                             .Default(planpb::Collective::PERMUTE));
-    collective.set_reduction(static_cast<planpb::Collective::Reduction>(op.getReduction()));
+    collective.set_reduction(llvm::StringSwitch<planpb::Collective::Reduction>(op.getReduction())
+                                 .Case("max", planpb::Collective::MAX)
+                                 .Case("min", planpb::Collective::MIN)
+                                 .Default(planpb::Collective::SUM));
     *collective.mutable_group() = axes(op.getGroup().getAxes());
     *collective.mutable_input() = view(op.getInput());
     *collective.mutable_output() = view(op.getOutput());

@@ -36,8 +36,14 @@ struct TrainingOptions : mlir::PassPipelineOptions<TrainingOptions> {
                              llvm::cl::init(kDefaultBucketSize)};
 };
 
-/// Adds the passes that turn @forward of a simplified module into @micro_batch and @update, a
-/// verify pass last.
+/// Adds the passes that give @forward of a simplified module its gradients, a verify pass last.
+void buildGradientPipeline(mlir::OpPassManager &passes, const TrainingOptions &options);
+
+/// Adds the passes that turn a differentiated @forward (of one rank, or a rank's piece of it) into
+/// @micro_batch and @update, a verify pass last.
+void buildStepPipeline(mlir::OpPassManager &passes, const TrainingOptions &options);
+
+/// Both.
 void buildTrainingPipeline(mlir::OpPassManager &passes, const TrainingOptions &options);
 
 /// Makes the pipeline known as `--training`.

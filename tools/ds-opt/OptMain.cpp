@@ -8,6 +8,7 @@
 #include "passes/kernels/Passes.h"
 #include "passes/memory/Passes.h"
 #include "passes/plan/Passes.h"
+#include "passes/sharding/Passes.h"
 #include "passes/simplify/Passes.h"
 #include "passes/training/Passes.h"
 
@@ -30,6 +31,7 @@ int runPasses(int argc, char **argv) {
   registerSimplifyPipeline();
   registerTrainingPasses();
   registerTrainingPipeline();
+  registerShardingPasses();
   registerKernelsPasses();
   registerPlanPasses();
   registerMemoryPasses();

@@ -10,8 +10,9 @@
 
 namespace deepshard {
 
-/// What to write: the IR after a phase, or the plan.
-enum class Emit { Graph, Step, PlanIr, Plan };
+/// What to write: the IR after a phase, in their order, or the plan. Step is the logical step, of
+/// which the later phases make the step of a rank.
+enum class Emit { Graph, Step, Annotated, Partitioned, PlanIr, Plan };
 
 struct Options {
   std::string model;

@@ -10,6 +10,7 @@
 #include "passes/memory/Passes.h"
 #include "passes/plan/Passes.h"
 #include "passes/plan/Serialize.h"
+#include "passes/sharding/Passes.h"
 #include "passes/simplify/Passes.h"
 #include "passes/training/Passes.h"
 #include "runtime/kernels/CpuLevel.h"
@@ -17,9 +18,11 @@
 #include "runtime/plan/Error.h"
 #include "runtime/plan/PlanFile.h"
 #include "tools/ds-opt/Diagnostics.h"
+#include "tools/ds-opt/Layouts.h"
 #include "tools/ds-opt/Options.h"
 #include "tools/ds-opt/TrainingOptions.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/FileUtilities.h"
 #include "mlir/Transforms/Passes.h"
@@ -115,15 +118,27 @@ static LogicalResult compile(ModuleOp module, const Options &options,
   SimplifyPipelineOptions simplify;
   simplify.maxBytes = options.foldMib << 20;
   buildSimplifyPipeline(passes, simplify);
-  if (options.emit != Emit::Graph) {
-    TrainingOptions training;
-    training.loss = options.loss;
-    training.bucketSize = config.bucketSize;
-    if (options.f64)
-      training.precision = "f64";
+  TrainingOptions training;
+  training.loss = options.loss;
+  training.bucketSize = config.bucketSize;
+  if (options.f64)
+    training.precision = "f64";
+  if (options.emit == Emit::Step)
     buildTrainingPipeline(passes, training);
+  if (options.emit >= Emit::Annotated) {
+    // Layouts of parameters that need another shape change the forward, before it has gradients.
+    passes.addNestedPass<func::FuncOp>(createSplitFusedProjections());
+    passes.addNestedPass<func::FuncOp>(createPadParameters());
+    buildGradientPipeline(passes, training);
+    passes.addPass(createPropagateLayouts());
   }
-  if (options.emit == Emit::PlanIr || options.emit == Emit::Plan) {
+  if (options.emit >= Emit::Partitioned) {
+    passes.addPass(createPartition());
+    // Buckets hold what a rank has of its parameters; ZeRO cuts them once more.
+    buildStepPipeline(passes, training);
+    passes.addPass(createShardBuckets());
+  }
+  if (options.emit >= Emit::PlanIr) {
     ChooseKernelsPassOptions kernels;
     kernels.threads = options.threads;
     passes.addPass(createChooseKernelsPass(kernels));
@@ -133,6 +148,7 @@ static LogicalResult compile(ModuleOp module, const Options &options,
     LowerToPlanPassOptions lowering;
     lowering.threads = options.threads;
     passes.addPass(createLowerToPlanPass(lowering));
+    passes.addNestedPass<plan::ProgramOp>(createSynchronizeStreamsPass());
     passes.addNestedPass<plan::ProgramOp>(createPackBuffersPass());
   }
   return passes.run(module);
@@ -152,7 +168,6 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Tra
   plan.set_producer("ds-opt " DEEPSHARD_VERSION);
   plan.set_cpu_level(std::string(runtime::cpuLevel()));
   plan.set_threads(options.threads);
-  plan.set_ranks(1);
   plan.set_model(options.model);
   plan.set_model_hash(modelHash);
   plan.set_precision(options.f64 ? "f64" : "f32");
@@ -182,10 +197,9 @@ static LogicalResult planWith(MLIRContext &context, const Options &options) {
       importModel(context, options, config, std::move(inputs));
   if (failed(module))
     return failure();
-  if (options.emit != Emit::Graph && config.mesh.ranks() > 1)
-    return fail(llvm::Twine("a mesh of ") + llvm::Twine(config.mesh.ranks()) +
-                " ranks is not supported yet beyond --emit graph");
   annotate(**module, config);
+  if (failed(pinLayouts(**module, config)))
+    return failure();
   uint64_t modelHash = hashOf(**module);
   if (failed(compile(**module, options, config)))
     return failure();
