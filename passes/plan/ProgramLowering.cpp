@@ -18,8 +18,12 @@ int64_t bufferBytes(RankedTensorType type) {
 }
 
 Strided contiguousPlace(Value buffer, RankedTensorType type, int64_t offset) {
-  return {buffer, offset, type.getElementType(), llvm::to_vector(type.getShape()),
-          plan::ViewType::contiguousStrides(type.getShape())};
+  return {buffer,
+          offset,
+          type.getElementType(),
+          llvm::to_vector(type.getShape()),
+          plan::ViewType::contiguousStrides(type.getShape()),
+          {}};
 }
 
 ProgramLowering::ProgramLowering(plan::ProgramOp program, int threads, sharding::MeshOp mesh)
@@ -191,8 +195,8 @@ void ProgramLowering::declareTensor(Location location, StringRef bucket, int64_t
   if (layout && layout.isReplicated())
     layout = nullptr;
   auto aliases = attributes.getAs<ArrayAttr>(graph::kAliasesAttr);
-  plan::ParameterOp::create(tables, location, name,
-                            TypeAttr::get(RankedTensorType::get(shape, type.getElementType())),
+  plan::ParameterOp::create(tables, location, name.getValue(),
+                            RankedTensorType::get(shape, type.getElementType()),
                             bucket, offset, dims, padded, layout,
                             attributes.get(graph::kStorageAttr),
                             aliases ? aliases : tables.getArrayAttr({}), parameter != nullptr);

@@ -10,6 +10,11 @@ static RankedTensorType typeOf(BlockArgument argument) {
   return cast<RankedTensorType>(argument.getType());
 }
 
+void setArgumentLayout(BlockArgument argument, sharding::LayoutAttr layout) {
+  auto function = cast<func::FuncOp>(argument.getOwner()->getParentOp());
+  function.setArgAttr(argument.getArgNumber(), sharding::kLayoutAttr, layout);
+}
+
 void setArgumentType(func::FuncOp function, BlockArgument argument, RankedTensorType type) {
   argument.setType(type);
   SmallVector<Type> types(function.getArgumentTypes());
@@ -41,7 +46,7 @@ void cutDimension(func::FuncOp function, BlockArgument argument, unsigned dim, i
   if (sharding::LayoutAttr layout = sharding::layoutOf(argument)) {
     SmallVector<sharding::AxisListAttr> dims(layout.getDims());
     dims.insert(dims.begin() + dim, sharding::AxisListAttr::get(context, {}));
-    sharding::setLayout(argument,
+    setArgumentLayout(argument,
                         sharding::LayoutAttr::get(layout.getMesh(), dims, layout.getPartial()));
   }
 }

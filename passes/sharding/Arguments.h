@@ -10,6 +10,9 @@
 
 namespace deepshard {
 
+/// Sets `sharding.layout` of an argument.
+void setArgumentLayout(mlir::BlockArgument argument, sharding::LayoutAttr layout);
+
 /// Sets the type of an argument and the function's type with it. The uses are the caller's
 /// business.
 void setArgumentType(mlir::func::FuncOp function, mlir::BlockArgument argument,

@@ -65,11 +65,11 @@ struct PadParametersPass : impl::PadParametersBase<PadParametersPass> {
       sharding::LayoutAttr layout = sharding::layoutOf(argument);
       if (!layout || !function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr))
         continue;
-      sharding::MeshOp mesh = layout.lookupMesh(function);
+      sharding::MeshAttr mesh = sharding::lookupMesh(function, layout.getMesh());
       if (!mesh)
         continue;
       for (auto [dim, axes] : llvm::enumerate(layout.getDims())) {
-        int64_t size = typeOf(argument).getDimSize(dim), parts = mesh.numParts(axes);
+        int64_t size = typeOf(argument).getDimSize(dim), parts = mesh.sizeOf(axes.getAxes());
         if (size % parts == 0)
           continue;
         padDimension(function, argument, dim, llvm::alignTo(size, parts));

@@ -22,7 +22,7 @@ def SplitFusedProjections : Pass<"split-fused-projections", "::mlir::func::FuncO
     Input:
     ```mlir
     func.func @forward(%x: tensor<2x8xf32>,
-                       %w: tensor<8x12xf32> {graph.parameter = "w", sharding.layout = #sharding.layout<@mesh, [{}, {"tensor"}]>})
+                       %w: tensor<8x12xf32> {graph.parameter = "w", sharding.layout = #sharding.layout<@mesh, [{}, {"tensor"} ]>})
         -> (tensor<2x4xf32>) {
       %y = graph.linear %x, %w : tensor<2x8xf32>, tensor<8x12xf32>
       %k = graph.slice %y [0, 4] to [2, 8] by [1, 1] : tensor<2x12xf32>
@@ -34,7 +34,7 @@ def SplitFusedProjections : Pass<"split-fused-projections", "::mlir::func::FuncO
     ```mlir
     func.func @forward(%x: tensor<2x8xf32>,
                        %w: tensor<8x3x4xf32> {graph.cut = #graph.cut<shape = [8, 12], dims = [8, 3, 4]>, graph.parameter = "w",
-                                              sharding.layout = #sharding.layout<@mesh, [{}, {}, {"tensor"}]>})
+                                              sharding.layout = #sharding.layout<@mesh, [{}, {}, {"tensor"} ]>})
         -> (tensor<2x4xf32>) {
       %y = graph.linear %x, %w : tensor<2x8xf32>, tensor<8x3x4xf32>
       %0 = graph.slice %y [0, 1, 0] to [2, 2, 4] by [1, 1, 1] : tensor<2x3x4xf32>
@@ -58,7 +58,7 @@ def PadParameters : Pass<"pad-parameters", "::mlir::func::FuncOp"> {
 
     Input:
     ```mlir
-    func.func @forward(%w: tensor<7x4xf32> {graph.parameter = "w", sharding.layout = #sharding.layout<@mesh, [{"tensor"}, {}]>},
+    func.func @forward(%w: tensor<7x4xf32> {graph.parameter = "w", sharding.layout = #sharding.layout<@mesh, [{"tensor"}, {} ]>},
                        %i: tensor<3xi64>) -> tensor<3x4xf32> {
       %0 = graph.embedding %w, %i : tensor<7x4xf32>, tensor<3xi64>
       return %0 : tensor<3x4xf32>
@@ -88,8 +88,8 @@ def PropagateLayouts : Pass<"propagate-layouts", "::mlir::ModuleOp"> {
     Input:
     ```mlir
     sharding.mesh @mesh ["data" = 2, "tensor" = 2]
-    func.func @f(%x: tensor<4x8xf32> {sharding.layout = #sharding.layout<@mesh, [{"data"}, {}]>},
-                 %w: tensor<8x6xf32> {sharding.layout = #sharding.layout<@mesh, [{}, {"tensor"}]>}) -> tensor<4x6xf32> {
+    func.func @f(%x: tensor<4x8xf32> {sharding.layout = #sharding.layout<@mesh, [{"data"}, {} ]>},
+                 %w: tensor<8x6xf32> {sharding.layout = #sharding.layout<@mesh, [{}, {"tensor"} ]>}) -> tensor<4x6xf32> {
       %y = graph.linear %x, %w : tensor<4x8xf32>, tensor<8x6xf32>
       return %y : tensor<4x6xf32>
     }
@@ -97,8 +97,8 @@ def PropagateLayouts : Pass<"propagate-layouts", "::mlir::ModuleOp"> {
 
     Output:
     ```mlir
-      %y = graph.linear %x, %w {sharding.factors = #sharding.factors<[{"data"}, {"tensor"}, {}]>,
-                                sharding.layouts = [#sharding.layout<@mesh, [{"data"}, {"tensor"}]>]} : ...
+      %y = graph.linear %x, %w {sharding.factors = #sharding.factors<[{"data"}, {"tensor"}, {} ]>,
+                                sharding.layouts = [#sharding.layout<@mesh, [{"data"}, {"tensor"} ]>]} : ...
     ```
   }];
   let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
@@ -115,10 +115,10 @@ def Partition : Pass<"partition", "::mlir::ModuleOp"> {
 
     Input:
     ```mlir
-    %y = graph.linear %x, %w {sharding.factors = #sharding.factors<[{}, {}, {"tensor"}]>,
-                              sharding.layouts = [#sharding.layout<@mesh, [{}, {}], partial = sum {"tensor"}>]}
+    %y = graph.linear %x, %w {sharding.factors = #sharding.factors<[{}, {}, {"tensor"} ]>,
+                              sharding.layouts = [#sharding.layout<@mesh, [{}, {} ], partial = sum {"tensor"}>]}
         : tensor<4x8xf32>, tensor<8x6xf32>
-    %z = graph.tanh %y {sharding.factors = #sharding.factors<[{}, {}]>, sharding.layouts = [#sharding.layout<@mesh, [{}, {}]>]}
+    %z = graph.tanh %y {sharding.factors = #sharding.factors<[{}, {} ]>, sharding.layouts = [#sharding.layout<@mesh, [{}, {} ]>]}
         : tensor<4x6xf32>
     ```
 

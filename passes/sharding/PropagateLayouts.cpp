@@ -58,7 +58,7 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
 
   LogicalResult propagate(func::FuncOp function) {
     for (BlockArgument argument : function.getArguments())
-      if (failed(completeArgument(function, argument)))
+      if (failed(completeArgument(argument)))
         return failure();
     for (Operation &op : function.getBody().front().without_terminator())
       if (failed(annotate(&op)))
@@ -70,10 +70,10 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
   LayoutAttr replicated(Type type) { return LayoutAttr::replicated(mesh, rankOf(type)); }
 
   /// An argument that nobody pinned is whole everywhere. A pin has to divide.
-  LogicalResult completeArgument(func::FuncOp function, BlockArgument argument) {
+  LogicalResult completeArgument(BlockArgument argument) {
     LayoutAttr layout = sharding::layoutOf(argument);
     if (!layout) {
-      sharding::setLayout(argument, replicated(argument.getType()));
+      setArgumentLayout(argument, replicated(argument.getType()));
       return success();
     }
     ArrayRef<int64_t> shape = cast<RankedTensorType>(argument.getType()).getShape();
@@ -88,7 +88,7 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
 
   LogicalResult annotate(Operation *op) {
     if (auto constraint = dyn_cast<sharding::ConstraintOp>(op)) {
-      sharding::setLayout(constraint.getResult(), constraint.getLayout());
+      sharding::setLayouts(constraint, constraint.getLayout());
       return success();
     }
     auto ruled = dyn_cast<graph::ShardingRuleOpInterface>(op);

@@ -32,6 +32,7 @@
 #include "passes/sharding/Passes.h"
 #include "passes/training/Step.h"
 
+#include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/MapVector.h"
 
 using namespace mlir;
@@ -147,7 +148,7 @@ private:
       if (zero.parts() > 1)
         vector = sum(vector, zero.group());
       if (auto list = cast<sharding::AxisListAttr>(axes); !list.empty())
-        vector = sum(vector, GroupAttr::get(zero.mesh, list));
+        vector = sum(vector, GroupAttr::get(zero.mesh, list.getAxes()));
       scatter(vector, ops);
     }
   }
@@ -176,7 +177,8 @@ private:
 
   void scatter(Value vector, ArrayRef<graph::SumSquaresOp> ops) {
     auto scalar = RankedTensorType::get({}, builder.getF64Type());
-    for (auto [index, op] : llvm::enumerate(ops)) {
+    for (auto [index, squares] : llvm::enumerate(ops)) {
+      graph::SumSquaresOp op = squares;
       int64_t begin = index, end = begin + 1, step = 1;
       Value element = graph::SliceOp::create(builder, location, vector, begin, end, step);
       Value total = graph::ReshapeOp::create(builder, location, scalar, element);
@@ -206,7 +208,8 @@ private:
     Value updated = local.getNewParameter();
     if (!isCut)
       updated = sharding::AllGatherOp::create(builder, location, whole, updated, zero.group(), 0);
-    step->replaceAllUsesWith(ValueRange{updated, local.getNewExpAvg(), local.getNewExpAvgSq()});
+    Value results[] = {updated, local.getNewExpAvg(), local.getNewExpAvgSq()};
+    step->replaceAllUsesWith(ValueRange(results));
     step.erase();
   }
 

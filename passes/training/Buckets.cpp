@@ -48,7 +48,7 @@ SmallVector<Bucket> assignBuckets(func::FuncOp function, int64_t bucketSize) {
   Cuts cuts(function);
   SmallVector<Bucket> buckets;
   // The bucket that is being filled, per kind of members.
-  llvm::MapVector<std::tuple<Type, Attribute, bool>, size_t> open;
+  llvm::MapVector<std::tuple<Type, Attribute, unsigned>, size_t> open;
   for (BlockArgument argument : function.getArguments()) {
     if (!function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr))
       continue;
@@ -59,7 +59,7 @@ SmallVector<Bucket> assignBuckets(func::FuncOp function, int64_t bucketSize) {
     int64_t elements =
         llvm::alignTo(type.getNumElements(), alignmentInElements(type.getElementType()));
     auto [it, isNew] =
-        open.insert({std::tuple(type.getElementType(), Attribute(axes), keptWhole), buckets.size()});
+        open.insert({std::tuple(type.getElementType(), Attribute(axes), unsigned(keptWhole)), buckets.size()});
     if (!isNew && buckets[it->second].size + elements > bucketSize) {
       it->second = buckets.size();
       isNew = true;

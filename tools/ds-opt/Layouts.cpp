@@ -44,9 +44,13 @@ private:
     return cast<RankedTensorType>(argument.getType()).getRank();
   }
 
+  void setLayout(BlockArgument argument, sharding::LayoutAttr layout) {
+    function.setArgAttr(argument.getArgNumber(), sharding::kLayoutAttr, layout);
+  }
+
   void cutBatch(BlockArgument argument, int64_t dim) {
     sharding::LayoutAttr whole = sharding::LayoutAttr::replicated(mesh, rankOf(argument));
-    sharding::setLayout(argument, whole.withAxes(dim, axes({kData.str()})));
+    setLayout(argument, whole.withAxes(dim, axes({kData.str()})));
   }
 
   /// Axes of one rank split nothing and are left out.
@@ -83,7 +87,7 @@ private:
     for (auto [dim, names] : llvm::enumerate(pin.dims))
       layout = layout.withAxes(dim, axes(names));
     if (!layout.isReplicated())
-      sharding::setLayout(argument, layout);
+      setLayout(argument, layout);
   }
 
   void fault(const Pin &pin, const Twine &message) {
