@@ -6,7 +6,7 @@ each, in alternating order. A time is the median over the calls of a turn, a rat
 pair, so above 1 ours is faster. Inputs are written anew before every call. Bytes are those of a rank's larger end. Ends
 with exit code 1 if a median ratio misses its target: 2 for all-reduce and reduce-scatter from 64 KiB, else 0.95.
 
-    ./dev bench comm [--collective all_reduce]... [--pairs 15] [--largest BYTES]
+    ./dev bench comm [--collective all_reduce]... [--pairs 15] [--size BYTES]...
 """
 
 import argparse
@@ -84,7 +84,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collective", choices=COLLECTIVES, action="append", help="default: all")
     parser.add_argument("--pairs", type=int, default=15)
-    parser.add_argument("--largest", type=int, default=SIZES[-1], help="bytes (default: 256 MiB)")
+    parser.add_argument("--size", type=int, choices=SIZES, action="append", help="bytes (default: 4 KiB to 256 MiB)")
     arguments = parser.parse_args()
     programs = os.path.join(ROOT, "build", "bin")
     try:
@@ -95,7 +95,7 @@ def main():
                   f"  {'collective':15} {'bytes':>8} {'ours us':>11} {'OpenMPI us':>11} {'ratio':>7} {'least':>7} {'most':>7}")
             kept = [bench(collective, size, arguments.pairs, ours, theirs)
                     for collective in arguments.collective or COLLECTIVES
-                    for size in SIZES if size <= arguments.largest]
+                    for size in arguments.size or SIZES]
             ours.close()
             theirs.close()
     except (Failed, OSError, subprocess.SubprocessError) as failure:

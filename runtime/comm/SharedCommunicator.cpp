@@ -15,11 +15,18 @@ using namespace deepshard::runtime::comm;
 namespace {
 
 constexpr int64_t kLineBytes = 64;
-// Above this many bytes written by a member, stores go past the cache: about the second level.
+// Above this many bytes written by a member, about the second-level cache, stores go past it: a
+// copy of 8 MiB then takes 0.5 instead of 0.9 ms, an all_reduce out of place 0.6 of the time.
 constexpr int64_t kStreamBytes = 2 << 20;
 
 Stores storesFor(int64_t bytes) {
   return bytes > kStreamBytes ? Stores::Streaming : Stores::Cached;
+}
+
+/// Stores of a reduction. Results in place go to lines that reading brought to the cache anyway:
+/// going past it would cost half as much time again.
+Stores storesFor(int64_t bytes, bool inPlace) {
+  return inPlace ? Stores::Cached : storesFor(bytes);
 }
 
 Element elementOf(DType type) {
@@ -168,7 +175,7 @@ void SharedCommunicator::allReduce(const void *input, void *output, int64_t elem
     outputs[member] = windows[member] + outputOffset + slice.begin * bytes;
   }
   reduce(inputs.data(), members, outputs.data(), members, slice.end - slice.begin,
-         storesFor(elements * bytes));
+         storesFor(elements * bytes, input == output));
   leave();
 }
 
@@ -183,7 +190,8 @@ void SharedCommunicator::reduceScatter(const void *input, void *output, int64_t 
     return leave();
   }
   rendezvous.awaitAll();
-  const Stores stores = storesFor(outer * inner * bytes);
+  const bool inPlace = output == static_cast<const char *>(input) + self * inner * bytes;
+  const Stores stores = storesFor(outer * inner * bytes, inPlace);
   for (int64_t row = 0; row < outer; ++row) {
     for (int member = 0; member < members; ++member)
       inputs[member] = inputOf(member) + (row * members + self) * inner * bytes;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint64_t kWindow = 16 << 20;
 constexpr uint64_t kOutput = 8 << 20; // where outputs begin in the window
-constexpr int64_t kSizes[] = {0, 1, 7, 63, 1000, 2500};
+constexpr int64_t kSizes[] = {0, 1, 7, 63, 1500};
 
 class Reduce : public OnRanks {};
 
@@ -74,10 +74,10 @@ TEST_P(Reduce, AllReduceIsTheTreeOverTheGroup) {
       using T = decltype(element);
       for (Reduction reduction : kReductions)
         for (int64_t count : kSizes)
-          // Whole cache lines, and data that begin inside one.
-          for (uint64_t shift : {uint64_t{0}, 5 * sizeof(T)})
-            for (bool inPlace : {false, true})
-              checkAllReduce<T>(world, *group, members, reduction, count, shift, inPlace, ++salt);
+          // Whole cache lines apart, and in place on data that begin inside one.
+          for (bool inPlace : {false, true})
+            checkAllReduce<T>(world, *group, members, reduction, count, inPlace ? 5 * sizeof(T) : 0,
+                              inPlace, ++salt);
     });
   });
 }
@@ -113,8 +113,8 @@ TEST_P(LargeReduce, StreamingStoresGiveTheSameBits) {
     auto group = world.communicator(rank, 0, members);
     checkAllReduce<float>(world, *group, members, Reduction::Sum, 530'003, 0, true, 1);
     checkAllReduce<float>(world, *group, members, Reduction::Sum, 530'003, 20, false, 2);
-    checkAllReduce<BF16>(world, *group, members, Reduction::Sum, 1'060'007, 20, true, 3);
-    checkReduceScatter<float>(world, *group, members, Reduction::Sum, 1, 530'001, true, 4);
+    checkAllReduce<BF16>(world, *group, members, Reduction::Sum, 1'060'007, 10, false, 3);
+    checkReduceScatter<float>(world, *group, members, Reduction::Sum, 1, 530'001, false, 4);
   });
 }
 
