@@ -65,7 +65,10 @@ public:
   }
 
   Value dropped(Value x) {
-    return op.getCounter() ? b.dropout(x, op.getCounter(), op.getDropoutAttr(), op.getIdAttr()) : x;
+    if (!op.getCounter())
+      return x;
+    return b.dropout(x, op.getCounter(), op.getOffsets(), op.getDropoutAttr(), op.getIdAttr(),
+                     op.getGlobalShapeAttr());
   }
 
   /// `x`, or 0 where it is -inf: exp(score - x) is then 0, not NaN, for a query that sees no key.

@@ -51,9 +51,11 @@ RankedTensorType lseType(const AttentionTypes &types) {
   return RankedTensorType::get(types.q.getShape().drop_back(), types.q.getElementType());
 }
 
-/// Constraints 2 and 3 of attention.
+/// Constraints 2 to 4 of attention.
 template <typename Op> LogicalResult verifyMaskAndDropout(Op op) {
   RankedTensorType q = op.getQ().getType();
+  int64_t scores[] = {q.getDimSize(0), q.getDimSize(1), q.getDimSize(2),
+                      op.getK().getType().getDimSize(2)};
   if (op.getMask()) {
     auto mask = cast<RankedTensorType>(op.getMask().getType());
     if (failed(checkRank(op.getLoc(), "mask", mask, 4)))
@@ -61,8 +63,6 @@ template <typename Op> LogicalResult verifyMaskAndDropout(Op op) {
     if (!mask.getElementType().isInteger(1) &&
         failed(checkElementTypes(op.getLoc(), "mask", mask, "q", q)))
       return failure();
-    int64_t scores[] = {q.getDimSize(0), q.getDimSize(1), q.getDimSize(2),
-                        op.getK().getType().getDimSize(2)};
     for (int dim = 0; dim < 4; ++dim)
       if (mask.getDimSize(dim) != 1 && mask.getDimSize(dim) != scores[dim])
         return emitError(op.getLoc()) << "dimension " << dim << " of 'mask' is "
@@ -76,7 +76,9 @@ template <typename Op> LogicalResult verifyMaskAndDropout(Op op) {
     return emitError(op.getLoc()) << "dropout is " << dropout << " and 'counter' is "
                                   << (op.getCounter() ? "given" : "missing")
                                   << "; it is given exactly if dropout > 0";
-  return success();
+  if (op.getOffsets() && !op.getCounter())
+    return emitError(op.getLoc()) << "'offsets' is given without 'counter'";
+  return checkPart(op.getLoc(), "the scores", scores, op.getOffsets(), op.getGlobalShape());
 }
 
 /// Pairs of query and key of one head that attention looks at; with `causal`, query i of s sees
@@ -100,6 +102,13 @@ template <typename Op> OpCost attentionCost(Op op, int64_t flopsPerPair) {
 }
 
 } // namespace
+
+void AttentionOp::build(OpBuilder &builder, OperationState &state, Value q, Value k, Value v,
+                        Value mask, Value counter, FloatAttr scale, UnitAttr causal,
+                        FloatAttr dropout, IntegerAttr id) {
+  build(builder, state, q, k, v, mask, counter, Value(), scale, causal, dropout, id,
+        DenseI64ArrayAttr());
+}
 
 LogicalResult AttentionOp::inferReturnTypes(MLIRContext *, OptionalLocation location,
                                             Adaptor adaptor, SmallVectorImpl<Type> &types) {

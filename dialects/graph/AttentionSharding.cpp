@@ -61,19 +61,20 @@ void addScoreFactors(Op op, ShardingRuleBuilder &builder, const AttentionPlaces 
   ArrayRef<int64_t> q = op.getQ().getType().getShape(), k = op.getK().getType().getShape();
   int64_t heads = q[kHead], groups = k[kHead];
   bool drops = static_cast<bool>(op.getCounter());
-  FactorKind independent = drops ? FactorKind::Special : FactorKind::PassThrough;
+  // The dropout of a part is not split again.
+  FactorKind independent = op.getOffsets() ? FactorKind::Replicate
+                           : drops         ? FactorKind::Special
+                                           : FactorKind::PassThrough;
 
   builder.factor(withMask(places.all(kBatch), kBatch, q[kBatch]), independent);
   builder.factor(groups, withMask(places.all(kHead), kHead, heads), independent);
   bool adds = !places.groupResults.empty();
-  FactorKind shared = drops  ? FactorKind::Special
-                      : adds ? FactorKind::Reduction
-                             : FactorKind::PassThrough;
-  SmallVector<RulePlace> perHead = withMask(places.heads(kHead), kHead, heads);
-  if (groups == 1)
-    builder.factor(heads, perHead, shared, adds ? std::optional(ReductionKind::Sum) : std::nullopt);
-  else
-    builder.factor(heads / groups, perHead, FactorKind::Replicate);
+  FactorKind shared = !drops && adds ? FactorKind::Reduction : independent;
+  if (groups != 1)
+    shared = FactorKind::Replicate;
+  bool leaves = adds && shared != FactorKind::Replicate;
+  builder.factor(heads / groups, withMask(places.heads(kHead), kHead, heads), shared,
+                 leaves ? std::optional(ReductionKind::Sum) : std::nullopt);
 
   builder.factor(withMask(places.heads(kQuery), kQuery, q[kQuery]), FactorKind::Replicate);
   constexpr unsigned kKeyOfGroup = 2;
@@ -82,6 +83,35 @@ void addScoreFactors(Op op, ShardingRuleBuilder &builder, const AttentionPlaces 
 }
 
 } // namespace
+
+/// With dropout, the local op says where its scores lie in those of the whole op.
+template <typename Op>
+static FailureOr<SmallVector<Value>> partitionAttention(Op op, PartitionBuilder &partition) {
+  Value offsets;
+  if (op.getCounter() && !op.getOffsets()) {
+    unsigned q = op.getQMutable().getOperandNumber();
+    TensorFactors scores = partition.rule().operands[q];
+    SmallVector<int64_t> shape(partition.localType(op.getQ().getType(), scores).getShape());
+    // Queries and keys are whole.
+    scores.back().clear();
+    offsets = partition.offsets(scores, shape);
+  }
+  auto local = cast<Op>(partition.clone(op));
+  if (offsets) {
+    ArrayRef<int64_t> q = op.getQ().getType().getShape(), k = op.getK().getType().getShape();
+    local.getOffsetsMutable().assign(offsets);
+    local.setGlobalShape(ArrayRef({q[0], q[1], q[2], k[2]}));
+  }
+  return SmallVector<Value>(local->getResults());
+}
+
+FailureOr<SmallVector<Value>> AttentionOp::partition(PartitionBuilder &partition) {
+  return partitionAttention(*this, partition);
+}
+
+FailureOr<SmallVector<Value>> AttentionGradOp::partition(PartitionBuilder &partition) {
+  return partitionAttention(*this, partition);
+}
 
 /// o is linear in v, lse does not depend on it.
 ShardingRule AttentionOp::getShardingRule() {

@@ -17,9 +17,10 @@ LogicalResult AttentionOp::buildVjp(VjpBuilder &vjp) {
     return emitOpError("has no gradient for 'mask', and a parameter flows into it; write the "
                        "attention as matmul and "
                        "softmax instead");
-  auto grad = AttentionGradOp::create(
-      vjp.builder(), vjp.location(), vjp.cotangent(0), getQ(), getK(), getV(), getO(), getLse(),
-      getMask(), getCounter(), getScaleAttr(), getCausalAttr(), getDropoutAttr(), getIdAttr());
+  auto grad = AttentionGradOp::create(vjp.builder(), vjp.location(), vjp.cotangent(0), getQ(),
+                                      getK(), getV(), getO(), getLse(), getMask(), getCounter(),
+                                      getOffsets(), getScaleAttr(), getCausalAttr(),
+                                      getDropoutAttr(), getIdAttr(), getGlobalShapeAttr());
   for (auto [operand, gradient] : llvm::enumerate(grad->getResults()))
     vjp.add(operand, gradient);
   return success();

@@ -117,6 +117,10 @@ def Graph_Counter : Type<
     And<[Graph_TensorOf<[I64]>.predicate,
          CPred<"::llvm::cast<::mlir::RankedTensorType>($_self).getShape() == ::llvm::ArrayRef<int64_t>{3}">]>,
     "random counter tensor<3xi64>", "::mlir::RankedTensorType">;
+def Graph_Offsets : Type<
+    And<[Graph_TensorOf<[I64]>.predicate,
+         CPred<"::llvm::cast<::mlir::RankedTensorType>($_self).getRank() == 1">]>,
+    "vector of i64", "::mlir::RankedTensorType">;
 class Graph_Scalar<Type type> : Type<
     And<[Graph_TensorOf<[type]>.predicate,
          CPred<"::llvm::cast<::mlir::RankedTensorType>($_self).getRank() == 0">]>,

@@ -22,6 +22,26 @@ LogicalResult EmbeddingOp::inferReturnTypes(MLIRContext *, OptionalLocation loca
   return success();
 }
 
+LogicalResult EmbeddingOp::verify() {
+  std::optional<uint64_t> globalRows = getGlobalRows();
+  if (static_cast<bool>(getOffset()) != globalRows.has_value())
+    return emitOpError("takes 'offset' and 'global_rows' together");
+  auto rows = static_cast<uint64_t>(getTable().getType().getDimSize(0));
+  if (globalRows && *globalRows < rows)
+    return emitOpError() << "global_rows is " << *globalRows << ", but 'table' has " << rows
+                         << " rows";
+  return success();
+}
+
+void EmbeddingOp::build(OpBuilder &builder, OperationState &state, Value table, Value ids) {
+  build(builder, state, table, ids, Value(), IntegerAttr());
+}
+
+void EmbeddingGradOp::build(OpBuilder &builder, OperationState &state, Value dy, Value ids,
+                            int64_t rows) {
+  build(builder, state, dy, ids, Value(), builder.getI64IntegerAttr(rows));
+}
+
 LogicalResult EmbeddingGradOp::inferReturnTypes(MLIRContext *, OptionalLocation location,
                                                 Adaptor adaptor, SmallVectorImpl<Type> &types) {
   FailureOr<RankedTensorType> dy = tensorType(location, "dy", adaptor.getDy());

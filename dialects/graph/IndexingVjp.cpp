@@ -10,7 +10,7 @@ namespace deepshard::graph {
 /// A dense table: only the rows that were read are not zero.
 LogicalResult EmbeddingOp::buildVjp(VjpBuilder &vjp) {
   int64_t rows = cast<RankedTensorType>(getTable().getType()).getDimSize(0);
-  vjp.add(0, vjp.make<EmbeddingGradOp>(vjp.cotangent(0), getIds(), rows));
+  vjp.add(0, vjp.make<EmbeddingGradOp>(vjp.cotangent(0), getIds(), getOffset(), rows));
   return success();
 }
 
@@ -21,7 +21,8 @@ LogicalResult GatherOp::buildVjp(VjpBuilder &vjp) {
 
 /// The same op with the same id and counter drops the same elements: nothing is saved.
 LogicalResult DropoutOp::buildVjp(VjpBuilder &vjp) {
-  vjp.add(0, vjp.make<DropoutOp>(vjp.cotangent(0), getCounter(), getPAttr(), getIdAttr()));
+  vjp.add(0, vjp.make<DropoutOp>(vjp.cotangent(0), getCounter(), getOffsets(), getPAttr(),
+                                 getIdAttr(), getGlobalShapeAttr()));
   return success();
 }
 

@@ -85,6 +85,24 @@ LogicalResult checkEntries(OptionalLocation location, StringRef name, ArrayRef<i
                            rank);
 }
 
+LogicalResult checkPart(OptionalLocation location, StringRef name, ArrayRef<int64_t> shape,
+                        Value offsets, std::optional<ArrayRef<int64_t>> globalShape) {
+  if (static_cast<bool>(offsets) != globalShape.has_value())
+    return emitOptionalError(location, "'offsets' and 'global_shape' must be given together");
+  if (!offsets)
+    return success();
+  auto rank = static_cast<int64_t>(shape.size());
+  if (failed(checkEntries(location, "global_shape", *globalShape, rank)) ||
+      failed(checkShape(location, "offsets", cast<RankedTensorType>(offsets.getType()),
+                        "one entry per dimension", rank)))
+    return failure();
+  for (int64_t dim = 0; dim < rank; ++dim)
+    if (shape[dim] > (*globalShape)[dim])
+      return emitOptionalError(location, "dimension ", dim, " of '", name, "' is ", shape[dim],
+                               ", larger than ", (*globalShape)[dim], " of global_shape");
+  return success();
+}
+
 FailureOr<SmallVector<int64_t>> broadcastShapes(OptionalLocation location,
                                                 ArrayRef<StringRef> names,
                                                 ArrayRef<RankedTensorType> types) {

@@ -55,6 +55,12 @@ llvm::LogicalResult checkShape(OptionalLocation location, llvm::StringRef name,
 llvm::LogicalResult checkEntries(OptionalLocation location, llvm::StringRef name,
                                  llvm::ArrayRef<int64_t> values, int64_t rank);
 
+/// `offsets` and `globalShape`, given together or not at all, place a tensor of shape `shape`
+/// called `name` in a larger one: one entry per dimension, no size larger than the global one.
+llvm::LogicalResult checkPart(OptionalLocation location, llvm::StringRef name,
+                              llvm::ArrayRef<int64_t> shape, mlir::Value offsets,
+                              std::optional<llvm::ArrayRef<int64_t>> globalShape);
+
 /// The shape under NumPy's broadcasting: trailing dimensions align, a size of 1 or a missing
 /// dimension repeats.
 mlir::FailureOr<llvm::SmallVector<int64_t>>

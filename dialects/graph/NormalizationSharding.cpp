@@ -93,6 +93,7 @@ namespace {
 /// The targets of rows whose logits are split over the vocabulary.
 struct SplitTargets {
   Value counts;    // the target is not ignore_index
+  Value here;      // it counts and is an own column
   Value elsewhere; // it counts and is a column of another rank
   Value column;    // the target less the first own column
 
@@ -111,8 +112,9 @@ struct SplitTargets {
       Value low = b.compare("ge", index, b.scalarLike(index, 0));
       return b.both(low, b.compare("lt", index, b.scalarLike(index, size)));
     };
+    here = b.both(counts, isWithin(column, columns));
     Value exists = b.both(counts, isWithin(target, allColumns));
-    elsewhere = b.both(exists, b.negation(isWithin(column, columns)));
+    elsewhere = b.both(exists, b.negation(here));
   }
 };
 
@@ -147,7 +149,7 @@ FailureOr<SmallVector<Value>> CrossEntropyOp::partition(PartitionBuilder &partit
 }
 
 /// The same op on the own columns. Its targets count from the first of them; rows that do not count
-/// have target -1, rows whose target is on another rank one that is no column.
+/// have target -1, rows whose target is not among them one that is no column.
 FailureOr<SmallVector<Value>> CrossEntropyGradOp::partition(PartitionBuilder &partition) {
   const DimensionFactors &columns = partition.rule().operands[0][1];
   if (columns.empty() || !partition.isSplit(columns[0]))
@@ -156,7 +158,7 @@ FailureOr<SmallVector<Value>> CrossEntropyGradOp::partition(PartitionBuilder &pa
   Value target = partition.operand(1);
   SplitTargets targets(b, partition, target, getIgnoreIndex(), columns[0]);
   auto beyond = static_cast<double>(partition.localSize(columns[0]));
-  Value column = b.select(targets.elsewhere, b.scalarLike(target, beyond), targets.column);
+  Value column = b.select(targets.here, targets.column, b.scalarLike(target, beyond));
   column = b.select(targets.counts, column, b.scalarLike(target, -1));
   auto local = cast<CrossEntropyGradOp>(partition.clone(*this));
   local.getTargetMutable().assign(column);

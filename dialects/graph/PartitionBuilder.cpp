@@ -23,6 +23,22 @@ Value PartitionBuilder::offset(unsigned factor, int64_t step) {
   return b.mul(partIndex(factor), static_cast<double>(step));
 }
 
+Value PartitionBuilder::offsets(const TensorFactors &tensor, ArrayRef<int64_t> shape) {
+  PrimitiveBuilder b(builder(), location());
+  SmallVector<Value> starts;
+  bool any = false;
+  for (auto [factors, size] : llvm::zip_equal(tensor, shape)) {
+    Value start = factors.empty() ? nullptr : offset(factors[0], size);
+    any |= static_cast<bool>(start);
+    starts.push_back(start);
+  }
+  if (!any)
+    return nullptr;
+  for (Value &start : starts)
+    start = b.reshape(start ? start : b.scalar(builder().getI64Type(), 0), 1);
+  return ConcatOp::create(builder(), location(), starts, 0);
+}
+
 Operation *PartitionBuilder::clone(Operation *op) {
   Operation *local = builder().clone(*op);
   for (unsigned index = 0; index < op->getNumOperands(); ++index)

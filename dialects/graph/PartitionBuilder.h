@@ -47,6 +47,9 @@ public:
   }
   /// partIndex(factor) * step as an i64 scalar; null if the factor is not split.
   mlir::Value offset(unsigned factor, int64_t step);
+  /// Where the local part of `tensor` begins in the whole, one i64 per dimension; null if no
+  /// dimension is split. `shape` are the local sizes. Only major factors may be split.
+  mlir::Value offsets(const TensorFactors &tensor, llvm::ArrayRef<int64_t> shape);
   /// A copy of `op` on the local operands, its results of the local types. The caller adjusts
   /// attributes that hold sizes.
   mlir::Operation *clone(mlir::Operation *op);

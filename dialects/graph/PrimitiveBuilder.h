@@ -77,8 +77,10 @@ public:
                      llvm::ArrayRef<int64_t> lhsContract, llvm::ArrayRef<int64_t> rhsContract) {
     return MatmulOp::create(builder, location, lhs, rhs, batch, batch, lhsContract, rhsContract);
   }
-  mlir::Value dropout(mlir::Value x, mlir::Value counter, mlir::FloatAttr p, mlir::IntegerAttr id) {
-    return DropoutOp::create(builder, location, x, counter, p, id);
+  /// `offsets` and `globalShape` say where x lies in a larger tensor; null: it is the whole.
+  mlir::Value dropout(mlir::Value x, mlir::Value counter, mlir::Value offsets, mlir::FloatAttr p,
+                      mlir::IntegerAttr id, mlir::DenseI64ArrayAttr globalShape) {
+    return DropoutOp::create(builder, location, x, counter, offsets, p, id, globalShape);
   }
 
 private:

@@ -20,7 +20,12 @@ LogicalResult DropoutOp::verify() {
   double p = getP().convertToDouble();
   if (!(p >= 0.0 && p < 1.0))
     return emitOpError() << "p is " << p << "; expected 0 <= p < 1";
-  return success();
+  return checkPart(getLoc(), "x", getX().getType().getShape(), getOffsets(), getGlobalShape());
+}
+
+void DropoutOp::build(OpBuilder &builder, OperationState &state, Value x, Value counter,
+                      FloatAttr p, IntegerAttr id) {
+  build(builder, state, x, counter, Value(), p, id, DenseI64ArrayAttr());
 }
 
 OpFoldResult DropoutOp::fold(FoldAdaptor) {

@@ -85,7 +85,9 @@ static void boundIndices(Value indices, plan::FeedOp feed) {
     Operation *user = use.getOwner();
     if (auto embedding = dyn_cast<graph::EmbeddingOp>(user);
         embedding && use.get() == embedding.getIds()) {
-      bound(embedding.getTable().getType().getDimSize(0));
+      std::optional<uint64_t> globalRows = embedding.getGlobalRows();
+      bound(globalRows ? static_cast<int64_t>(*globalRows)
+                       : embedding.getTable().getType().getDimSize(0));
     } else if (isViewLike(user) || (isa<graph::PadOp>(user) && use.getOperandNumber() == 0)) {
       boundIndices(user->getResult(0), feed);
     }

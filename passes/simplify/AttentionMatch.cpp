@@ -42,7 +42,8 @@ LogicalResult matchProbabilities(HandWrittenAttention &match) {
       match.softmax = softmax;
       return success(softmax.getDim() + 1 == static_cast<uint64_t>(tensorType(value).getRank()));
     }
-    if (auto dropout = dyn_cast_or_null<graph::DropoutOp>(op); dropout && !match.dropout) {
+    if (auto dropout = dyn_cast_or_null<graph::DropoutOp>(op);
+        dropout && !match.dropout && !dropout.getOffsets()) {
       match.dropout = dropout;
     } else if (auto reshape = dyn_cast_or_null<graph::ReshapeOp>(op)) {
       if (!keepsLastTwo(reshape))

@@ -152,7 +152,7 @@ LogicalResult flatteningBehindLinear(graph::LinearOp op, PatternRewriter &rewrit
 /// dropout(flatten(x)) -> flatten(dropout(x)): the same elements have the same index.
 LogicalResult flatteningBehindDropout(graph::DropoutOp op, PatternRewriter &rewriter) {
   Value x = flattenedFrom(op.getX());
-  if (!x)
+  if (!x || op.getOffsets())
     return failure();
   auto dropout = graph::DropoutOp::create(rewriter, op.getLoc(), x, op.getCounter(), op.getPAttr(),
                                           op.getIdAttr());

@@ -200,7 +200,7 @@ LogicalResult consecutiveRows(graph::EmbeddingOp op, PatternRewriter &rewriter) 
     ids = reshape.getX();
   if (auto iota = ids.getDefiningOp<graph::IotaOp>(); iota && shapeOf(iota)[iota.getDim()] == count)
     first = 0;
-  if (!first || *first < 0 || *first + count > table.getShape()[0])
+  if (op.getOffset() || !first || *first < 0 || *first + count > table.getShape()[0])
     return failure();
   SmallVector<int64_t> starts(table.getRank(), 0), limits(table.getShape()),
       strides(table.getRank(), 1);

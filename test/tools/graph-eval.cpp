@@ -31,7 +31,8 @@ int listOps(MLIRContext &context) {
       continue;
     llvm::outs() << op.getStringRef()
                  << (op.hasInterface<graph::DifferentiableOpInterface>() ? " differentiable" : "")
-                 << (op.hasInterface<graph::DecomposableOpInterface>() ? " composite" : "") << "\n";
+                 << (op.hasInterface<graph::DecomposableOpInterface>() ? " composite" : "")
+                 << (op.hasInterface<graph::ShardingRuleOpInterface>() ? " shardable" : "") << "\n";
   }
   return 0;
 }

@@ -4,6 +4,7 @@
 #include "runtime/kernels/Require.h"
 #include "runtime/kernels/native/Native.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 using namespace deepshard::runtime;
@@ -13,7 +14,7 @@ namespace {
 
 /// Where optional operands are; -1: absent.
 struct Operands {
-  int mask = -1, counter = -1;
+  int mask = -1, counter = -1, offsets = -1;
 };
 
 Strides4 stridesOf(const TensorDesc &desc) {
@@ -26,7 +27,21 @@ void requireTensor(const TensorDesc &desc, const std::vector<int64_t> &shape, co
                       textOf(TensorDesc::contiguous(DType::F32, shape))));
 }
 
-/// Reads mask and counter, which follow the first `fixed` operands.
+/// Reads where the scores lie in larger ones, if they do.
+int offsetsOperand(const KernelSpec &spec, size_t next, AttentionCall &call) {
+  const int64_t scores[4] = {call.b, call.h, call.s, call.t};
+  std::copy_n(scores, 4, call.whole);
+  if (!spec.attributes.has("global_shape"))
+    return -1;
+  const std::vector<int64_t> &whole = spec.attributes.integers("global_shape");
+  require(whole.size() == 4, fmt::format("global_shape has {} entries, expected 4", whole.size()));
+  require(next < spec.inputs.size() && spec.inputs[next] == TensorDesc::contiguous(DType::I64, {4}),
+          "global_shape is set, but there is no contiguous i64[4] of offsets");
+  std::copy_n(whole.begin(), 4, call.whole);
+  return static_cast<int>(next);
+}
+
+/// Reads mask, counter and offsets, which follow the first `fixed` operands.
 Operands optionalOperands(const KernelSpec &spec, size_t fixed, AttentionCall &call) {
   Operands found;
   call.maskKind = MaskKind::None;
@@ -54,6 +69,9 @@ Operands optionalOperands(const KernelSpec &spec, size_t fixed, AttentionCall &c
             "the counter is " + textOf(spec.inputs[next]) + ", expected a contiguous i64[3]");
     found.counter = static_cast<int>(next++);
   }
+  found.offsets = offsetsOperand(spec, next, call);
+  if (found.offsets >= 0)
+    ++next;
   require(next == spec.inputs.size(),
           fmt::format("{} operands, expected at most {}", spec.inputs.size(), next));
   require(!spec.attributes.flag("has_mask") || found.mask >= 0,
@@ -129,6 +147,9 @@ private:
     data.counter = operands.counter < 0
                        ? nullptr
                        : static_cast<const int64_t *>(arguments.inputs[operands.counter]);
+    data.offsets = operands.offsets < 0
+                       ? nullptr
+                       : static_cast<const int64_t *>(arguments.inputs[operands.offsets]);
   }
 
   AttentionData forwardData(const KernelArguments &arguments) const {

@@ -40,6 +40,7 @@ struct AttentionCall {
   bool causal;
   double dropout;
   int64_t id;
+  int64_t whole[4]; // sizes of the scores that the b x h x s x t ones are a part of
 };
 
 /// Addresses of one run; `lse` and `o` are results of attention and operands of attention_grad.
@@ -48,6 +49,7 @@ struct AttentionData {
   float *o, *lse;
   const void *mask;       // null without a mask
   const int64_t *counter; // null without dropout
+  const int64_t *offsets; // where the scores begin in the whole; null: at 0
   const float *dO;
   float *dQ, *dK, *dV;
 };

@@ -201,17 +201,30 @@ std::unique_ptr<Kernel> prepareScatterAdd(const KernelSpec &spec) {
   });
 }
 
-/// table [v, d...], ids of any shape -> ids.shape + [d...].
+/// Operand 2, if there is one, is the first row that a part of a table holds.
+int64_t firstRow(const KernelArguments &arguments) {
+  return arguments.inputs.size() > 2 ? *static_cast<const int64_t *>(arguments.inputs[2]) : 0;
+}
+
+void requireFirstRow(const KernelSpec &spec) {
+  require(spec.inputs.size() < 3 || spec.inputs[2] == TensorDesc::contiguous(DType::I64, {}),
+          "operand 2, the first row, is not an i64 scalar");
+}
+
+/// table [v, d...], ids of any shape -> ids.shape + [d...]. With operand 2 and attribute
+/// global_rows the table is a part: ids of other rows give zeros.
 class EmbeddingKernel : public Kernel {
 public:
   explicit EmbeddingKernel(const KernelSpec &spec)
       : ids(spec.inputs[1]), places(head(spec.outputs[0], ids.rank())),
         row(tail(spec.inputs[0], 1)), resultRow(tail(spec.outputs[0], ids.rank())),
         rows(spec.inputs[0].shape[0]), rowStep(spec.inputs[0].strides[0]),
+        globalRows(spec.inputs.size() > 2 ? spec.attributes.integer("global_rows") : rows),
         isPlain(row.isContiguous() && resultRow.isContiguous()), threads(spec.threads) {}
 
   void run(const KernelArguments &arguments) noexcept override {
     const Indices indices{arguments.inputs[1], ids.dtype == DType::I64};
+    const int64_t first = firstRow(arguments);
     dispatchSize(row.dtype, [&](auto tag) {
       using T = typename decltype(tag)::Type;
       const int64_t width = row.elements();
@@ -222,16 +235,18 @@ public:
             for (int64_t i = begin; i < end; ++i) {
               const int64_t id = indices[offsetOf(ids, i)];
               T *to = static_cast<T *>(arguments.outputs[0]) + offsetOf(places, i);
-              const T *from = id >= 0 && id < rows
-                                  ? static_cast<const T *>(arguments.inputs[0]) + id * rowStep
+              const int64_t own = id - first;
+              const T *from = own >= 0 && own < rows
+                                  ? static_cast<const T *>(arguments.inputs[0]) + own * rowStep
                                   : nullptr;
-              writeRow(to, from, width, nothing);
+              writeRow(to, from, width, id >= 0 && id < globalRows ? T(0) : nothing);
             }
           });
     });
   }
 
 private:
+  /// A row of `nothing` if `from` is null.
   template <typename T> void writeRow(T *to, const T *from, int64_t width, T nothing) const {
     if (from && isPlain) {
       std::copy_n(from, width, to);
@@ -244,12 +259,14 @@ private:
   TensorDesc ids, places;    // places: the dimensions of ids in the result
   TensorDesc row, resultRow; // the dimensions of a row in the table and in the result
   int64_t rows, rowStep;
+  int64_t globalRows; // of the whole table
   bool isPlain;
   int threads;
 };
 
 std::unique_ptr<Kernel> prepareEmbedding(const KernelSpec &spec) {
-  requireOperands(spec, 2, 1);
+  requireOperands(spec, spec.attributes.has("global_rows") ? 3 : 2, 1);
+  requireFirstRow(spec);
   const TensorDesc &table = spec.inputs[0], &ids = spec.inputs[1], &result = spec.outputs[0];
   requireIndex(ids, 1);
   require(table.rank() >= 1, "operand 0, the table, is a scalar");
@@ -262,7 +279,8 @@ std::unique_ptr<Kernel> prepareEmbedding(const KernelSpec &spec) {
 }
 
 /// dy (ids.shape + [d...]), ids -> [rows, d...]: row r is the sum of dy over the positions with id
-/// r, in ascending order. The rows are split over the threads; each thread looks at all ids.
+/// r, in ascending order. With operand 2 the result is a part of a table. The rows are split over
+/// the threads; each thread looks at all ids.
 template <typename T> class EmbeddingGradKernel : public Kernel {
 public:
   explicit EmbeddingGradKernel(const KernelSpec &spec)
@@ -275,17 +293,17 @@ public:
     const Indices indices{arguments.inputs[1], ids.dtype == DType::I64};
     const auto *from = static_cast<const T *>(arguments.inputs[0]);
     auto *to = static_cast<T *>(arguments.outputs[0]);
-    const int64_t width = row.elements(), count = ids.elements();
+    const int64_t width = row.elements(), count = ids.elements(), first = firstRow(arguments);
     // Which rows occur is uneven (byte tokens in a large vocabulary), so columns are split where
     // rows are wide.
     parallelRanges(threads, width, 64, [&](int64_t begin, int64_t end) {
       for (int64_t r = 0; r < rows; ++r)
         clearRow(to + r * rowStep, begin, end);
       for (int64_t position = 0; position < count; ++position) {
-        const int64_t id = indices[offsetOf(ids, position)];
-        if (id < 0 || id >= rows)
+        const int64_t own = indices[offsetOf(ids, position)] - first;
+        if (own < 0 || own >= rows)
           continue;
-        addRow(to + id * rowStep, from + offsetOf(places, position), begin, end);
+        addRow(to + own * rowStep, from + offsetOf(places, position), begin, end);
       }
     });
   }
@@ -317,7 +335,8 @@ private:
 };
 
 std::unique_ptr<Kernel> prepareEmbeddingGrad(const KernelSpec &spec) {
-  requireOperands(spec, 2, 1);
+  requireOperands(spec, spec.inputs.size() > 2 ? 3 : 2, 1);
+  requireFirstRow(spec);
   const TensorDesc &dy = spec.inputs[0], &ids = spec.inputs[1], &result = spec.outputs[0];
   requireIndex(ids, 1);
   const bool isPrefix =

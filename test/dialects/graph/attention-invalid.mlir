@@ -81,6 +81,24 @@ func.func @no_counter(%q: tensor<2x4x5x8xf32>) {
 
 // -----
 
+// Constraint 4.
+func.func @offsets_without_dropout(%q: tensor<2x4x5x8xf32>, %at: tensor<4xi64>) {
+  // expected-error @+1 {{'offsets' is given without 'counter'}}
+  %r:2 = graph.attention %q, %q, %q at %at in [2, 8, 5, 5] scale 1.0 : tensor<2x4x5x8xf32>, tensor<2x4x5x8xf32>, tensor<2x4x5x8xf32>, tensor<4xi64>
+  return
+}
+
+// -----
+
+// Constraint 4.
+func.func @shape_small(%q: tensor<2x4x5x8xf32>, %c: tensor<3xi64>, %at: tensor<4xi64>) {
+  // expected-error @+1 {{dimension 1 of 'the scores' is 4, larger than 3 of global_shape}}
+  %r:2 = graph.attention %q, %q, %q counter %c at %at in [2, 3, 5, 5] scale 1.0 {dropout = 0.5} : tensor<2x4x5x8xf32>, tensor<2x4x5x8xf32>, tensor<2x4x5x8xf32>, tensor<3xi64>, tensor<4xi64>
+  return
+}
+
+// -----
+
 // Gradient 1.
 func.func @gradient_types(%q: tensor<2x4x5x8xf32>, %o: tensor<2x4x5x7xf32>, %l: tensor<2x4x5xf32>) {
   // expected-error @+1 {{dimension 3 of 'd_o' is 7; expected 8 from the shape of the forward result o, which is 2x4x5x8}}

@@ -23,3 +23,18 @@ func.func @masked_with_dropout(%q: tensor<2x4x5x4xf32>, %mask: tensor<1x1x5x5xi1
         tensor<2x4x5xf32>, tensor<1x1x5x5xi1>, tensor<3xi64>
   return %dq : tensor<2x4x5x4xf32>
 }
+
+// CHECK-LABEL: @part_with_dropout
+// CHECK: graph.attention %{{.*}}, %{{.*}}, %{{.*}} counter %{{.*}} at %{{.*}} in [2, 8, 5, 5] scale 5.000000e-01 causal {dropout = 1.000000e-01 : f64, id = 3 : i64}
+// CHECK: graph.attention_grad {{.*}} counter %{{.*}} at %{{.*}} in [2, 8, 5, 5] scale 5.000000e-01 causal {dropout = 1.000000e-01 : f64, id = 3 : i64}
+func.func @part_with_dropout(%q: tensor<2x4x5x4xf32>, %counter: tensor<3xi64>, %offsets: tensor<4xi64>)
+    -> tensor<2x4x5x4xf32> {
+  %o, %lse = graph.attention %q, %q, %q counter %counter at %offsets in [2, 8, 5, 5] scale 0.5 causal
+      {dropout = 0.1, id = 3 : i64}
+      : tensor<2x4x5x4xf32>, tensor<2x4x5x4xf32>, tensor<2x4x5x4xf32>, tensor<3xi64>, tensor<4xi64>
+  %dq, %dk, %dv = graph.attention_grad %o, %q, %q, %q, %o, %lse counter %counter at %offsets in [2, 8, 5, 5]
+      scale 0.5 causal {dropout = 0.1, id = 3 : i64}
+      : tensor<2x4x5x4xf32>, tensor<2x4x5x4xf32>, tensor<2x4x5x4xf32>, tensor<2x4x5x4xf32>, tensor<2x4x5x4xf32>,
+        tensor<2x4x5xf32>, tensor<3xi64>, tensor<4xi64>
+  return %dq : tensor<2x4x5x4xf32>
+}

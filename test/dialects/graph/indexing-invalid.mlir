@@ -9,6 +9,24 @@ func.func @embedding_rank(%table: tensor<7xf32>, %ids: tensor<2xi64>) {
 
 // -----
 
+// Embedding 2.
+func.func @embedding_no_offset(%part: tensor<3x5xf32>, %ids: tensor<2xi64>) {
+  // expected-error @+1 {{takes 'offset' and 'global_rows' together}}
+  %r = graph.embedding %part, %ids {global_rows = 9 : i64} : tensor<3x5xf32>, tensor<2xi64>
+  return
+}
+
+// -----
+
+// Embedding 2.
+func.func @embedding_small(%part: tensor<3x5xf32>, %ids: tensor<2xi64>, %offset: tensor<i64>) {
+  // expected-error @+1 {{global_rows is 2, but 'table' has 3 rows}}
+  %r = graph.embedding %part, %ids at %offset of 2 : tensor<3x5xf32>, tensor<2xi64>, tensor<i64>
+  return
+}
+
+// -----
+
 // Embedding gradient 1.
 func.func @embedding_grad_rank(%dy: tensor<2xf32>, %ids: tensor<2xi64>) {
   // expected-error @+1 {{'dy' has rank 1; expected more than rank 1 of 'ids'}}

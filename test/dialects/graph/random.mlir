@@ -8,6 +8,13 @@ func.func @dropout(%x: tensor<2x3xf32>, %counter: tensor<3xi64>) -> tensor<2x3xf
   return %y : tensor<2x3xf32>
 }
 
+// SAME-LABEL: @part
+// SAME: graph.dropout %{{.*}}, %{{.*}} at %{{.*}} in [2, 9] p 1.000000e-01 id 7 : tensor<2x3xf32>, tensor<3xi64>, tensor<2xi64>
+func.func @part(%x: tensor<2x3xf32>, %counter: tensor<3xi64>, %offsets: tensor<2xi64>) -> tensor<2x3xf32> {
+  %y = graph.dropout %x, %counter at %offsets in [2, 9] p 0.1 id 7 : tensor<2x3xf32>, tensor<3xi64>, tensor<2xi64>
+  return %y : tensor<2x3xf32>
+}
+
 // FOLD-LABEL: @nothing_dropped
 // FOLD-SAME: %[[X:.*]]: tensor<2x3xf32>
 // FOLD-NEXT: return %[[X]]

@@ -402,15 +402,21 @@ def dropout(c):
 
         c.add("dropout", [c.normal(*shape), (np.array(counter, np.int64), "i64")],
               f"{{a0}}, {{a1}} p {p} id {identity} : {{t0}}, {{t1}}", reference)
+    # The part of a 4 x 7 x 6 tensor that begins at (1, 2, 0).
+    counter, offsets = np.array([3, 1, 1], np.int64), np.array([1, 2, 0], np.int64)
+    c.add("dropout", [c.normal(2, 3, 6), (counter, "i64"), (offsets, "i64")],
+          "{a0}, {a1} at {a2} in [4, 7, 6] p 0.5 id 2 : {t0}, {t1}, {t2}",
+          lambda x, counter, offsets: torch.where(kept((4, 7, 6), counter, 2, 0.5)[1:3, 2:5], x * 2, 0.0))
     # Attention drops probabilities by the mask of the b x h x s x t scores.
     b, h, g, s, t, d, p, identity = 2, 4, 2, 3, 5, 4, 0.3, 11
     counter = np.array([5, 1, 1], np.int64)
 
-    def forward(q, k, v, counter):
+    def forward(q, k, v, counter, whole=None, at=(0, 0)):
         groups = q.shape[1] // k.shape[1]
         k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
         scores = q @ k.transpose(2, 3) * 0.5
-        mask = kept(scores.shape, counter, identity, p).double() / (1 - p)
+        mask = kept(whole or scores.shape, counter, identity, p).double() / (1 - p)
+        mask = mask[at[0]:at[0] + scores.shape[0], at[1]:at[1] + scores.shape[1]]
         return (torch.softmax(scores, 3) * mask) @ v, torch.logsumexp(scores, 3)
 
     q, k, v = c.normal(b, h, s, d), c.normal(b, g, t, d), c.normal(b, g, t, d)
@@ -425,8 +431,42 @@ def dropout(c):
           lambda d_o, q, k, v, o, lse, counter: gradients(lambda q, k, v: forward(q, k, v, counter)[0], [q, k, v], d_o),
           [c.element] * 3)
 
+    # Batch rows 1 and 2 of 4, heads 2 to 5 of 8.
+    whole, at = (4, 8, s, t), (1, 2)
+    place = {"whole": whole, "at": at}
+    offsets = np.array([*at, 0, 0], np.int64)
+    c.add("attention", [q, k, v, (counter, "i64"), (offsets, "i64")],
+          f"{{a0}}, {{a1}}, {{a2}} counter {{a3}} at {{a4}} in {list(whole)}" + attributes +
+          " : {t0}, {t1}, {t2}, {t3}, {t4}", lambda q, k, v, counter, _: forward(q, k, v, counter, **place),
+          [c.element] * 2)
+    o, lse = forward(*[torch.from_numpy(x).double() for x in (q, k, v)], torch.from_numpy(counter), **place)
+    o, lse = o.numpy().astype(NUMPY[c.element]), lse.numpy().astype(NUMPY[c.element])
+    c.add("attention_grad", [c.normal(*o.shape), q, k, v, o, lse, (counter, "i64"), (offsets, "i64")],
+          f"{{a0}}, {{a1}}, {{a2}}, {{a3}}, {{a4}}, {{a5}} counter {{a6}} at {{a7}} in {list(whole)}" + attributes +
+          " : {t0}, {t1}, {t2}, {t3}, {t4}, {t5}, {t6}, {t7}",
+          lambda d_o, q, k, v, o, lse, counter, _: gradients(lambda q, k, v: forward(q, k, v, counter, **place)[0],
+                                                             [q, k, v], d_o),
+          [c.element] * 3)
 
-FAMILIES = [elementwise, reductions, layout, indexing, contractions, normalizations, attention, updates, dropout]
+
+def parts_of_tables(c):
+    for index in ["i64", "i32"]:
+        # Rows 4 to 6 of a table of 9: rows elsewhere give zeros.
+        data = (np.array([[4, 1, 8], [5, 6, 0]], NUMPY[index]), index)
+        offset = (np.array(4, np.int64), "i64")
+
+        def part(t, i, o):
+            own = i.long() - o
+            return torch.where(((own >= 0) & (own < 3))[..., None], t[own.clamp(0, 2)], 0.0)
+
+        c.add("embedding", [c.normal(3, 5), data, offset], "{a0}, {a1} at {a2} of 9 : {t0}, {t1}, {t2}", part)
+        c.add("embedding_grad", [c.normal(2, 3, 5), data, offset], "{a0}, {a1} at {a2} rows 3 : {t0}, {t1}, {t2}",
+              lambda dy, i, o: torch.zeros(9, 5, dtype=torch.float64).index_put(
+                  (i.long(),), dy, accumulate=True)[4:7])
+
+
+FAMILIES = [elementwise, reductions, layout, indexing, contractions, normalizations, attention, updates, dropout,
+            parts_of_tables]
 
 
 def all_cases(element):

@@ -162,7 +162,8 @@ class GradientsTest(unittest.TestCase):
                     found = by_rules.get(f"{k}.{i}", np.zeros_like(expected))
                     self.assertEqual(found.shape, expected.shape)
                     error = np.linalg.norm(found - expected)
-                    self.assertLessEqual(error, 1e-6 * np.linalg.norm(expected) + 1e-12)
+                    # Losses of size 1 are rounded to 1e-16, which a step of 1e-6 turns into 1e-10.
+                    self.assertLessEqual(error, 1e-6 * np.linalg.norm(expected) + 1e-10)
 
 
 if __name__ == "__main__":

@@ -202,6 +202,58 @@ TEST(Attention, Dropout) {
   checkLevels({1, 4, 2, 64, 64, 16, 16, true, Mask::Added, 0.1});
 }
 
+/// Batch row `batch` and heads from `first` on of a row-major tensor, as large as `part`.
+void copyHeads(const Tensor &whole, Tensor &part, int64_t batch, int64_t first) {
+  const Sizes &from = whole.desc.shape, &to = part.desc.shape;
+  const int64_t inner = part.desc.elements() / (to[0] * to[1]);
+  for (int64_t i = 0; i < part.desc.elements(); ++i) {
+    const int64_t head = i / inner % to[1] + first, row = i / inner / to[1] + batch;
+    part.set(i, whole.get((row * from[1] + head) * inner + i % inner));
+  }
+}
+
+/// A part of a batch and its heads drops what the whole drops, and gives the same bits.
+TEST(Attention, DropoutOfAPart) {
+  const Problem p{2, 4, 2, 19, 31, 8, 8, false, Mask::None, 0.3};
+  constexpr int64_t kBatch = 1, kHead = 2, kGroup = 1; // heads 2 and 3 of batch row 1
+  Random random(3);
+  Operands x = makeOperands(p, random, false);
+  auto tensor = [](Sizes shape) { return Tensor(TensorDesc::contiguous(DType::F32, shape)); };
+  Tensor o = tensor({2, 4, 19, 8}), lse = tensor({2, 4, 19}), dQ(x.q.desc), dK(x.k.desc),
+         dV(x.v.desc);
+  Attributes attributes{{"scale", 0.5}, {"dropout", p.dropout}, {"id", int64_t{5}}};
+  const KernelProvider &native = *findProvider("native");
+  runOnce(native, "attention", attributes, {&x.q, &x.k, &x.v, &x.counter}, {&o, &lse}, 2);
+  runOnce(native, "attention_grad", attributes, {&x.dO, &x.q, &x.k, &x.v, &o, &lse, &x.counter},
+          {&dQ, &dK, &dV}, 2);
+
+  Tensor q = tensor({1, 2, 19, 8}), k = tensor({1, 1, 31, 8}), v = k, dO = q, partO = q,
+         partLse = tensor({1, 2, 19}), partDq = q, partDk = k, partDv = k,
+         offsets(TensorDesc::contiguous(DType::I64, {4}));
+  copyHeads(x.q, q, kBatch, kHead);
+  copyHeads(x.k, k, kBatch, kGroup);
+  copyHeads(x.v, v, kBatch, kGroup);
+  copyHeads(x.dO, dO, kBatch, kHead);
+  offsets.set(0, kBatch);
+  offsets.set(1, kHead);
+  attributes.set("global_shape", Sizes{2, 4, 19, 31});
+  runOnce(native, "attention", attributes, {&q, &k, &v, &x.counter, &offsets}, {&partO, &partLse},
+          2);
+  runOnce(native, "attention_grad", attributes,
+          {&dO, &q, &k, &v, &partO, &partLse, &x.counter, &offsets}, {&partDq, &partDk, &partDv},
+          2);
+  auto expectPart = [](const Tensor &whole, const Tensor &part, int64_t first) {
+    Tensor expected(part.desc);
+    copyHeads(whole, expected, kBatch, first);
+    EXPECT_EQ(expected.bytes, part.bytes);
+  };
+  expectPart(o, partO, kHead);
+  expectPart(lse, partLse, kHead);
+  expectPart(dQ, partDq, kHead);
+  expectPart(dK, partDk, kGroup);
+  expectPart(dV, partDv, kGroup);
+}
+
 TEST(Attention, ANotANumberIsNotHidden) {
   Random random(9);
   Problem p{1, 1, 1, 4, 4, 4, 4, true};
@@ -227,6 +279,12 @@ TEST(Attention, FaultsAreNamed) {
   EXPECT_EQ(native.whyNot(spec), std::nullopt);
   spec.attributes.set("dropout", 0.5);
   EXPECT_EQ(native.whyNot(spec), "dropout needs a counter");
+  spec.attributes.set("global_shape", Sizes{2, 4, 8, 8});
+  spec.inputs.push_back(TensorDesc::contiguous(DType::I64, {3}));
+  EXPECT_EQ(native.whyNot(spec),
+            "global_shape is set, but there is no contiguous i64[4] of offsets");
+  spec.inputs.push_back(TensorDesc::contiguous(DType::I64, {4}));
+  EXPECT_EQ(native.whyNot(spec), std::nullopt);
   spec.inputs[0] = TensorDesc::contiguous(DType::F64, {1, 4, 8, 8});
   EXPECT_EQ(native.whyNot(spec), "q is f64[1x4x8x8], expected f32[1x4x8x8]");
 }
