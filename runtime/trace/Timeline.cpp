@@ -2,7 +2,6 @@
 
 #include "runtime/trace/Timeline.h"
 
-#include "runtime/plan/File.h"
 #include "runtime/plan/Geometry.h"
 #include "runtime/plan/Types.h"
 #include "runtime/plan/plan.pb.h"
@@ -46,12 +45,12 @@ static std::string titleOf(const planpb::Task &task) {
   return task.has_feed() ? "feed" : "copy";
 }
 
-void Timeline::appendTo(const std::function<void(const std::string &)> &write) const {
-  auto put = [&](const Json &event) {
-    write(event.dump(-1, ' ', false, Json::error_handler_t::replace) + ",\n");
+void Timeline::write(const std::function<void(const std::string &)> &put) const {
+  auto add = [&](const Json &event) {
+    put(event.dump(-1, ' ', false, Json::error_handler_t::replace) + ",\n");
   };
   auto name = [&](const char *kind, size_t stream, const std::string &text) {
-    put({{"ph", "M"}, {"name", kind}, {"pid", rank}, {"tid", stream}, {"args", {{"name", text}}}});
+    add({{"ph", "M"}, {"name", kind}, {"pid", rank}, {"tid", stream}, {"args", {{"name", text}}}});
   };
   name("process_name", 0, "rank " + std::to_string(rank));
   for (size_t i = 0; i < streams.size(); ++i) {
@@ -72,25 +71,9 @@ void Timeline::appendTo(const std::function<void(const std::string &)> &write) c
             static_cast<double>(task.launch().flops()) / std::max(length, 1e-3) / 1e3;
       if (task.has_collective())
         details["bytes"] = byteSpan(task.collective().input()).value_or(0);
-      put(line);
+      add(line);
     }
   }
-}
-
-void Timeline::write(const std::string &path) const {
-  OutputFile file(path);
-  constexpr size_t kBlockBytes = size_t{1} << 20;
-  std::string text = "[\n";
-  appendTo([&](const std::string &event) {
-    text += event;
-    if (text.size() > kBlockBytes) {
-      file.write(text.data(), text.size() - 2); // the comma of the last event stays behind
-      text.erase(0, text.size() - 2);
-    }
-  });
-  text.replace(text.size() - 2, 2, "\n]\n");
-  file.write(text.data(), text.size());
-  file.commit();
 }
 
 } // namespace deepshard::runtime

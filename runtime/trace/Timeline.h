@@ -30,13 +30,11 @@ public:
   void add(const planpb::Task &task, uint64_t step, uint32_t microBatch, Clock::time_point begin,
            Clock::time_point end) noexcept;
 
-  /// Writes the spans as Trace Event JSON, which ui.perfetto.dev and chrome://tracing show: a
-  /// process per rank with a row per stream, the kernel or collective as name, phase as category;
-  /// location, step, micro-batch and GFLOP/s or bytes as arguments. Throws Error.
-  void write(const std::string &path) const;
-
-  /// The events alone, each followed by ",\n", for who joins the time lines of several ranks.
-  void appendTo(const std::function<void(const std::string &)> &write) const;
+  /// Gives the spans as events of Trace Event JSON, each followed by ",\n"; between brackets,
+  /// ui.perfetto.dev and chrome://tracing show them: a process per rank with a row per stream, the
+  /// kernel or collective as name, phase as category; location, step, micro-batch and GFLOP/s or
+  /// bytes as arguments.
+  void write(const std::function<void(const std::string &)> &put) const;
 
   static constexpr size_t kMostSpans = 400'000;
 
