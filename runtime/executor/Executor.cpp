@@ -17,6 +17,7 @@
 #include <cmath>
 #include <cstring>
 #include <span>
+#include <thread>
 
 namespace deepshard::runtime {
 
@@ -53,12 +54,19 @@ static planpb::Plan checked(planpb::Plan plan) {
   return plan;
 }
 
-Executor::Executor(planpb::Plan plan, const ExecutorOptions &options)
-    : thePlan(checked(std::move(plan))), mesh(thePlan.mesh()), seed(options.seed) {
-  if (thePlan.ranks() != 1)
-    throw Error(fmt::format("the plan is for {} ranks; this ds-run executes plans for one",
-                            thePlan.ranks()));
-  program = &trainingProgram(thePlan);
+uint64_t jobWindowBytes(const planpb::Plan &plan) { return windowBytes(trainingProgram(plan)); }
+
+Executor::Executor(planpb::Plan plan, const ExecutorOptions &options, World *world, int rank)
+    : thePlan(checked(std::move(plan))), mesh(thePlan.mesh()), program(&trainingProgram(thePlan)),
+      seed(options.seed), rank(rank), world(world) {
+  constexpr std::chrono::hours kNobodyToWaitFor(1);
+  if (!world && thePlan.ranks() == 1 && windowBytes(*program) > 0) {
+    ownWorld = std::make_unique<World>(1, windowBytes(*program), kNobodyToWaitFor);
+    this->world = ownWorld.get();
+  }
+  int ranks = this->world ? this->world->ranks() : 1;
+  if (thePlan.ranks() != static_cast<uint32_t>(ranks))
+    throw Error(fmt::format("the plan is for {} ranks, but {} execute it", thePlan.ranks(), ranks));
   initialise(options);
 }
 
@@ -67,10 +75,21 @@ Executor::~Executor() = default;
 void Executor::initialise(const ExecutorOptions &options) {
   schedule = std::make_unique<LrSchedule>(thePlan.training());
   data = std::make_unique<DataSet>(thePlan, options.data);
-  memory = std::make_unique<Memory>(*program, mesh, 0, nullptr);
+  const planpb::Training &training = thePlan.training();
+  for (const planpb::Input &input : thePlan.inputs()) {
+    uint64_t rows = input.batch_dimension() < 0
+                        ? 0
+                        : static_cast<uint64_t>(input.shape(input.batch_dimension()));
+    shares.push_back({training.global_batch() / training.accumulation(),
+                      mesh.part(input.batch_axes(), static_cast<uint64_t>(rank)) * rows});
+  }
+  memory = std::make_unique<Memory>(*program, mesh, rank, world ? world->window(rank) : nullptr);
+  if (world)
+    makeCommunicators(*world);
   // Kernels that prepare themselves for a team look at the calling thread's setting.
   omp_set_num_threads(options.threads);
-  prepared = std::make_unique<PreparedProgram>(thePlan, *program, *memory, options.threads, this);
+  prepared = std::make_unique<PreparedProgram>(thePlan, *program, *memory, options.threads, this,
+                                               communicators);
   for (const planpb::Buffer &buffer : program->buffers())
     if (!buffer.constant().empty())
       std::memcpy(memory->at(buffer), buffer.constant().data(), buffer.constant().size());
@@ -78,11 +97,36 @@ void Executor::initialise(const ExecutorOptions &options) {
   for (const planpb::Slot &metric : program->metrics())
     result.metrics.emplace_back(metric.name(), 0);
   if (options.recordTimeline)
-    recorder = std::make_unique<Timeline>(thePlan);
+    recorder = std::make_unique<Timeline>(thePlan, rank, options.timelineStart);
   for (uint32_t i = 0; i < program->events(); ++i)
     events.emplace_back();
+  for (int i = 0; i < program->streams_size() && options.delaySeed != 0; ++i)
+    delays.push_back(options.delaySeed * 1000003 + static_cast<uint64_t>(rank * 1009 + i));
   for (const std::string &name : program->streams())
     streams.push_back(std::make_unique<Stream>(name, options.threads));
+}
+
+/// One communicator for each group, in the order of the plan, which is the same on all ranks.
+void Executor::makeCommunicators(World &world) {
+  for (const planpb::Segment &segment : program->segments())
+    for (const planpb::Task &task : segment.tasks()) {
+      if (!task.has_collective())
+        continue;
+      const planpb::AxisList &group = task.collective().group();
+      auto [entry, isNew] = communicators.try_emplace(mesh.digits(group));
+      if (isNew)
+        entry->second = world.communicator(rank, static_cast<int>(communicators.size()) - 1,
+                                           mesh.group(group, static_cast<uint64_t>(rank)));
+    }
+}
+
+void Executor::fail(const std::string &message, ExitCode code) noexcept {
+  if (world)
+    world->abort(rank, message);
+  std::lock_guard lock(failureMutex);
+  if (!failure)
+    failure = std::make_exception_ptr(Error(message, code));
+  hasFailed = true;
 }
 
 /// Copies a strided window; recursion over the dimensions needs no memory but the stack.
@@ -98,26 +142,56 @@ static void copyStrided(const char *from, const int64_t *fromStrides, char *to,
 }
 
 void Executor::feed(const PreparedTask &ready, uint32_t microBatch) noexcept {
-  const planpb::Training &training = thePlan.training();
   const planpb::Feed &feed = ready.task->feed();
-  uint64_t position =
-      (result.step - 1) * training.global_batch() + uint64_t{microBatch} * training.micro_batch();
+  const Share &share = shares[feed.input()];
+  uint64_t position = (result.step - 1) * thePlan.training().global_batch() +
+                      uint64_t{microBatch} * share.ofAll + share.before;
   const auto &strides = feed.view().strides();
   try {
     data->feed(feed.input(), position, ready.outputs[0],
                std::span(strides.data(), static_cast<size_t>(strides.size())));
   } catch (const std::exception &error) {
-    std::lock_guard lock(failureMutex);
-    if (!failure)
-      failure = std::make_exception_ptr(
-          Error(fmt::format("step {}, micro-batch {}: {}", result.step, microBatch, error.what())));
-    hasFailed = true;
+    fail(fmt::format("step {}, micro-batch {}: {}", result.step, microBatch, error.what()),
+         ExitCode::BadInput);
   }
+}
+
+void Executor::collective(const PreparedTask &ready) {
+  using planpb::Collective;
+  const PreparedCollective &task = *ready.collective;
+  Communicator &group = *task.communicator;
+  const void *input = ready.inputs[0];
+  void *output = ready.outputs[0];
+  world->note(rank, ready.task->collective().sequence());
+  switch (task.kind) {
+  case Collective::ALL_REDUCE:
+    return group.allReduce(input, output, task.inner, task.type, task.reduction);
+  case Collective::REDUCE_SCATTER:
+    return group.reduceScatter(input, output, task.outer, task.inner, task.type, task.reduction);
+  case Collective::ALL_GATHER:
+    return group.allGather(input, output, task.outer, task.inner, task.type);
+  case Collective::ALL_TO_ALL:
+    if (task.isForward)
+      return group.allToAllForward(input, output, task.outer, task.middle, task.inner, task.type);
+    return group.allToAllBackward(input, output, task.outer, task.middle, task.inner, task.type);
+  default:
+    return group.permute(input, output, task.inner, task.type, task.sources);
+  }
+}
+
+/// Up to 0.2 ms for most tasks, now and then 2 ms.
+void Executor::delay(uint32_t stream) noexcept {
+  uint64_t &state = delays[stream];
+  state = state * 6364136223846793005u + 1442695040888963407u;
+  uint64_t microseconds = (state >> 33) % ((state >> 60) == 0 ? 2000 : 200);
+  std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
 }
 
 void Executor::run(const PreparedTask &ready, uint32_t microBatch) noexcept {
   if (hasFailed.load(std::memory_order_relaxed))
     return;
+  if (!delays.empty())
+    delay(ready.task->stream());
   Timeline::Clock::time_point begin;
   if (recorder)
     begin = Timeline::Clock::now();
@@ -132,21 +206,31 @@ void Executor::run(const PreparedTask &ready, uint32_t microBatch) noexcept {
                 from.shape_size(), sizeOf(dtypeOf(from.dtype())));
   } else if (task.has_feed()) {
     feed(ready, microBatch);
+  } else if (task.has_collective()) {
+    try {
+      collective(ready);
+    } catch (const Error &error) {
+      fail(fmt::format("step {}, micro-batch {}, {} ({}): {}", result.step, microBatch,
+                       nameOf(task.collective().kind()), task.location(), error.what()),
+           error.code());
+    }
   }
   if (recorder)
     recorder->add(task, result.step, microBatch, begin, Timeline::Clock::now());
 }
 
 void Executor::writeRunState(const PreparedSegment &segment, uint32_t microBatch) noexcept {
-  for (const auto &[name, place] : segment.runState) {
+  for (const PreparedState &state : segment.runState) {
     auto step = static_cast<int64_t>(result.step);
-    if (name == "random_counter") {
+    if (state.name == "random_counter") {
       int64_t counter[3] = {static_cast<int64_t>(seed), step - 1, microBatch};
-      std::memcpy(place, counter, sizeof(counter));
-    } else if (name == "learning_rate") {
-      std::memcpy(place, &result.learningRate, sizeof(double));
-    } else if (name == "update_step") {
-      std::memcpy(place, &step, sizeof(step));
+      std::memcpy(state.place, counter, sizeof(counter));
+    } else if (state.name == "learning_rate") {
+      std::memcpy(state.place, &result.learningRate, sizeof(double));
+    } else if (state.name == "update_step") {
+      std::memcpy(state.place, &step, sizeof(step));
+    } else if (state.name == "part") {
+      std::memcpy(state.place, &state.part, sizeof(state.part));
     }
   }
 }
@@ -210,8 +294,10 @@ void Executor::readMetrics() {
 
 void Executor::saveWeights(const std::string &path) const {
   OutputFile file(path);
-  runtime::saveWeights(thePlan, *memory, file);
+  saveWeights(file);
   file.commit();
 }
+
+void Executor::saveWeights(OutputFile &file) const { runtime::saveWeights(thePlan, *memory, file); }
 
 } // namespace deepshard::runtime

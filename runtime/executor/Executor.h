@@ -3,11 +3,14 @@
 #ifndef DEEPSHARD_RUNTIME_EXECUTOR_EXECUTOR_H
 #define DEEPSHARD_RUNTIME_EXECUTOR_EXECUTOR_H
 
+#include "runtime/comm/World.h"
 #include "runtime/data/DataSet.h"
 #include "runtime/device/Stream.h"
 #include "runtime/executor/LrSchedule.h"
 #include "runtime/executor/Memory.h"
 #include "runtime/executor/Prepare.h"
+#include "runtime/plan/Error.h"
+#include "runtime/plan/Mesh.h"
 #include "runtime/plan/plan.pb.h"
 #include "runtime/trace/Timeline.h"
 
@@ -29,7 +32,16 @@ struct ExecutorOptions {
   DataOptions data;
   std::string weights; ///< safetensors with initial values; empty: those that the plan names
   bool recordTimeline = false;
+  /// What time lines of several ranks count from.
+  Timeline::Clock::time_point timelineStart = Timeline::Clock::now();
+  /// For tests: not 0: every task waits first, for a time that follows from this, rank and step.
+  uint64_t delaySeed = 0;
 };
+
+class OutputFile;
+
+/// Bytes of each rank's window that the training program of a plan needs.
+uint64_t jobWindowBytes(const planpb::Plan &plan);
 
 /// What a step gave.
 struct StepResult {
@@ -52,21 +64,29 @@ void requireFiniteLoss(const StepResult &result);
 ///   random_counter  i64[3]  {seed, step from 0, micro-batch}
 ///   learning_rate   f64     of this step
 ///   update_step     i64     from 1: Adam's t
+///   part            i64     the rank's part in the slot's axes
+///
+/// What goes wrong in a step ends the whole job: the reason goes to World::abort, so the others do
+/// not wait for this rank.
 class Executor {
 public:
-  /// Checks the plan, allocates its memory, reads weights, opens data, prepares kernels. Throws
-  /// Error.
-  Executor(planpb::Plan plan, const ExecutorOptions &options);
+  /// Checks the plan, allocates its memory, reads weights, opens data, prepares kernels. `world`
+  /// has the plan's ranks and windows of `jobWindowBytes(plan)`, and must outlive this; a plan for
+  /// one rank needs none. Throws Error.
+  Executor(planpb::Plan plan, const ExecutorOptions &options, World *world = nullptr, int rank = 0);
   ~Executor();
   Executor(const Executor &) = delete;
   Executor &operator=(const Executor &) = delete;
 
   /// Runs one step. Allocates nothing. Throws Error if data do not fit, naming step, file and
-  /// sample. The result stays valid until the next step.
+  /// sample, or if another rank failed or did not come (ExitCode::RankFailed), naming the task. The
+  /// result stays valid until the next step.
   const StepResult &step();
 
-  /// Writes the parameters as safetensors. Throws Error.
+  /// Writes the parameters of a plan for one rank as safetensors. Throws Error.
   void saveWeights(const std::string &path) const;
+  /// Writes this rank's share of them (Weights.h). Throws Error.
+  void saveWeights(OutputFile &file) const;
 
   const planpb::Plan &plan() const { return thePlan; }
   /// Bytes of all arenas.
@@ -83,15 +103,31 @@ private:
   void run(const PreparedTask &task, uint32_t microBatch) noexcept;
   void feed(const PreparedTask &task, uint32_t microBatch) noexcept;
   void readMetrics();
+  void makeCommunicators(World &world);
+  void collective(const PreparedTask &task);
+  void fail(const std::string &message, ExitCode code) noexcept;
+  void delay(uint32_t stream) noexcept;
+
+  /// Which of the micro-batch's samples a rank reads.
+  struct Share {
+    uint64_t ofAll = 0;  // samples of all ranks in a micro-batch
+    uint64_t before = 0; // of these, those before this rank's
+  };
 
   planpb::Plan thePlan;
   Mesh mesh;
   const planpb::Program *program = nullptr;
   uint64_t seed = 0;
+  int rank = 0;
+  World *world = nullptr;
+  std::unique_ptr<World> ownWorld; // of a plan for one rank with window arenas
   std::unique_ptr<Memory> memory;
   std::unique_ptr<DataSet> data;
   std::unique_ptr<LrSchedule> schedule;
+  std::vector<Share> shares; // per input
+  Communicators communicators;
   std::unique_ptr<PreparedProgram> prepared;
+  std::vector<uint64_t> delays; // per stream, state of random numbers; empty: no delays
   std::deque<Event> events;
   std::unique_ptr<Timeline> recorder;
   StepResult result;

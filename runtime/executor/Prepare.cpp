@@ -55,10 +55,68 @@ std::string keyOf(uint32_t stream, const planpb::Launch &launch) {
   return key;
 }
 
+Reduction reductionOf(planpb::Collective::Reduction reduction) {
+  switch (reduction) {
+  case planpb::Collective::MAX:
+    return Reduction::Max;
+  case planpb::Collective::MIN:
+    return Reduction::Min;
+  default:
+    return Reduction::Sum;
+  }
+}
+
+/// Elements of dimensions `first` to `last` - 1 of the input.
+int64_t elementsOf(const planpb::View &view, uint32_t first, uint32_t last) {
+  int64_t product = 1;
+  for (uint32_t i = first; i < last; ++i)
+    product *= view.shape(static_cast<int>(i));
+  return product;
+}
+
+/// Brings shapes to the form of Communicator.h.
+PreparedCollective preparedCollective(const planpb::Collective &task, Communicator &communicator) {
+  using planpb::Collective;
+  PreparedCollective result;
+  result.communicator = &communicator;
+  result.kind = task.kind();
+  result.reduction = reductionOf(task.reduction());
+  result.type = dtypeOf(task.input().dtype());
+  result.sources.assign(task.sources().begin(), task.sources().end());
+  const planpb::View &input = task.input();
+  auto rank = static_cast<uint32_t>(input.shape_size());
+  int64_t parts = communicator.size();
+  uint32_t split = task.split();
+  uint32_t concat = task.concat();
+  switch (task.kind()) {
+  case Collective::REDUCE_SCATTER:
+    result.outer = elementsOf(input, 0, split);
+    result.inner = elementsOf(input, split, rank) / parts;
+    break;
+  case Collective::ALL_GATHER:
+    result.outer = elementsOf(input, 0, concat);
+    result.inner = elementsOf(input, concat, rank);
+    break;
+  case Collective::ALL_TO_ALL:
+    result.isForward = split <= concat;
+    result.outer = elementsOf(input, 0, std::min(split, concat));
+    result.middle = elementsOf(input, std::min(split, concat), std::max(split, concat));
+    result.inner = elementsOf(input, std::max(split, concat), rank);
+    // The cut dimension opens `middle` if it comes first, else `inner`.
+    (split < concat ? result.middle : result.inner) /= parts;
+    break;
+  default:
+    result.inner = elementsOf(input, 0, rank);
+    break;
+  }
+  return result;
+}
+
 } // namespace
 
 PreparedProgram::PreparedProgram(const planpb::Plan &plan, const planpb::Program &program,
-                                 const Memory &memory, int threads, Executor *executor)
+                                 const Memory &memory, int threads, Executor *executor,
+                                 const Communicators &communicators)
     : plan(plan), threads(threads) {
   std::vector<std::string> faults;
   std::map<const planpb::Task *, Kernel *> kernelOf;
@@ -66,6 +124,10 @@ PreparedProgram::PreparedProgram(const planpb::Plan &plan, const planpb::Program
     for (int i = 0; i < segment.tasks_size(); ++i)
       if (segment.tasks(i).has_launch())
         kernelOf[&segment.tasks(i)] = kernelFor(segment, i, faults);
+      else if (segment.tasks(i).has_collective())
+        collectives[&segment.tasks(i)] = preparedCollective(
+            segment.tasks(i).collective(),
+            *communicators.at(memory.mesh().digits(segment.tasks(i).collective().group())));
   reportFaults(faults);
   for (const planpb::SegmentCall &call : program.schedule()) {
     auto [entry, isNew] = segments.try_emplace({call.segment(), call.slot()});
@@ -76,7 +138,9 @@ PreparedProgram::PreparedProgram(const planpb::Plan &plan, const planpb::Program
     prepared.executor = executor;
     auto at = [&](const planpb::View &view) -> void * { return memory.at(view, call.slot()); };
     for (const planpb::Slot &state : program.run_state())
-      prepared.runState.emplace_back(state.name(), at(state.view()));
+      prepared.runState.push_back({state.name(), at(state.view()),
+                                   static_cast<int64_t>(memory.mesh().part(
+                                       state.axes(), static_cast<uint64_t>(memory.rank())))});
     for (const planpb::Task &task : program.segments(static_cast<int>(call.segment())).tasks()) {
       PreparedTask &ready = prepared.tasks.emplace_back();
       ready.executor = executor;
@@ -94,6 +158,10 @@ PreparedProgram::PreparedProgram(const planpb::Plan &plan, const planpb::Program
       } else if (task.has_copy()) {
         ready.inputs.push_back(at(task.copy().from()));
         ready.outputs.push_back(at(task.copy().to()));
+      } else if (task.has_collective()) {
+        ready.collective = &collectives.at(&task);
+        ready.inputs.push_back(at(task.collective().input()));
+        ready.outputs.push_back(at(task.collective().output()));
       }
     }
   }

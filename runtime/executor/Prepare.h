@@ -3,7 +3,9 @@
 #ifndef DEEPSHARD_RUNTIME_EXECUTOR_PREPARE_H
 #define DEEPSHARD_RUNTIME_EXECUTOR_PREPARE_H
 
+#include "runtime/comm/Communicator.h"
 #include "runtime/kernels/Kernel.h"
+#include "runtime/plan/Mesh.h"
 #include "runtime/plan/plan.pb.h"
 
 #include <cstdint>
@@ -18,6 +20,19 @@ namespace deepshard::runtime {
 class Executor;
 class Memory;
 
+/// A collective as a communicator takes it.
+struct PreparedCollective {
+  Communicator *communicator = nullptr;
+  planpb::Collective::Kind kind = planpb::Collective::ALL_REDUCE;
+  Reduction reduction = Reduction::Sum;
+  DType type = DType::F32;
+  int64_t outer = 1;     // dimensions before the one that is cut or joined
+  int64_t middle = 1;    // all_to_all: between them
+  int64_t inner = 1;     // behind; all_reduce and permute: all elements
+  bool isForward = true; // all_to_all: cut before it is joined
+  std::vector<int> sources;
+};
+
 /// A task as a stream runs it: nothing is left to look up.
 struct PreparedTask {
   Executor *executor = nullptr;
@@ -26,14 +41,25 @@ struct PreparedTask {
   std::vector<void *> inputs;         // launch; copy: from
   std::vector<void *> outputs;        // launch; copy: to; feed: to
   void *workspace = nullptr;
+  const PreparedCollective *collective = nullptr;
+};
+
+/// A value that the runtime writes before a segment call.
+struct PreparedState {
+  std::string name;
+  void *place = nullptr;
+  int64_t part = 0; // "part": the rank's
 };
 
 /// A segment at one slot, with the addresses of the run state at that slot.
 struct PreparedSegment {
   Executor *executor = nullptr;
   std::vector<PreparedTask> tasks;
-  std::vector<std::pair<std::string, void *>> runState;
+  std::vector<PreparedState> runState;
 };
+
+/// The communicators of a rank by the digits of their groups.
+using Communicators = std::map<std::vector<Digit>, std::unique_ptr<Communicator>>;
 
 /// All segments of a program, prepared. Kernels with equal specs on one stream are prepared once.
 class PreparedProgram {
@@ -41,7 +67,7 @@ public:
   /// Throws one Error with every fault: kernels that this build does not have or refuses,
   /// workspaces that do not suffice for `threads`.
   PreparedProgram(const planpb::Plan &plan, const planpb::Program &program, const Memory &memory,
-                  int threads, Executor *executor);
+                  int threads, Executor *executor, const Communicators &communicators);
 
   /// The segments in the order of the schedule.
   const std::vector<PreparedSegment *> &calls() const { return callOrder; }
@@ -54,6 +80,7 @@ private:
   int threads;
   bool hasSmallWorkspace = false;
   std::map<std::string, std::unique_ptr<Kernel>> kernels;
+  std::map<const planpb::Task *, PreparedCollective> collectives;
   std::map<std::pair<uint32_t, uint32_t>, PreparedSegment> segments;
   std::vector<PreparedSegment *> callOrder;
 };

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,17 +23,18 @@ public:
   using Clock = std::chrono::steady_clock;
 
   /// Room for kMostSpans tasks in all, shared out equally over the streams of the program called
-  /// "train".
-  explicit Timeline(const planpb::Plan &plan);
+  /// "train". Times count from `start`, which is one for all ranks.
+  explicit Timeline(const planpb::Plan &plan, int rank = 0, Clock::time_point start = Clock::now());
 
   /// Allocates nothing. `task` must live as long as this.
   void add(const planpb::Task &task, uint64_t step, uint32_t microBatch, Clock::time_point begin,
            Clock::time_point end) noexcept;
 
-  /// Writes the spans as Trace Event JSON, which ui.perfetto.dev and chrome://tracing show: a row
-  /// per stream, the kernel as name, phase as category; location, step, micro-batch and GFLOP/s as
-  /// arguments. Throws Error.
-  void write(const std::string &path) const;
+  /// Gives the spans as events of Trace Event JSON, each followed by ",\n"; between brackets,
+  /// ui.perfetto.dev and chrome://tracing show them: a process per rank with a row per stream, the
+  /// kernel or collective as name, phase as category; location, step, micro-batch and GFLOP/s or
+  /// bytes as arguments.
+  void write(const std::function<void(const std::string &)> &put) const;
 
   static constexpr size_t kMostSpans = 400'000;
 
@@ -45,6 +47,7 @@ private:
     Clock::time_point end;
   };
 
+  int rank;
   std::vector<std::string> names;
   std::vector<std::vector<Span>> streams;
   Clock::time_point start;

@@ -39,8 +39,15 @@ std::optional<RunOptions> parseOptions(int argc, char **argv, int &exitCode) {
   app.add_option("--weights", options.weights, "Start from these weights (safetensors)");
   app.add_option("--save-weights", options.saveWeights, "Write the weights here at the end");
   app.add_option("--threads", options.threads,
-                 "Threads of the rank (default: those the plan was made for)")
+                 "Threads of each rank (default: those the plan was made for)")
       ->check(CLI::Range(1, 4096));
+  app.add_option("-n", options.ranks, "Number of ranks; must be the plan's")
+      ->type_name("RANKS")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--timeout", options.timeout,
+                 "Seconds after which a rank gives up waiting for others that do not move")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_flag("--check", options.checkOnly, "Prove the plan, print what it holds, run nothing");
   try {
     app.parse(argc, argv);

@@ -4,16 +4,19 @@
 
 #include "runtime/executor/Executor.h"
 #include "runtime/kernels/CpuLevel.h"
+#include "runtime/launch/Launch.h"
 #include "runtime/plan/Checker.h"
-#include "runtime/plan/File.h"
 #include "runtime/plan/PlanFile.h"
 #include "runtime/trace/Metrics.h"
 #include "runtime/trace/Progress.h"
+#include "tools/ds-run/JobFiles.h"
 #include "tools/ds-run/Summary.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <atomic>
+#include <cctype>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -27,13 +30,15 @@ using namespace runtime;
 
 namespace {
 
-volatile std::sig_atomic_t stopSignal = 0;
+/// Where the handler writes.
+std::atomic<bool> *stopRequest = nullptr;
 
-/// The first SIGINT or SIGTERM lets the step finish; the handler is gone then, so that a second one
-/// ends the process.
-void catchSignals() {
+/// Of a run in this process: the first SIGINT or SIGTERM lets the step finish; the handler is gone
+/// then, so that a second one ends the process.
+void catchSignals(JobState &state) {
+  stopRequest = &state.isStopRequested;
   struct sigaction action = {};
-  action.sa_handler = [](int signal) { stopSignal = signal; };
+  action.sa_handler = [](int) { stopRequest->store(true); };
   action.sa_flags = SA_RESETHAND | SA_RESTART;
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
@@ -67,7 +72,18 @@ ExecutorOptions executorOptions(const RunOptions &options, const planpb::Plan &p
   return result;
 }
 
-StepMetrics metricsOf(const StepResult &result, const Executor &executor) {
+/// What a run is about, the same on all its ranks.
+struct Job {
+  const RunOptions &options;
+  const planpb::Plan &plan;
+  const ExecutorOptions settings;
+  const JobFiles &files;
+  JobState &state;
+  World *world = nullptr; // null: one rank
+  std::chrono::steady_clock::time_point start;
+};
+
+StepMetrics metricsOf(const StepResult &result, const Executor &executor, uint64_t peakBytes) {
   const planpb::Training &training = executor.plan().training();
   uint64_t units = training.tokens_per_step() > 0 ? training.tokens_per_step()
                                                   : uint64_t{training.global_batch()};
@@ -78,27 +94,122 @@ StepMetrics metricsOf(const StepResult &result, const Executor &executor) {
   metrics.stepSeconds = result.seconds;
   metrics.tokensPerSecond = static_cast<double>(units) / result.seconds;
   metrics.samples = result.step * training.global_batch();
-  metrics.peakBytes = peakResidentBytes();
+  metrics.peakBytes = peakBytes;
   metrics.plannedBytes = executor.plannedBytes();
   return metrics;
 }
 
-/// Runs the steps. Returns how many ran.
-uint64_t train(Executor &executor, const RunOptions &options, MetricsWriter *writer) {
-  const planpb::Training &training = executor.plan().training();
-  Progress progress(stdout, ::isatty(STDOUT_FILENO) == 1, options.steps, training.steps_per_print(),
-                    training.tokens_per_step() > 0 ? "tokens" : "samples");
-  uint64_t done = 0;
-  while (done < options.steps && stopSignal == 0) {
-    const StepResult &result = executor.step();
-    StepMetrics metrics = metricsOf(result, executor);
-    done = metrics.step;
+/// What rank 0 tells while the steps go on.
+class Reporter {
+public:
+  explicit Reporter(const Job &job)
+      : progress(stdout, ::isatty(STDOUT_FILENO) == 1, job.options.steps,
+                 job.plan.training().steps_per_print(),
+                 job.plan.training().tokens_per_step() > 0 ? "tokens" : "samples") {
+    if (!job.options.metrics.empty())
+      writer = std::make_unique<MetricsWriter>(job.options.metrics);
+    std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - job.start;
+    std::string ranks = job.world ? fmt::format("{} ranks with ", job.plan.ranks()) : "";
+    fmt::print("{}: ready after {:.2f} s, {}{} threads\n", job.options.plan, seconds.count(), ranks,
+               job.settings.threads);
+    std::fflush(stdout);
+  }
+
+  void show(const StepMetrics &metrics) {
     if (writer)
       writer->write(metrics);
     progress.show(metrics);
+  }
+
+private:
+  std::unique_ptr<MetricsWriter> writer;
+  Progress progress;
+};
+
+/// Whether another step is to come after `done`. Rank 0 of many decides for all, one step ahead:
+/// the others may be in that step already.
+bool goesOn(const Job &job, int rank, uint64_t done) {
+  if (done >= job.options.steps)
+    return false;
+  if (!job.world)
+    return !job.state.isStopRequested;
+  if (done >= job.world->lastStep())
+    return false;
+  if (rank == 0 && job.state.isStopRequested)
+    job.world->stopAfter(done + 1);
+  return true;
+}
+
+/// One rank, from loading to its share of what is saved.
+void runRank(const Job &job, int rank) {
+  Executor executor(job.plan, job.settings, job.world, rank);
+  std::unique_ptr<Reporter> reporter;
+  if (rank == 0)
+    reporter = std::make_unique<Reporter>(job);
+  if (!job.world)
+    catchSignals(job.state);
+  for (uint64_t done = 0; goesOn(job, rank, done); ++done) {
+    const StepResult &result = executor.step();
+    uint64_t peak = peakResidentBytes();
+    if (job.world)
+      job.world->publish(rank, peak);
+    if (!reporter)
+      continue;
+    if (job.world)
+      peak = job.world->largestPublished();
+    reporter->show(metricsOf(result, executor, peak));
+    job.state.stepsDone = result.step;
     requireFiniteLoss(result);
   }
-  return done;
+  if (executor.timeline())
+    job.files.writeTrace(rank, *executor.timeline());
+  if (job.files.weights())
+    executor.saveWeights(*job.files.weights());
+}
+
+/// Names the tasks behind the numbers of collectives in a message about ranks that wait.
+std::string withTasks(const std::string &message, const planpb::Plan &plan) {
+  std::string text = message;
+  for (const planpb::Program &program : plan.programs())
+    for (const planpb::Segment &segment : program.segments())
+      for (int i = 0; i < segment.tasks_size(); ++i) {
+        if (!segment.tasks(i).has_collective())
+          continue;
+        std::string name = fmt::format("collective {}", segment.tasks(i).collective().sequence());
+        size_t at = message.find(name);
+        bool isWhole = at != std::string::npos && (at + name.size() == message.size() ||
+                                                   !std::isdigit(message[at + name.size()]));
+        if (isWhole)
+          text += fmt::format("\n{} is {}", name, describeTask(segment, i));
+      }
+  return text;
+}
+
+void runAllRanks(Job &job) {
+  std::vector<std::string> faults = checkPlan(job.plan);
+  if (!faults.empty())
+    throw Error(fmt::format("{}: the plan is not sound; run ds-opt again:\n{}", job.options.plan,
+                            fmt::join(faults, "\n")));
+  auto timeout = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::duration<double>(job.options.timeout));
+  World world(static_cast<int>(job.plan.ranks()), jobWindowBytes(job.plan), timeout);
+  job.world = &world;
+  LaunchOptions options;
+  options.threadsPerRank = job.settings.threads;
+  try {
+    launch(world, options, job.state, [&](int rank) { runRank(job, rank); });
+  } catch (const Error &error) {
+    throw Error(withTasks(error.what(), job.plan), error.code());
+  }
+}
+
+void requireRanks(const RunOptions &options, const planpb::Plan &plan) {
+  if (options.ranks == 0 || static_cast<uint32_t>(options.ranks) == plan.ranks())
+    return;
+  throw Error(fmt::format("-n {0}: {1} is a plan for {2} rank{3}; leave -n out, or run ds-opt with "
+                          "--ranks {0}",
+                          options.ranks, options.plan, plan.ranks(), plan.ranks() == 1 ? "" : "s"),
+              ExitCode::Usage);
 }
 
 } // namespace
@@ -106,29 +217,22 @@ uint64_t train(Executor &executor, const RunOptions &options, MetricsWriter *wri
 ExitCode run(const RunOptions &options) {
   auto start = std::chrono::steady_clock::now();
   planpb::Plan plan = readPlan(options.plan);
+  requireRanks(options, plan);
   if (options.checkOnly)
     return check(plan, options.plan);
   requireCpu(plan);
-  // A place that cannot be written to is found before the training, not after.
-  for (const std::string &path : {options.saveWeights, options.trace})
-    if (!path.empty())
-      OutputFile probe(path);
-  std::unique_ptr<MetricsWriter> writer;
-  const ExecutorOptions settings = executorOptions(options, plan);
-  Executor executor(std::move(plan), settings);
-  if (!options.metrics.empty())
-    writer = std::make_unique<MetricsWriter>(options.metrics);
-  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  fmt::print("{}: ready after {:.2f} s, {} threads\n", options.plan, seconds, settings.threads);
-  std::fflush(stdout);
-  catchSignals();
-  uint64_t done = train(executor, options, writer.get());
-  if (executor.timeline())
-    executor.timeline()->write(options.trace);
-  if (!options.saveWeights.empty()) {
-    executor.saveWeights(options.saveWeights);
+  JobFiles files(options, static_cast<int>(plan.ranks()));
+  SharedJobState state;
+  Job job{options, plan, executorOptions(options, plan), files, *state, nullptr, start};
+  if (plan.ranks() == 1)
+    runRank(job, 0);
+  else
+    runAllRanks(job);
+  uint64_t done = state->stepsDone;
+  files.commitTrace();
+  files.commitWeights();
+  if (files.weights())
     fmt::print("weights after step {} saved to {}\n", done, options.saveWeights);
-  }
   if (done == options.steps)
     return ExitCode::Done;
   fmt::print(stderr, "ds-run: stopped by a signal after step {} of {}\n", done, options.steps);

@@ -99,15 +99,22 @@ planpb::View PlanBuilder::constant(const std::string &name, double value) {
 planpb::View PlanBuilder::bucket(const std::string &name, const std::string &kind,
                                  planpb::DType dtype, uint64_t elements,
                                  const planpb::AxisList &axes) {
+  uint64_t parts = Mesh(plan.mesh()).parts(axes);
+  planpb::View view =
+      buffer(name, planpb::PERSISTENT, dtype, {static_cast<int64_t>(elements / parts)});
+  return bucketAt(name, kind, view, elements, axes).view();
+}
+
+planpb::Bucket &PlanBuilder::bucketAt(const std::string &name, const std::string &kind,
+                                      const planpb::View &view, uint64_t elements,
+                                      const planpb::AxisList &axes) {
   planpb::Bucket &bucket = *program().add_buckets();
   bucket.set_name(name);
   bucket.set_kind(kind);
   bucket.set_elements(elements);
   *bucket.mutable_axes() = axes;
-  uint64_t parts = Mesh(plan.mesh()).parts(axes);
-  *bucket.mutable_view() =
-      buffer(name, planpb::PERSISTENT, dtype, {static_cast<int64_t>(elements / parts)});
-  return bucket.view();
+  *bucket.mutable_view() = view;
+  return bucket;
 }
 
 planpb::Parameter &PlanBuilder::parameter(const std::string &name, std::vector<int64_t> shape,
@@ -195,8 +202,8 @@ static void setIntegers(planpb::Task &task, const std::string &name, std::vector
   attribute.mutable_integers()->mutable_values()->Add(values.begin(), values.end());
 }
 
-static void addMatmul(PlanBuilder &builder, const planpb::View &lhs, int64_t lhsContract,
-                      const planpb::View &rhs, const planpb::View &out) {
+void addMatmul(PlanBuilder &builder, const planpb::View &lhs, int64_t lhsContract,
+               const planpb::View &rhs, const planpb::View &out) {
   planpb::Task &task = builder.launch("matmul", {lhs, rhs}, {out});
   setIntegers(task, "lhs_batch", {});
   setIntegers(task, "rhs_batch", {});
@@ -204,16 +211,29 @@ static void addMatmul(PlanBuilder &builder, const planpb::View &lhs, int64_t lhs
   setIntegers(task, "rhs_contract", {0});
 }
 
-static void addZero(PlanBuilder &builder, const planpb::View &view) {
+void addZero(PlanBuilder &builder, const planpb::View &view) {
   planpb::Task &task = builder.launch("fill", {}, {view});
   (*task.mutable_launch()->mutable_attributes())["value"].set_number(0);
 }
 
-static void addInput(planpb::Plan &plan, const std::string &name, const planpb::View &view) {
+planpb::Input &addInput(planpb::Plan &plan, const std::string &name, const planpb::View &view) {
   planpb::Input &input = *plan.add_inputs();
   input.set_name(name);
   input.set_dtype(view.dtype());
   *input.mutable_shape() = view.shape();
+  return input;
+}
+
+void addRunState(PlanBuilder &builder, const std::string &name, const planpb::View &view) {
+  planpb::Slot &slot = *builder.program().add_run_state();
+  slot.set_name(name);
+  *slot.mutable_view() = view;
+}
+
+void addMetric(PlanBuilder &builder, const std::string &name, const planpb::View &view) {
+  planpb::Slot &slot = *builder.program().add_metrics();
+  slot.set_name(name);
+  *slot.mutable_view() = view;
 }
 
 planpb::Plan linearRegression(const std::string &weightFile, uint32_t features, uint32_t microBatch,
@@ -241,12 +261,8 @@ planpb::Plan linearRegression(const std::string &weightFile, uint32_t features, 
   planpb::View loss = b.buffer("loss", STEP, F64, {});
   addInput(b.plan, "x", x);
   addInput(b.plan, "y", y);
-  planpb::Slot &state = *b.program().add_run_state();
-  state.set_name("learning_rate");
-  *state.mutable_view() = rate;
-  planpb::Slot &metric = *b.program().add_metrics();
-  metric.set_name("loss");
-  *metric.mutable_view() = loss;
+  addRunState(b, "learning_rate", rate);
+  addMetric(b, "loss", loss);
 
   uint32_t start = b.segment("start");
   addZero(b, gradient);

@@ -68,6 +68,10 @@ public:
   /// rank's part.
   planpb::View bucket(const std::string &name, const std::string &kind, planpb::DType dtype,
                       uint64_t elements, const planpb::AxisList &axes = {});
+  /// A bucket whose part lies in `view`.
+  planpb::Bucket &bucketAt(const std::string &name, const std::string &kind,
+                           const planpb::View &view, uint64_t elements,
+                           const planpb::AxisList &axes = {});
   /// A trained f64 parameter at `offset` in the latest bucket, with its data in `file` from the
   /// first byte on, row-major.
   planpb::Parameter &parameter(const std::string &name, std::vector<int64_t> shape,
@@ -88,6 +92,17 @@ public:
 private:
   planpb::Task &task(uint32_t stream);
 };
+
+/// Launches a product that contracts `lhsContract` of `lhs` with the first dimension of `rhs`.
+void addMatmul(PlanBuilder &builder, const planpb::View &lhs, int64_t lhsContract,
+               const planpb::View &rhs, const planpb::View &out);
+/// Fills a view with 0.
+void addZero(PlanBuilder &builder, const planpb::View &view);
+/// An input that is fed to `view`; its first dimension is the batch.
+planpb::Input &addInput(planpb::Plan &plan, const std::string &name, const planpb::View &view);
+/// A run state and a metric.
+void addRunState(PlanBuilder &builder, const std::string &name, const planpb::View &view);
+void addMetric(PlanBuilder &builder, const std::string &name, const planpb::View &view);
 
 /// `view` repeated to `shape` (strides 0).
 planpb::View repeat(planpb::View view, std::vector<int64_t> shape);

@@ -117,16 +117,17 @@ TEST_F(RunTest, TraceShowsEveryTask) {
   EXPECT_EQ(outcome.code, 0) << outcome.output;
   nlohmann::json events = nlohmann::json::parse(readFile(trace));
   size_t tasks = 2 + 3 * 8 + 5; // start, three micro-batches, update
-  ASSERT_EQ(events.size(), 1 + 2 * tasks);
-  EXPECT_EQ(events[0]["args"]["name"], "compute");
+  ASSERT_EQ(events.size(), 2 + 2 * tasks);
+  EXPECT_EQ(events[0]["args"]["name"], "rank 0");
+  EXPECT_EQ(events[1]["args"]["name"], "compute");
   double end = 0;
-  for (size_t i = 1; i < events.size(); ++i) { // one stream: in order, none over another
+  for (size_t i = 2; i < events.size(); ++i) { // one stream: in order, none over another
     EXPECT_GE(events[i]["ts"].get<double>(), end);
     end = events[i]["ts"].get<double>() + events[i]["dur"].get<double>() * 0.999;
-    EXPECT_EQ(events[i]["args"]["step"], i <= tasks ? 1 : 2);
+    EXPECT_EQ(events[i]["args"]["step"], i < 2 + tasks ? 1 : 2);
   }
-  EXPECT_EQ(events[3]["name"], "feed");
-  EXPECT_EQ(events[5]["name"], "matmul");
+  EXPECT_EQ(events[4]["name"], "feed");
+  EXPECT_EQ(events[6]["name"], "matmul");
 }
 
 TEST_F(RunTest, CommandLineFaults) {
