@@ -85,23 +85,6 @@ bool shareBytes(const Access &a, const Access &b) {
          a.begin != a.end && b.begin != b.end;
 }
 
-std::vector<const planpb::View *> viewsOf(const planpb::Task &task) {
-  std::vector<const planpb::View *> views;
-  for (const planpb::View &view : task.launch().inputs())
-    views.push_back(&view);
-  for (const planpb::View &view : task.launch().outputs())
-    views.push_back(&view);
-  if (task.launch().has_workspace())
-    views.push_back(&task.launch().workspace());
-  if (task.has_feed())
-    views.push_back(&task.feed().view());
-  if (task.has_copy())
-    views.insert(views.end(), {&task.copy().from(), &task.copy().to()});
-  if (task.has_collective())
-    views.insert(views.end(), {&task.collective().input(), &task.collective().output()});
-  return views;
-}
-
 class OrderCheck {
 public:
   OrderCheck(const Mesh &mesh, const planpb::Program &program, Faults &faults)
@@ -115,7 +98,6 @@ public:
 private:
   using Ranges = std::map<uint64_t, Range>;
 
-  bool checkAxes();
   void startStep();
   void runCall(uint32_t call);
   void runTask(const planpb::Task &task, uint32_t slot);
@@ -163,35 +145,6 @@ std::string OrderCheck::describe(uint32_t index) const {
     return fmt::format("the run state of schedule entry {}", node.call);
   return fmt::format("schedule entry {}, {}", node.call,
                      describeTask(program.segments(static_cast<int>(call.segment())), node.task));
-}
-
-/// Whether all views stay inside their buffers on every rank, and all groups exist.
-bool OrderCheck::checkAxes() {
-  size_t before = faults.number();
-  auto checkView = [&](const planpb::View &view, const std::string &what) {
-    for (const planpb::AxisStride &stride : view.axis_strides())
-      if (auto fault = mesh.faultOf(stride.axis()))
-        return faults.add("{}: {}", what, *fault);
-    std::optional<uint64_t> shift = mesh.largestShift(view);
-    const planpb::Buffer &buffer = program.buffers(static_cast<int>(view.buffer()));
-    if (!shift || *shift > buffer.bytes() - view.offset() - *byteSpan(view))
-      faults.add("{}: it leaves buffer {} of {} bytes on some ranks", what, buffer.name(),
-                 buffer.bytes());
-  };
-  for (const planpb::Slot &slot : program.run_state())
-    checkView(slot.view(), fmt::format("run state {}", slot.name()));
-  for (const planpb::Slot &slot : program.metrics())
-    checkView(slot.view(), fmt::format("metric {}", slot.name()));
-  for (const planpb::Segment &segment : program.segments())
-    for (int i = 0; i < segment.tasks_size(); ++i) {
-      const planpb::Task &task = segment.tasks(i);
-      std::string what = describeTask(segment, i);
-      for (const planpb::View *view : viewsOf(task))
-        checkView(*view, what);
-      if (auto fault = mesh.faultOf(task.collective().group()))
-        faults.add("{}: group: {}", what, *fault);
-    }
-  return faults.number() == before;
 }
 
 /// At the start of a step, persistent buffers hold what an earlier step or the loader wrote; all
@@ -503,8 +456,6 @@ void OrderCheck::runCall(uint32_t call) {
 }
 
 void OrderCheck::run() {
-  if (!checkAxes())
-    return;
   startStep();
   for (int call = 0; call < program.schedule_size(); ++call)
     if (!repeats(call))
