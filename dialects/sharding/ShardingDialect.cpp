@@ -23,9 +23,8 @@ void ShardingDialect::initialize() {
 LayoutAttr layoutOf(Value value) {
   if (auto argument = dyn_cast<BlockArgument>(value)) {
     auto function = dyn_cast_or_null<FunctionOpInterface>(argument.getOwner()->getParentOp());
-    return function
-               ? function.getArgAttrOfType<LayoutAttr>(argument.getArgNumber(), kLayoutAttr)
-               : nullptr;
+    return function ? function.getArgAttrOfType<LayoutAttr>(argument.getArgNumber(), kLayoutAttr)
+                    : nullptr;
   }
   auto result = cast<OpResult>(value);
   auto layouts = result.getOwner()->getAttrOfType<ArrayAttr>(kLayoutsAttr);
@@ -86,7 +85,9 @@ LogicalResult checkFunctionLayout(Operation *op, StringRef what, unsigned index,
     return op->emitError() << "unknown attribute " << attribute.getName().getValue() << " on "
                            << what << " " << index << "; known there: " << kLayoutAttr << ", "
                            << kMembersAxesAttr << ", " << kKeptWholeAttr;
-  auto emit = [&] { return op->emitError() << kLayoutAttr << " of " << what << " " << index << ": "; };
+  auto emit = [&] {
+    return op->emitError() << kLayoutAttr << " of " << what << " " << index << ": ";
+  };
   return checkLayout(op, types[index], attribute.getValue(), emit);
 }
 
@@ -99,12 +100,13 @@ LogicalResult ShardingDialect::verifyOperationAttribute(Operation *op, NamedAttr
   if (name == kFactorsAttr)
     return checkFactors(op, attribute.getValue());
   if (name == kZeroAttr)
-    return isa<ZeroAttr>(attribute.getValue())
-               ? success()
-               : op->emitError() << name << " " << attribute.getValue()
-                                 << "; expected #sharding.zero<...>";
-  return op->emitError() << "unknown attribute " << name << " on an op; known there: "
-                         << kLayoutsAttr << ", " << kFactorsAttr << ", " << kZeroAttr;
+    return isa<ZeroAttr>(attribute.getValue()) ? success()
+                                               : op->emitError()
+                                                     << name << " " << attribute.getValue()
+                                                     << "; expected #sharding.zero<...>";
+  return op->emitError() << "unknown attribute " << name
+                         << " on an op; known there: " << kLayoutsAttr << ", " << kFactorsAttr
+                         << ", " << kZeroAttr;
 }
 
 LogicalResult ShardingDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsigned index,
