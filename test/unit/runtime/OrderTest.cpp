@@ -160,6 +160,37 @@ TEST(OrderTest, ReuseOfAnyPartEndsAllParts) {
   EXPECT_THAT(checkPlan(b.plan), Contains(HasSubstr("they hold buffer other")));
 }
 
+/// A transient buffer is new in each call, also where only own parts of it are written anew.
+TEST(OrderTest, OwnPartsDoNotRenewTheRest) {
+  RankPlanBuilder b({{"data", 4}});
+  planpb::View whole = b.window("whole", planpb::TRANSIENT, kElements);
+  planpb::View own = b.ownPart(whole, wholeAxes({0}));
+  planpb::View result = b.buffer("result", planpb::STEP, planpb::F64, {kElements});
+  uint32_t first = b.segment("first");
+  b.launch("fill", {}, {whole});
+  uint32_t second = b.segment("second");
+  b.launch("fill", {}, {own});
+  b.launch("use", {whole}, {result});
+  uint32_t third = b.segment("third");
+  b.launch("use", {own}, {b.ownPart(result, wholeAxes({0}))});
+  b.call(first);
+  b.call(second);
+  EXPECT_THAT(checkPlan(b.plan), Contains(HasSubstr("were never written in this segment call")));
+  // In one call the rest keeps what was filled in before.
+  planpb::Segment &both = *b.program().mutable_segments(1);
+  *both.add_tasks() = b.program().segments(0).tasks(0);
+  both.mutable_tasks()->SwapElements(1, 2);
+  both.mutable_tasks()->SwapElements(0, 1);
+  EXPECT_THAT(checkPlan(b.plan), IsEmpty());
+  // Own parts are gone too when the call is over.
+  both.mutable_tasks()->DeleteSubrange(0, 1);
+  both.mutable_tasks()->DeleteSubrange(1, 1);
+  b.program().mutable_schedule()->DeleteSubrange(0, 1);
+  EXPECT_THAT(checkPlan(b.plan), IsEmpty());
+  b.call(third);
+  EXPECT_THAT(checkPlan(b.plan), Contains(HasSubstr("task 0 of segment third")));
+}
+
 struct Damage {
   const char *name;
   std::function<void(ZeroOne &)> apply;
@@ -241,6 +272,13 @@ const Damage kDamages[] = {
        *p.scatter().mutable_input() = p.ownGradient;
      },
      "its input in buffer gradient lies elsewhere"},
+    {"ReduceIntoOwnParts",
+     [](ZeroOne &p) {
+       p.scatter().set_kind(Collective::ALL_REDUCE);
+       *p.scatter().mutable_input() =
+           p.b.window("input", planpb::PERSISTENT, p.ownGradient.shape(0));
+     },
+     "its output in buffer gradient lies elsewhere"},
     {"ExchangeInPlace",
      [](ZeroOne &p) {
        p.scatter().set_kind(Collective::ALL_TO_ALL);
