@@ -12,8 +12,6 @@
 using namespace deepshard::runtime;
 using namespace deepshard::runtime::test;
 using namespace std::chrono_literals;
-using ::testing::AnyOf;
-using ::testing::Eq;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
