@@ -4,6 +4,7 @@
 
 #include "dialects/graph/HostTensor.h"
 #include "passes/kernels/KernelSpecs.h"
+#include "passes/plan/IndexRange.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -74,26 +75,6 @@ void SegmentLowering::dropResultsWithoutPlace() {
 // Places
 //===------------------------------------------------------------------------------------------===//
 
-/// Notes the smallest table that the numbers of an input index, through ops that only move them.
-static void boundIndices(Value indices, plan::FeedOp feed) {
-  Builder builder(feed.getContext());
-  auto bound = [&](int64_t size) {
-    if (!feed.getIndexBound() || static_cast<int64_t>(*feed.getIndexBound()) > size)
-      feed.setIndexBoundAttr(builder.getI64IntegerAttr(size));
-  };
-  for (OpOperand &use : indices.getUses()) {
-    Operation *user = use.getOwner();
-    if (auto embedding = dyn_cast<graph::EmbeddingOp>(user);
-        embedding && use.get() == embedding.getIds()) {
-      std::optional<uint64_t> globalRows = embedding.getGlobalRows();
-      bound(globalRows ? static_cast<int64_t>(*globalRows)
-                       : embedding.getTable().getType().getDimSize(0));
-    } else if (isViewLike(user) || (isa<graph::PadOp>(user) && use.getOperandNumber() == 0)) {
-      boundIndices(user->getResult(0), feed);
-    }
-  }
-}
-
 LogicalResult SegmentLowering::placeArgument(BlockArgument argument) {
   DictionaryAttr attributes = function.getArgAttrDict(argument.getArgNumber());
   if (!attributes)
@@ -125,8 +106,11 @@ LogicalResult SegmentLowering::placeArgument(BlockArgument argument) {
     if (layout && batch && !layout.getAxes(batch.getInt()).empty())
       axes = layout.getDims()[batch.getInt()];
     auto feed = plan::FeedOp::create(tasks, location, input, view(location, place), kComputeStream,
-                                     batch ? batch.getInt() : -1, axes, IntegerAttr());
-    boundIndices(argument, feed);
+                                     batch ? batch.getInt() : -1, axes, IntegerAttr(), IntegerAttr());
+    if (std::optional<IndexRange> range = indexRangeOf(argument)) {
+      feed.setIndexBound(range->bound);
+      feed.setIgnoredIndex(range->ignored);
+    }
   } else if (!runState.empty()) {
     place = program.runState(location, runState, type);
   } else if (!state.empty()) {

@@ -236,6 +236,8 @@ private:
       *input.mutable_batch_axes() = axes(list.getAxes());
     if (std::optional<uint64_t> bound = op.getIndexBound())
       input.set_index_bound(*bound);
+    if (std::optional<uint64_t> ignored = op.getIgnoredIndex())
+      input.set_ignored_index(static_cast<int64_t>(*ignored));
   }
 
   LogicalResult addTableEntry(Operation *op) {

@@ -143,6 +143,8 @@ void DataSet::place(Input &input, uint64_t sample, char *to, std::span<const int
                      DType::I64, &value, 1, 1);
       std::string limits = input.range.lowest == 0 ? fmt::format("0 to {}", input.range.highest)
                                                    : std::string(nameOf(input.type.dtype));
+      if (input.range.alsoAllowed)
+        limits += fmt::format(" and {}, which is ignored", *input.range.alsoAllowed);
       throw Error(fmt::format("{}: number {} of sample {} is {}, but input {} takes {}",
                               input.file->path(), done + bad, sample, value, input.type.input,
                               limits));

@@ -277,4 +277,19 @@ TEST_F(DataTest, NumbersOutOfRangeAreNamed) {
   EXPECT_THAT(found, HasSubstr("number 1 of sample 2 is 100, but input input_ids takes 0 to 99"));
 }
 
+TEST_F(DataTest, AnIgnoredNumberMayLieOutsideTheRange) {
+  tokens.mutable_inputs(0)->set_index_bound(100);
+  tokens.mutable_inputs(0)->set_ignored_index(-100);
+  std::vector<int32_t> numbers(16, -100);
+  numbers[9] = -1;
+  std::string file = write("a.bin", bytesOf(numbers)) + ":int32";
+  DataSet data(tokens, options({{"input_ids", file}}));
+  std::vector<int64_t> batch(8);
+  data.feed(0, 0, batch.data(), std::vector<int64_t>{4, 1});
+  EXPECT_EQ(batch, std::vector<int64_t>(8, -100));
+  std::string found = messageOf([&] { data.feed(0, 2, batch.data(), std::vector<int64_t>{4, 1}); });
+  EXPECT_THAT(found, HasSubstr("number 1 of sample 2 is -1, but input input_ids takes 0 to 99 and "
+                               "-100, which is ignored"));
+}
+
 } // namespace
