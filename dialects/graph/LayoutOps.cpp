@@ -3,9 +3,32 @@
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/Inference.h"
 
+#include "mlir/IR/AsmState.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
+
 using namespace mlir;
 
 namespace deepshard::graph {
+
+LogicalResult ConstantOp::verify() {
+  if (isa<DenseElementsAttr>(getValue()))
+    return success();
+  auto resource = dyn_cast<DenseResourceElementsAttr>(getValue());
+  if (!resource)
+    return emitOpError() << "value must be dense<...> or dense_resource<...>";
+  StringRef key = resource.getRawHandle().getKey();
+  AsmResourceBlob *blob = resource.getRawHandle().getBlob();
+  if (!blob)
+    return emitOpError() << "resource '" << key
+                         << "' has no data; define it under dialect_resources: builtin: at the end "
+                            "of the file";
+  RankedTensorType type = getResult().getType();
+  size_t expected = type.getNumElements() * llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+  if (blob->getData().size() != expected)
+    return emitOpError() << "resource '" << key << "' has " << blob->getData().size()
+                         << " bytes of data; expected " << expected << " for " << type;
+  return success();
+}
 
 LogicalResult IotaOp::verify() {
   return checkDimension(getLoc(), "dim", static_cast<int64_t>(getDim()), "result",

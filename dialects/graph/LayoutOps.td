@@ -10,10 +10,15 @@ def Graph_ConstantOp : Graph_Op<"constant", [ConstantLike, AllTypesMatch<["value
   let summary = "A tensor known at plan time";
   let description = [{
     Small values and splats are dense, larger ones resources. Weights are never constants.
+
+    Constraints:
+    1. `value` is dense or a resource
+    2. a resource has data: as many bytes as the elements take, one for each i1
   }];
   let arguments = (ins ElementsAttr:$value);
   let results = (outs Graph_Tensor:$result);
   let assemblyFormat = "attr-dict $value";
+  let hasVerifier = 1;
   let hasFolder = 1;
 }
 

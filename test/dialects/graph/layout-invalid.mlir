@@ -1,5 +1,36 @@
 // RUN: ds-opt %s -verify-diagnostics -split-input-file
 
+// Constant 1.
+func.func @constant_kind() {
+  // expected-error @+1 {{value must be dense<...> or dense_resource<...>}}
+  %r = graph.constant sparse<[[0]], [1.0]> : tensor<4xf32>
+  return
+}
+
+// -----
+
+// Constant 2.
+func.func @constant_without_data() {
+  // expected-error @+1 {{resource 'missing' has no data; define it under dialect_resources: builtin: at the end of the file}}
+  %r = graph.constant dense_resource<missing> : tensor<4xf32>
+  return
+}
+
+// -----
+
+// Constant 2.
+func.func @constant_with_too_little_data() {
+  // expected-error @+1 {{resource 'short' has 4 bytes of data; expected 16 for 'tensor<4xf32>'}}
+  %r = graph.constant dense_resource<short> : tensor<4xf32>
+  return
+}
+
+{-#
+  dialect_resources: { builtin: { short: "0x040000000000803F" } }
+#-}
+
+// -----
+
 func.func @iota_dim() {
   // expected-error @+1 {{dim 1 is not a dimension of 'result', which has rank 1}}
   %r = graph.iota 1 : tensor<4xi64>
