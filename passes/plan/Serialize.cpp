@@ -177,6 +177,9 @@ private:
     for (auto &[name, value] : attributes.all())
       (*launch.mutable_attributes())[name] = attribute(value);
     launch.set_flops(op.getFlops());
+    const runtime::KernelProvider *provider = runtime::findProvider(launch.provider());
+    if (std::string library = provider ? provider->library() : ""; !library.empty())
+      (*plan.mutable_libraries())[launch.provider()] = std::move(library);
   }
 
   void fill(plan::CollectiveOp op, planpb::Task &task) {

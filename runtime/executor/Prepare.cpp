@@ -3,6 +3,7 @@
 #include "runtime/executor/Prepare.h"
 
 #include "runtime/executor/Memory.h"
+#include "runtime/kernels/CpuLevel.h"
 #include "runtime/plan/Checker.h"
 #include "runtime/plan/Error.h"
 #include "runtime/plan/Geometry.h"
@@ -187,7 +188,7 @@ Kernel *PreparedProgram::kernelFor(const planpb::Segment &segment, int index,
     uint64_t planned = launch.has_workspace() ? *byteSpan(launch.workspace()) : 0;
     uint64_t needed = provider->workspaceBytes(spec);
     if (needed > planned) {
-      hasSmallWorkspace = true;
+      shortOfWorkspace = provider;
       faults.push_back(fmt::format("{}: its workspace has {} bytes, {} are needed with {} threads",
                                    where, planned, needed, threads));
       return nullptr;
@@ -203,6 +204,29 @@ Kernel *PreparedProgram::kernelFor(const planpb::Segment &segment, int index,
   return nullptr;
 }
 
+/// A workspace depends on the number of threads and, where a library asks for it, on the library
+/// and on what it finds of the CPU: instructions, but caches too.
+std::string PreparedProgram::adviceOnWorkspaces() const {
+  if (static_cast<uint32_t>(threads) != plan.threads())
+    return fmt::format("the plan was made for {0} threads: run it with --threads {0}, or run "
+                       "ds-opt again with --threads {1}",
+                       plan.threads(), threads);
+  std::string here = shortOfWorkspace->library();
+  auto planned = plan.libraries().find(std::string(shortOfWorkspace->name()));
+  if (planned != plan.libraries().end() && planned->second != here)
+    return fmt::format("the plan was made with {}, this ds-run has {}, which needs other "
+                       "workspaces: run ds-opt again on this machine",
+                       planned->second, here.empty() ? "another library" : here);
+  std::string who = here.empty() ? fmt::format("provider {}", shortOfWorkspace->name()) : here;
+  if (plan.cpu_level() != cpuLevel())
+    return fmt::format("the plan was made on a CPU of level {}, this one offers {}, on which {} "
+                       "needs other workspaces: run ds-opt again on this machine",
+                       plan.cpu_level(), cpuLevel(), who);
+  return fmt::format("the plan was made on another CPU of level {}; on this one {} needs other "
+                     "workspaces: run ds-opt again on this machine",
+                     plan.cpu_level(), who);
+}
+
 void PreparedProgram::reportFaults(const std::vector<std::string> &faults) const {
   if (faults.empty())
     return;
@@ -211,10 +235,8 @@ void PreparedProgram::reportFaults(const std::vector<std::string> &faults) const
                                   faults.begin() + std::min(faults.size(), kMostListed));
   if (faults.size() > kMostListed)
     listed.push_back(fmt::format("and {} more faults", faults.size() - kMostListed));
-  if (hasSmallWorkspace)
-    listed.push_back(fmt::format("the plan was made for {0} threads: run it with --threads {0}, or "
-                                 "run ds-opt again with --threads {1}",
-                                 plan.threads(), threads));
+  if (shortOfWorkspace)
+    listed.push_back(adviceOnWorkspaces());
   throw Error(fmt::format("{}", fmt::join(listed, "\n")));
 }
 

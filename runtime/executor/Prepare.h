@@ -75,10 +75,11 @@ public:
 private:
   Kernel *kernelFor(const planpb::Segment &segment, int index, std::vector<std::string> &faults);
   void reportFaults(const std::vector<std::string> &faults) const;
+  std::string adviceOnWorkspaces() const;
 
   const planpb::Plan &plan;
   int threads;
-  bool hasSmallWorkspace = false;
+  const KernelProvider *shortOfWorkspace = nullptr; ///< one that needs more than was planned
   std::map<std::string, std::unique_ptr<Kernel>> kernels;
   std::map<const planpb::Task *, PreparedCollective> collectives;
   std::map<std::pair<uint32_t, uint32_t>, PreparedSegment> segments;

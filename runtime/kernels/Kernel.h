@@ -103,6 +103,8 @@ class KernelProvider {
 public:
   virtual ~KernelProvider() = default;
   virtual std::string_view name() const = 0;
+  /// The library behind it ("oneDNN 2.7.0"), if there is one: workspaces may depend on it.
+  virtual std::string library() const { return {}; }
   /// Nothing if the provider can run `spec`; else why not, as a clause ("strides of operand 1 are
   /// not supported").
   virtual std::optional<std::string> whyNot(const KernelSpec &spec) const = 0;

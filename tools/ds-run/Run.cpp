@@ -47,8 +47,8 @@ void catchSignals(JobState &state) {
 void requireCpu(const planpb::Plan &plan) {
   if (offers(cpuLevel(), plan.cpu_level()))
     return;
-  throw Error(fmt::format("the plan was made for CPUs of level {}, this machine offers {}; run "
-                          "ds-opt for that level, or run the plan on another machine",
+  throw Error(fmt::format("the plan was made for CPUs of level {0}, this machine offers {1}; "
+                          "run ds-opt again on this machine, or the plan on one that offers {0}",
                           plan.cpu_level(), cpuLevel()));
 }
 

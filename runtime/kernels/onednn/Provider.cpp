@@ -12,6 +12,7 @@
 #include "runtime/kernels/onednn/Primitive.h"
 
 #include <dnnl.hpp>
+#include <fmt/format.h>
 #include <omp.h>
 #include <stdexcept>
 #include <string_view>
@@ -111,6 +112,11 @@ private:
 class OnednnProvider : public KernelProvider {
 public:
   std::string_view name() const override { return "onednn"; }
+
+  std::string library() const override {
+    const dnnl_version_t *version = dnnl_version();
+    return fmt::format("oneDNN {}.{}.{}", version->major, version->minor, version->patch);
+  }
 
   std::optional<std::string> whyNot(const KernelSpec &spec) const override {
     try {

@@ -3,7 +3,10 @@
 #include "runtime/executor/Executor.h"
 
 #include "runtime/checkpoint/SafeTensors.h"
+#include "runtime/kernels/CpuLevel.h"
 #include "test/unit/runtime/PlanBuilder.h"
+
+#include <fmt/format.h>
 
 #include <cmath>
 
@@ -13,6 +16,7 @@ using namespace deepshard::runtime::test;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 namespace {
 
@@ -280,6 +284,36 @@ TEST_F(ExecutorTest, WrongWeightsAreRefused) {
   saveSafeTensors(options.weights,
                   {{"weight", {}, TensorDesc::contiguous(DType::I64, {kFeatures}), data.data()}});
   EXPECT_THAT(message(), HasSubstr("has the type i64, the plan's has f64"));
+}
+
+TEST_F(ExecutorTest, SmallWorkspacesSayWhatDiffers) {
+  // Attention without any workspace stands for a library that needs more here than where the plan
+  // was made.
+  PlanBuilder b;
+  planpb::View q = b.buffer("q", planpb::PERSISTENT, planpb::F32, {1, 1, 4, 8});
+  planpb::View o = b.buffer("o", planpb::STEP, planpb::F32, {1, 1, 4, 8});
+  planpb::View lse = b.buffer("lse", planpb::STEP, planpb::F32, {1, 1, 4});
+  uint32_t segment = b.segment("body");
+  planpb::Launch &attention = *b.launch("attention", {q, q, q}, {o, lse}).mutable_launch();
+  attention.set_provider("native");
+  (*attention.mutable_attributes())["scale"].set_number(1);
+  b.call(segment);
+  plan = b.plan;
+  options = {};
+  plan.set_cpu_level(std::string(cpuLevel()));
+  EXPECT_THAT(message(),
+              AllOf(HasSubstr("task 0 of segment body"), HasSubstr("workspace has 0"),
+                    HasSubstr("another CPU of level"),
+                    HasSubstr("run ds-opt again on this machine"), Not(HasSubstr("--threads"))));
+  plan.set_cpu_level("x86-64-v9");
+  EXPECT_THAT(message(), HasSubstr(fmt::format("the plan was made on a CPU of level x86-64-v9, "
+                                               "this one offers {}, on which provider native needs "
+                                               "other workspaces: run ds-opt again",
+                                               cpuLevel())));
+  (*plan.mutable_libraries())["native"] = "oneDNN 9.9.9";
+  EXPECT_THAT(message(), HasSubstr("made with oneDNN 9.9.9, this ds-run has another library"));
+  options.threads = 2;
+  EXPECT_THAT(message(), HasSubstr("the plan was made for 1 threads: run it with --threads 1"));
 }
 
 TEST_F(ExecutorTest, UnknownKernelsAreNamedTogether) {
