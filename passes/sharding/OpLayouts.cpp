@@ -88,7 +88,21 @@ const graph::PartialOperands *OpLayouts::passing(ArrayRef<Axes> factors) const {
   for (const Axes &axes : factors)
     if (overlap(axes, attribute.getAxes()))
       return nullptr;
-  return rule.findPartial(*partial, kindOf(attribute.getKind()));
+  const graph::PartialOperands *set = rule.findPartial(*partial, kindOf(attribute.getKind()));
+  return set && paysOff(*set) ? set : nullptr;
+}
+
+bool OpLayouts::paysOff(const graph::PartialOperands &set) const {
+  auto elements = [](Type type) { return cast<RankedTensorType>(type).getNumElements(); };
+  int64_t before = 0, after = 0;
+  for (unsigned operand : set.operands) {
+    if (!op->getOperand(operand).hasOneUse())
+      return false;
+    before += elements(op->getOperand(operand).getType());
+  }
+  for (unsigned result : set.results)
+    after += elements(op->getResult(result).getType());
+  return after <= before;
 }
 
 LayoutAttr OpLayouts::layoutOf(const graph::TensorFactors &tensor, ArrayRef<Axes> factors,

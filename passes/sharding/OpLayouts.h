@@ -20,9 +20,10 @@ using Axes = llvm::SmallVector<sharding::AxisRefAttr, 2>;
 /// One op on a mesh: its rule, and how its operands lie before anything is moved.
 class OpLayouts {
 public:
-  OpLayouts(const graph::ShardingRule &rule, llvm::ArrayRef<sharding::LayoutAttr> operands,
-            mlir::FlatSymbolRefAttr mesh, sharding::MeshAttr grid)
-      : rule(rule), operands(operands), mesh(mesh), grid(grid) {}
+  OpLayouts(mlir::Operation *op, const graph::ShardingRule &rule,
+            llvm::ArrayRef<sharding::LayoutAttr> operands, mlir::FlatSymbolRefAttr mesh,
+            sharding::MeshAttr grid)
+      : op(op), rule(rule), operands(operands), mesh(mesh), grid(grid) {}
 
   /// Splits the axes of a dimension among its factors, major to minor: a factor takes axes while
   /// they divide it, the next one only if it is split completely. Axes that find no place are left
@@ -31,7 +32,9 @@ public:
   project(const graph::DimensionFactors &factors, llvm::ArrayRef<sharding::AxisRefAttr> axes) const;
 
   /// The set of operands through which parts pass, given the axes of the factors; null if partial
-  /// operands are to be reduced first.
+  /// operands are to be reduced first. That is so where the rule does not allow it, where an operand
+  /// is used elsewhere too (it is reduced once for all uses), and where more would be left to
+  /// reduce.
   const graph::PartialOperands *passing(llvm::ArrayRef<Axes> factors) const;
 
   /// How operand `index` has to lie.
@@ -45,6 +48,9 @@ private:
   /// The partial operands, ascending, if all are partial alike.
   std::optional<llvm::SmallVector<unsigned>> partialOperands() const;
 
+  bool paysOff(const graph::PartialOperands &set) const;
+
+  mlir::Operation *op;
   const graph::ShardingRule &rule;
   llvm::ArrayRef<sharding::LayoutAttr> operands;
   mlir::FlatSymbolRefAttr mesh;

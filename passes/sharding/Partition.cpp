@@ -181,7 +181,7 @@ LogicalResult LocalFunction::partition(Operation *op) {
                              << rule.factors.size() << ": " << rule.text();
   SmallVector<LayoutAttr> lie = llvm::map_to_vector(
       op->getOperands(), [&](Value operand) { return locals.lookup(operand).second; });
-  OpLayouts layouts(rule, lie, mesh, grid);
+  OpLayouts layouts(op, rule, lie, mesh, grid);
   SmallVector<Value> operands;
   for (auto [index, operand] : llvm::enumerate(op->getOperands()))
     operands.push_back(inLayout(operand, layouts.operandLayout(index, factors)));

@@ -97,7 +97,7 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     graph::ShardingRule rule = ruled.getShardingRule();
     SmallVector<LayoutAttr> operands = llvm::map_to_vector(
         op->getOperands(), [](Value operand) { return sharding::layoutOf(operand); });
-    OpLayouts layouts(rule, operands, mesh, grid);
+    OpLayouts layouts(op, rule, operands, mesh, grid);
     SmallVector<Axes> factors = chooseFactors(op, rule, layouts, operands);
 
     SmallVector<Attribute> results;
