@@ -4,7 +4,6 @@
 
 #include "runtime/plan/CheckerParts.h"
 #include "runtime/plan/Types.h"
-#include "runtime/plan/Upgrade.h"
 
 namespace deepshard::runtime {
 
@@ -48,8 +47,7 @@ namespace {
 /// Checks a plan but for what its ranks do together.
 class PlanCheck {
 public:
-  explicit PlanCheck(const planpb::Plan &given) : plan(given), isSound(given.programs_size()) {
-    addBuckets(plan);
+  explicit PlanCheck(const planpb::Plan &plan) : plan(plan), isSound(plan.programs_size()) {
     if (auto fault = Mesh::faultOf(plan.mesh())) {
       faults.add("mesh: {}", *fault);
       return;
@@ -63,7 +61,7 @@ public:
       isSound[static_cast<size_t>(i)] = checkProgram(plan.programs(i));
   }
 
-  planpb::Plan plan;
+  const planpb::Plan &plan;
   Faults faults;
   Mesh mesh{planpb::Mesh()};
   std::vector<bool> isSound; // per program
@@ -85,7 +83,7 @@ std::vector<std::string> checkPlan(const planpb::Plan &plan) {
   PlanCheck check(plan);
   for (int i = 0; i < plan.programs_size(); ++i)
     if (check.isSound[static_cast<size_t>(i)])
-      checkRendezvous(check.mesh, {&check.plan.programs(i)}, check.faults);
+      checkRendezvous(check.mesh, {&plan.programs(i)}, check.faults);
   return check.faults.take();
 }
 
@@ -94,7 +92,7 @@ std::vector<std::string> checkPlan(const planpb::Plan &plan, std::span<const uin
   std::vector<const planpb::Program *> programs;
   for (uint32_t index : programOf)
     if (index < check.isSound.size() && check.isSound[index])
-      programs.push_back(&check.plan.programs(static_cast<int>(index)));
+      programs.push_back(&plan.programs(static_cast<int>(index)));
   if (programOf.size() != check.mesh.ranks())
     check.faults.add("{} ranks have a program, the mesh has {}", programOf.size(),
                      check.mesh.ranks());

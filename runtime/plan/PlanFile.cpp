@@ -4,7 +4,6 @@
 
 #include "runtime/plan/Error.h"
 #include "runtime/plan/File.h"
-#include "runtime/plan/Upgrade.h"
 #include "runtime/plan/plan.pb.h"
 
 #include <fmt/format.h>
@@ -69,7 +68,6 @@ bool serialise(const planpb::Plan &plan, std::string &payload) {
 void writePlan(const planpb::Plan &plan, const std::string &path) {
   planpb::Plan versioned = plan;
   versioned.set_format_version(kPlanFormatVersion);
-  addBuckets(versioned);
   std::string payload;
   if (versioned.ByteSizeLong() > kMostPayloadBytes || !serialise(versioned, payload))
     throw Error(fmt::format("{}: the plan takes {} bytes, more than the {} that a plan may have",

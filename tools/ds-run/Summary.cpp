@@ -3,6 +3,8 @@
 #include "tools/ds-run/Summary.h"
 
 #include "runtime/plan/Geometry.h"
+#include "runtime/plan/Mesh.h"
+#include "runtime/plan/Traffic.h"
 #include "runtime/plan/Types.h"
 #include "runtime/plan/plan.pb.h"
 
@@ -10,6 +12,10 @@
 #include <fmt/ranges.h>
 
 #include <array>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
 
 namespace deepshard {
 
@@ -29,7 +35,8 @@ static std::string summarizeProgram(const planpb::Program &program) {
                       program.name(), program.segments_size(), tasks, run, program.streams_size());
   for (int i = 0; i < program.arenas_size(); ++i) {
     const planpb::Arena &arena = program.arenas(i);
-    text += fmt::format("  arena {}: {}", i, mebibytes(arena.bytes()));
+    text += fmt::format("  arena {}{}: {}", i, arena.window() ? " (window)" : "",
+                        mebibytes(arena.bytes()));
     if (arena.max_live_bytes() > 0)
       text += fmt::format(", {:.3f} x the most that lives at once",
                           static_cast<double>(arena.bytes()) /
@@ -54,6 +61,43 @@ static std::string summarizeProgram(const planpb::Program &program) {
   return text;
 }
 
+/// Bytes that a rank holds of each kind of bucket, of how many in all.
+static std::string summarizeBuckets(const planpb::Program &program, const runtime::Mesh &mesh) {
+  struct Kind {
+    size_t count = 0;
+    uint64_t held = 0;
+    uint64_t whole = 0;
+    std::set<std::string> axes;
+  };
+  std::map<std::string, Kind> kinds;
+  for (const planpb::Bucket &bucket : program.buckets()) {
+    Kind &kind = kinds[bucket.kind()];
+    ++kind.count;
+    kind.held += *runtime::byteSpan(bucket.view());
+    kind.whole += bucket.elements() * runtime::elementBytes(bucket.view().dtype());
+    if (mesh.parts(bucket.axes()) > 1)
+      kind.axes.insert(mesh.text(bucket.axes()));
+  }
+  std::string text;
+  for (const auto &[name, kind] : kinds) {
+    text += fmt::format("  {} buckets of kind {}: {}", kind.count, name, mebibytes(kind.held));
+    if (!kind.axes.empty())
+      text += fmt::format(" of {}, cut over {}", mebibytes(kind.whole),
+                          fmt::join(kind.axes, " or over "));
+    text += '\n';
+  }
+  return text;
+}
+
+static std::string summarizeTraffic(const planpb::Plan &plan, const planpb::Program &program) {
+  std::string text;
+  for (const runtime::Traffic &traffic : runtime::trafficOf(plan, program))
+    text += fmt::format("  {} over {} ({} ranks): {} a step, a rank sends {}\n",
+                        runtime::nameOf(traffic.kind), traffic.axes, traffic.members, traffic.calls,
+                        mebibytes(static_cast<uint64_t>(traffic.bytes())));
+  return text;
+}
+
 std::string summarize(const planpb::Plan &plan) {
   const planpb::Training &training = plan.training();
   std::string text =
@@ -62,6 +106,11 @@ std::string summarize(const planpb::Plan &plan) {
   text += fmt::format("{} rank{}, global batch {} = {} micro-batches of {} a rank\n", plan.ranks(),
                       plan.ranks() == 1 ? "" : "s", training.global_batch(),
                       training.accumulation(), training.micro_batch());
+  std::vector<std::string> axes;
+  for (const planpb::MeshAxis &axis : plan.mesh().axes())
+    axes.push_back(fmt::format("{} = {}", axis.name(), axis.size()));
+  if (!axes.empty())
+    text += fmt::format("mesh: {}\n", fmt::join(axes, ", "));
   uint64_t trained = 0;
   for (const planpb::Parameter &parameter : plan.parameters())
     if (parameter.trainable())
@@ -72,8 +121,10 @@ std::string summarize(const planpb::Plan &plan) {
     text += fmt::format("input {}: {} of shape {}\n", input.name(),
                         runtime::nameOf(runtime::dtypeOf(input.dtype())),
                         fmt::join(input.shape(), "x"));
+  runtime::Mesh mesh(plan.mesh());
   for (const planpb::Program &program : plan.programs())
-    text += summarizeProgram(program);
+    text += summarizeProgram(program) + summarizeBuckets(program, mesh) +
+            summarizeTraffic(plan, program);
   for (const std::string &kernel : plan.nondeterministic())
     text += fmt::format("may differ from run to run: {}\n", kernel);
   return text;

@@ -44,7 +44,9 @@ struct JobTest : testing::Test {
     use({.zero = Zero::Update, .ranks = 2});
   }
 
+  /// Takes the plan of a regression. Its features other than 8 need data of their own.
   void use(const Regression &regression) {
+    writeFile(directory.path("w"), bytesOf(std::vector<double>(regression.features, 0.1)));
     plan = planOf(regression, directory.path("w"));
     writePlan(plan, planPath);
   }
@@ -128,6 +130,20 @@ TEST_F(JobTest, WrongNumberOfRanks) {
   Ended ended = finish(start(fmt::format("{} -n 4 {} --steps 1", planPath, data)));
   EXPECT_EQ(ended.code, 2);
   EXPECT_THAT(ended.output, HasSubstr("is a plan for 2 ranks; leave -n out"));
+}
+
+TEST_F(JobTest, CheckTellsMeshBucketsAndTraffic) {
+  use({.zero = Zero::Parameters, .ranks = 4, .features = 1 << 20});
+  Ended ended = finish(start(planPath + " --check"));
+  EXPECT_EQ(ended.code, 0);
+  // 8 MiB of weights, gathered in each of 3 micro-batches, (4 - 1) / 4 of it from others.
+  EXPECT_THAT(
+      ended.output,
+      AllOf(HasSubstr("4 ranks, global batch 24 = 3 micro-batches of 2 a rank\n"),
+            HasSubstr("mesh: data = 4\n"), HasSubstr("arena 1 (window): 18.0 MiB"),
+            HasSubstr("1 buckets of kind parameter: 2.0 MiB of 8.0 MiB, cut over data\n"),
+            HasSubstr("all_gather over data (4 ranks): 3 a step, a rank sends 18.0 MiB\n"),
+            HasSubstr("reduce_scatter over data (4 ranks): 1 a step, a rank sends 6.0 MiB")));
 }
 
 TEST_F(JobTest, TraceHasAllRanks) {

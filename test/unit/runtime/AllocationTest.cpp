@@ -5,11 +5,15 @@
 //===------------------------------------------------------------------------------------------===//
 
 #include "runtime/executor/Executor.h"
+#include "test/unit/executor/RankTraining.h"
 #include "test/unit/runtime/PlanBuilder.h"
 
+#include <array>
 #include <atomic>
+#include <barrier>
 #include <cstdlib>
 #include <new>
+#include <thread>
 
 static std::atomic<size_t> allocations = 0;
 
@@ -45,6 +49,32 @@ TEST(AllocationTest, StepsAllocateNothing) {
   for (int i = 0; i < 20; ++i)
     executor.step();
   EXPECT_EQ(allocations, before);
+}
+
+TEST(AllocationTest, StepsOfManyRanksAllocateNothing) {
+  TemporaryDirectory directory;
+  ExecutorOptions options = writeData(directory, 8, 29);
+  options.recordTimeline = true;
+  planpb::Plan plan = planOf({.zero = Zero::Parameters, .ranks = 2}, directory.path("w"));
+  World world(2, jobWindowBytes(plan), std::chrono::seconds(60));
+  std::barrier all(2);
+  std::array<size_t, 2> counts = {};
+  auto run = [&](int rank) {
+    Executor executor(plan, options, &world, rank);
+    executor.step();
+    all.arrive_and_wait();
+    size_t before = allocations;
+    all.arrive_and_wait();
+    for (int i = 0; i < 20; ++i)
+      executor.step();
+    all.arrive_and_wait();
+    counts[static_cast<size_t>(rank)] = allocations - before;
+    all.arrive_and_wait();
+  };
+  std::thread other(run, 1);
+  run(0);
+  other.join();
+  EXPECT_THAT(counts, testing::Each(0u));
 }
 
 } // namespace
