@@ -34,6 +34,7 @@ def Plan_Dialect : Dialect {
     }
     ```
   }];
+  let dependentDialects = ["::deepshard::sharding::ShardingDialect"];
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;
 }

@@ -54,8 +54,6 @@ public:
 
   /// `value` in the layout `to`, moved at the insertion point if need be.
   Value inLayout(Value value, LayoutAttr to);
-  /// The local value `local` that lies as `from`, moved to `to`.
-  Value move(Location location, Value local, LayoutAttr from, LayoutAttr to);
   /// The part of this rank on `axes`, an i64 scalar.
   Value partIndex(Location location, ArrayRef<sharding::AxisRefAttr> axes);
   GroupAttr group(ArrayRef<sharding::AxisRefAttr> axes) { return GroupAttr::get(mesh, axes); }
@@ -142,24 +140,20 @@ Value LocalFunction::summandOf(Location location, Value local,
   return graph::SelectOp::create(builder, location, isFirst, local, zeroOf(type.getElementType()));
 }
 
-Value LocalFunction::move(Location location, Value local, LayoutAttr from, LayoutAttr to) {
-  SmallVector<sharding::AxisRefAttr> missing;
-  for (sharding::AxisRefAttr axis : to.getPartialAxes())
-    if (!overlap(axis, from.getPartialAxes()))
-      missing.push_back(axis);
-  if (missing.empty())
-    return sharding::emitReshard(builder, location, local, from, to, grid);
-  // What is whole becomes summands last.
-  LayoutAttr before = to.withPartial(from.getPartial() ? from.getPartial() : nullptr);
-  local = sharding::emitReshard(builder, location, local, from, before, grid);
-  return summandOf(location, local, missing);
-}
-
 Value LocalFunction::inLayout(Value value, LayoutAttr to) {
   if (Value known = moved.lookup({value, to}))
     return known;
   auto [local, from] = locals.lookup(value);
-  return moved[{value, to}] = move(value.getLoc(), local, from, to);
+  SmallVector<sharding::AxisRefAttr> missing;
+  for (sharding::AxisRefAttr axis : to.getPartialAxes())
+    if (!overlap(axis, from.getPartialAxes()))
+      missing.push_back(axis);
+  Value result;
+  if (missing.empty())
+    result = sharding::emitReshard(builder, value.getLoc(), local, from, to, grid);
+  else // What is whole becomes summands last.
+    result = summandOf(value.getLoc(), inLayout(value, to.withPartial(from.getPartial())), missing);
+  return moved[{value, to}] = result;
 }
 
 LogicalResult LocalFunction::partition(Operation *op) {
@@ -195,9 +189,10 @@ LogicalResult LocalFunction::partition(Operation *op) {
     return op->emitOpError() << "cannot be split as its factors say: " << rule.text();
   for (auto [index, result] : llvm::enumerate(*results)) {
     auto to = cast<LayoutAttr>(declared[index]);
-    Value local = move(op->getLoc(), result, layouts.resultLayout(index, factors), to);
-    for (auto [to, value] : part.added)
-      if (to == index)
+    Value local = sharding::emitReshard(builder, op->getLoc(), result,
+                                        layouts.resultLayout(index, factors), to, grid);
+    for (auto [position, value] : part.added)
+      if (position == index)
         local = graph::AddOp::create(builder, op->getLoc(), local, value);
     define(op->getResult(index), local, to);
   }

@@ -189,7 +189,7 @@ def CreateUpdate : Pass<"create-update", "::mlir::ModuleOp"> {
   }];
   let options = [Option<"bucketSize", "bucket-size", "int64_t", /*default=*/"::deepshard::kDefaultBucketSize",
                         "Elements of a bucket">];
-  let dependentDialects = ["::deepshard::graph::GraphDialect"];
+  let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
 }
 
 def VerifyDifferentiated : Pass<"verify-differentiated", "::mlir::ModuleOp"> {

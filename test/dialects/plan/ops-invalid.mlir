@@ -74,3 +74,45 @@ plan.program @strides streams ["compute"] {
   // expected-error @+1 {{has 2 dimensions but 1 strides}}
   %1 = plan.view %0 offset 0 : !plan.view<2x3xf32 strides [1]>
 }
+
+// -----
+
+plan.program @kind streams ["compute"] {
+  %0 = plan.buffer "x" transient bytes 64 align 64
+  plan.segment @s {
+    %1 = plan.view %0 offset 0 : !plan.view<4xf32>
+    // expected-error @+1 {{is of kind "broadcast", which there is not}}
+    plan.collective "broadcast" "sum" over <{"data"}> in(%1 : !plan.view<4xf32>) out(%1 : !plan.view<4xf32>) split 0 concat 0 sources [] on 0 sequence 0 phase "forward"
+  }
+}
+
+// -----
+
+plan.program @reduction streams ["compute"] {
+  %0 = plan.buffer "x" transient bytes 64 align 64
+  plan.segment @s {
+    %1 = plan.view %0 offset 0 : !plan.view<4xf32>
+    // expected-error @+1 {{reduces by "mean", which there is not}}
+    plan.collective "all_reduce" "mean" over <{"data"}> in(%1 : !plan.view<4xf32>) out(%1 : !plan.view<4xf32>) split 0 concat 0 sources [] on 0 sequence 0 phase "forward"
+  }
+}
+
+// -----
+
+plan.program @row_major streams ["compute"] {
+  %0 = plan.buffer "x" transient bytes 64 align 64
+  plan.segment @s {
+    %1 = plan.view %0 offset 0 : !plan.view<2x2xf32 strides [1, 2]>
+    // expected-error @+1 {{expects row-major views, got '!plan.view<2x2xf32 strides [1, 2]>'}}
+    plan.collective "all_reduce" "sum" over <{"data"}> in(%1 : !plan.view<2x2xf32 strides [1, 2]>) out(%1 : !plan.view<2x2xf32 strides [1, 2]>) split 0 concat 0 sources [] on 0 sequence 0 phase "forward"
+  }
+}
+
+// -----
+
+plan.program @bucket streams ["compute"] {
+  %0 = plan.buffer "x" persistent bytes 64 align 64
+  %1 = plan.view %0 offset 0 : !plan.view<2x2xf32>
+  // expected-error @+1 {{expects a view of rank 1, got '!plan.view<2x2xf32>'}}
+  plan.bucket "parameter.0" "parameter" elements 4 over <{}> %1 : !plan.view<2x2xf32>
+}

@@ -68,6 +68,33 @@ plan.program @segments_apart streams ["compute"] {
 
 // -----
 
-// expected-error @+1 {{packs programs of one stream, got 2}}
-plan.program @two_streams streams ["compute", "copy"] {
+// A task of another stream may still run until the compute stream has waited for it: b must not take the bytes of a,
+// c may. What other ranks reach into lies in an arena of its own.
+
+sharding.mesh @mesh ["data" = 2]
+
+// CHECK-LABEL: plan.program @two_streams
+// CHECK-SAME: arena 128 max_live 128 window 64 max_live 64
+// CHECK-DAG: plan.buffer "in" transient window bytes 64 align 64 offset 0
+// CHECK-DAG: plan.buffer "a" transient bytes 64 align 64 offset [[A:[0-9]+]]
+// CHECK-DAG: plan.buffer "c" transient bytes 64 align 64 offset [[A]]
+plan.program @two_streams streams ["compute", "communication"] {
+  %in = plan.buffer "in" transient window bytes 64 align 64
+  %a = plan.buffer "a" transient bytes 64 align 64
+  %b = plan.buffer "b" transient bytes 64 align 64
+  %c = plan.buffer "c" transient bytes 64 align 64
+  plan.segment @s {
+    %0 = plan.view %in offset 0 : !plan.view<8xf32>
+    %1 = plan.view %a offset 0 : !plan.view<16xf32>
+    %2 = plan.view %b offset 0 : !plan.view<16xf32>
+    %3 = plan.view %c offset 0 : !plan.view<16xf32>
+    plan.launch "reference" "fill" ins() outs(%0 : !plan.view<8xf32>) on 0 attributes {} flops 0 phase "forward"
+    plan.record 0 on 0
+    plan.wait 0 on 1
+    plan.collective "all_gather" "sum" over <{"data"}> in(%0 : !plan.view<8xf32>) out(%1 : !plan.view<16xf32>) split 0 concat 0 sources [] on 1 sequence 0 phase "forward"
+    plan.record 1 on 1
+    plan.launch "reference" "fill" ins() outs(%2 : !plan.view<16xf32>) on 0 attributes {} flops 0 phase "forward"
+    plan.wait 1 on 0
+    plan.launch "reference" "neg" ins(%2 : !plan.view<16xf32>) outs(%3 : !plan.view<16xf32>) on 0 attributes {} flops 0 phase "forward"
+  }
 }

@@ -64,8 +64,9 @@ module {
 // CHECK: plan.segment @update
 // CHECK: plan.launch "reference" "adamw"
 // CHECK-NOT: "copy"
-// TABLES-DAG: plan.parameter "w" %{{.*}} : <4xf32> from #graph.storage
-// TABLES-DAG: plan.optimizer_state "exp_avg.0"
+// TABLES-DAG: plan.bucket "parameter.0" "parameter" elements 32 over <{}>
+// TABLES-DAG: plan.bucket "exp_avg.0" "exp_avg" elements 32 over <{}>
+// TABLES-DAG: plan.parameter "w" : tensor<4xf32> in "parameter.0" at 16 cut [4] padded [4] from #graph.storage
 // CHECK: plan.schedule [#plan.call<@zero, micro_batch = 0, slot = 0>, #plan.call<@micro_batch, micro_batch = 0, slot = 0>, #plan.call<@micro_batch, micro_batch = 1, slot = 0>, #plan.call<@update, micro_batch = 1, slot = 0>]
 module attributes {graph.accumulation_steps = 2 : i64} {
   func.func @micro_batch(
@@ -234,10 +235,55 @@ module {
 // -----
 
 module {
-  // expected-error @+1 {{lies in bucket parameter.0, which @update does not declare}}
+  // expected-error @+1 {{lies in bucket parameter.0, which no function has}}
   func.func @micro_batch(%w: tensor<f32> {graph.parameter = "w", graph.member = #graph.member<kind = "parameter", index = 0, offset = 0>})
       -> (tensor<f32> {graph.metric = "loss"}) {
     %1 = graph.neg %w {graph.provider = "reference"} : tensor<f32>
     return %1 : tensor<f32>
+  }
+}
+
+// -----
+
+// Tensors of a pack are computed in the bucket, gaps are zeroed, the reduction goes to where the result belongs. A
+// gradient's bucket and the own part of a parameter are views that move with the rank's coordinate.
+
+// CHECK-LABEL: plan.program @train streams ["compute", "communication"]
+// CHECK-DAG: %[[P:.*]] = plan.buffer "parameter.0" persistent window bytes 128
+// CHECK-DAG: %[[G:.*]] = plan.buffer "gradient.0" step bytes 64
+// CHECK-DAG: %[[B:.*]] = plan.buffer "pack" transient window bytes 128
+// CHECK: plan.segment @micro_batch
+// CHECK: plan.feed "x" %{{.*}} on 0 batch_dimension 0 over <{"data"}> : <4xf32>
+// CHECK: %[[M:.*]] = plan.view %[[B]] offset 0 : <4xf32>
+// CHECK: plan.launch "reference" "mul" ins({{.*}}) outs(%[[M]] : {{.*}})
+// CHECK: %[[GAP:.*]] = plan.view %[[B]] offset 16 : <28xf32>
+// CHECK: plan.launch "reference" "fill" ins() outs(%[[GAP]] : {{.*}})
+// CHECK: %[[ALL:.*]] = plan.view %[[B]] offset 0 : <32xf32>
+// CHECK: %[[SUM:.*]] = plan.view %[[G]] offset 0 : <16xf32>
+// CHECK: plan.collective "reduce_scatter" "sum" over <{"data"}> in(%[[ALL]] : <32xf32>) out(%[[SUM]] : <16xf32>)
+// CHECK: plan.segment @update
+// CHECK: %[[OLD:.*]] = plan.view %[[P]] offset 0 by [#plan.axis_stride<axis = <"data">, bytes = 64>] : <16xf32>
+// CHECK: %[[NEW:.*]] = plan.view %[[P]] offset 0 by [#plan.axis_stride<axis = <"data">, bytes = 64>] : <16xf32>
+// CHECK: plan.launch "reference" "sub" ins(%[[OLD]], %{{.*}}) outs(%[[NEW]] : {{.*}})
+// CHECK: %[[WHOLE:.*]] = plan.view %[[P]] offset 0 : <32xf32>
+// CHECK: plan.collective "all_gather" {{.*}} out(%[[WHOLE]] : <32xf32>)
+// CHECK-NOT: "copy"
+module {
+  sharding.mesh @mesh ["data" = 2]
+  func.func @micro_batch(%x: tensor<4xf32> {graph.input = "x", graph.batch_dimension = 0 : i64,
+                                            sharding.layout = #sharding.layout<@mesh, [{"data"}]>})
+      -> (tensor<16xf32> {graph.bucket = #graph.bucket<kind = "gradient", index = 0>}) {
+    %0 = graph.mul %x, %x {graph.provider = "reference"} : tensor<4xf32>, tensor<4xf32>
+    %1 = sharding.pack %0 offsets [0] : tensor<4xf32> to tensor<32xf32>
+    %2 = sharding.reduce_scatter sum %1 over @mesh {"data"} dim 0 : tensor<32xf32> to tensor<16xf32>
+    return %2 : tensor<16xf32>
+  }
+  func.func @update(%p: tensor<32xf32> {graph.bucket = #graph.bucket<kind = "parameter", index = 0>, graph.state = "parameter.0"},
+                    %g: tensor<16xf32> {graph.bucket = #graph.bucket<kind = "gradient", index = 0>})
+      -> (tensor<32xf32> {graph.bucket = #graph.bucket<kind = "parameter", index = 0>, graph.state = "parameter.0"}) {
+    %0 = sharding.local_slice %p over @mesh {"data"} dim 0 : tensor<32xf32> to tensor<16xf32>
+    %1 = graph.sub %0, %g {graph.provider = "reference"} : tensor<16xf32>, tensor<16xf32>
+    %2 = sharding.all_gather %1 over @mesh {"data"} dim 0 : tensor<16xf32> to tensor<32xf32>
+    return %2 : tensor<32xf32>
   }
 }

@@ -1,0 +1,100 @@
+// RUN: ds-opt %s -split-input-file -verify-diagnostics --propagate-layouts | FileCheck %s
+
+// Columns, then rows: the split passes through, the product of the second is a sum over ranks, which the next op gets
+// whole. What nobody splits is whole everywhere.
+
+sharding.mesh @mesh ["data" = 2, "tensor" = 2]
+
+// CHECK-LABEL: @columns_and_rows
+// CHECK-SAME: %{{.*}}: tensor<6x8xf32> {sharding.layout = #sharding.layout<@mesh, [{"tensor"}, {}]>}
+// CHECK-SAME: -> (tensor<4x8xf32> {sharding.layout = #sharding.layout<@mesh, [{}, {}]>})
+// CHECK: graph.linear {{.*}} {sharding.factors = #sharding.factors<[{"data"}, {"tensor"}, {}]>, sharding.layouts = [#sharding.layout<@mesh, [{"data"}, {"tensor"}]>]}
+// CHECK: graph.gelu {{.*}} {sharding.factors = #sharding.factors<[{"data"}, {"tensor"}]>
+// CHECK: graph.linear {{.*}} {sharding.factors = #sharding.factors<[{"data"}, {}, {"tensor"}]>, sharding.layouts = [#sharding.layout<@mesh, [{"data"}, {}], partial = sum {"tensor"}>]}
+// CHECK: graph.tanh {{.*}} {sharding.factors = #sharding.factors<[{"data"}, {}]>, sharding.layouts = [#sharding.layout<@mesh, [{"data"}, {}]>]}
+func.func @columns_and_rows(%x: tensor<4x8xf32> {sharding.layout = #sharding.layout<@mesh, [{"data"}, {}]>},
+                            %w: tensor<8x6xf32> {sharding.layout = #sharding.layout<@mesh, [{}, {"tensor"}]>},
+                            %v: tensor<6x8xf32> {sharding.layout = #sharding.layout<@mesh, [{"tensor"}, {}]>})
+    -> tensor<4x8xf32> {
+  %0 = graph.linear %x, %w : tensor<4x8xf32>, tensor<8x6xf32>
+  %1 = graph.gelu %0 : tensor<4x6xf32>
+  %2 = graph.linear %1, %v : tensor<4x6xf32>, tensor<6x8xf32>
+  %3 = graph.tanh %2 : tensor<4x8xf32>
+  return %3 : tensor<4x8xf32>
+}
+
+// -----
+
+// A bias belongs to the sum once, so the sum is taken where it is added. A value that is used twice is reduced once.
+
+sharding.mesh @mesh ["tensor" = 2]
+
+// CHECK-LABEL: @once
+// CHECK: graph.linear {{.*}} {sharding.factors = #sharding.factors<[{}, {}, {"tensor"}]>, sharding.layouts = [#sharding.layout<@mesh, [{}, {}]>]}
+// CHECK: graph.linear {{.*}} {sharding.factors = #sharding.factors<[{}, {}, {"tensor"}]>, sharding.layouts = [#sharding.layout<@mesh, [{}, {}], partial = sum {"tensor"}>]}
+// CHECK: graph.neg {{.*}} sharding.layouts = [#sharding.layout<@mesh, [{}, {}]>]
+// CHECK: graph.linear {{.*}} sharding.layouts = [#sharding.layout<@mesh, [{}, {}], partial = sum {"tensor"}>]
+// CHECK: graph.neg {{.*}} sharding.layouts = [#sharding.layout<@mesh, [{}, {}], partial = sum {"tensor"}>]
+func.func @once(%x: tensor<4x8xf32> {sharding.layout = #sharding.layout<@mesh, [{}, {"tensor"}]>},
+                %w: tensor<8x6xf32> {sharding.layout = #sharding.layout<@mesh, [{"tensor"}, {}]>}, %b: tensor<6xf32>)
+    -> (tensor<4x6xf32>, tensor<4x6xf32>, tensor<4x6xf32>, tensor<4x6xf32>) {
+  %0 = graph.linear %x, %w, %b : tensor<4x8xf32>, tensor<8x6xf32>, tensor<6xf32>
+  %1 = graph.linear %x, %w : tensor<4x8xf32>, tensor<8x6xf32>
+  %2 = graph.neg %1 : tensor<4x6xf32>
+  %3 = graph.linear %x, %w : tensor<4x8xf32>, tensor<8x6xf32>
+  %4 = graph.neg %3 : tensor<4x6xf32>
+  return %0, %1, %2, %4 : tensor<4x6xf32>, tensor<4x6xf32>, tensor<4x6xf32>, tensor<4x6xf32>
+}
+
+// -----
+
+// Two operands that want different things: the larger one has its way.
+
+sharding.mesh @mesh ["a" = 2]
+
+// CHECK-LABEL: @larger_first
+// CHECK: graph.mul {{.*}} {sharding.factors = #sharding.factors<[{"a"}, {}]>
+func.func @larger_first(%x: tensor<4x6xf32> {sharding.layout = #sharding.layout<@mesh, [{"a"}, {}]>},
+                        %y: tensor<6xf32> {sharding.layout = #sharding.layout<@mesh, [{"a"}]>}) -> tensor<4x6xf32> {
+  %0 = graph.mul %x, %y : tensor<4x6xf32>, tensor<6xf32>
+  return %0 : tensor<4x6xf32>
+}
+
+// -----
+
+// A gradient lies as its parameter, as summands over the axes of the batch.
+
+sharding.mesh @mesh ["data" = 2]
+
+// CHECK-LABEL: @gradient
+// CHECK-SAME: -> (tensor<3x2xf32> {graph.gradient = "w", sharding.layout = #sharding.layout<@mesh, [{}, {}], partial = sum {"data"}>})
+func.func @gradient(%w: tensor<3x2xf32> {graph.parameter = "w"},
+                    %x: tensor<4x3xf32> {graph.input = "x", graph.batch_dimension = 0 : i64,
+                                         sharding.layout = #sharding.layout<@mesh, [{"data"}, {}]>},
+                    %d: tensor<4x2xf32> {graph.input = "d", graph.batch_dimension = 0 : i64,
+                                         sharding.layout = #sharding.layout<@mesh, [{"data"}, {}]>})
+    -> (tensor<3x2xf32> {graph.gradient = "w"}) {
+  %0 = graph.matmul %x, %d batch [] x [] contract [0] x [0] : tensor<4x3xf32>, tensor<4x2xf32>
+  return %0 : tensor<3x2xf32>
+}
+
+// -----
+
+sharding.mesh @mesh ["tensor" = 2]
+
+func.func @heads(%x: tensor<1x4x6xf32> {sharding.layout = #sharding.layout<@mesh, [{}, {}, {"tensor"}]>}) -> tensor<1x3x4x2xf32> {
+  %0 = graph.reshape %x : tensor<1x4x6xf32> to tensor<1x4x3x2xf32>
+  %1 = graph.transpose %0 [0, 2, 1, 3] : tensor<1x4x3x2xf32>
+  // expected-error @+1 {{3 heads do not split over {"tensor"} of size 2; choose a size that divides them: 1, 3}}
+  %o, %l = graph.attention %1, %1, %1 scale 1.0 : tensor<1x3x4x2xf32>, tensor<1x3x4x2xf32>, tensor<1x3x4x2xf32>
+  return %o : tensor<1x3x4x2xf32>
+}
+
+// -----
+
+sharding.mesh @mesh ["tensor" = 2]
+
+// expected-error @+1 {{dimension 0 of size 7 does not split over {"tensor"} of size 2; run pad-parameters first}}
+func.func @uneven(%x: tensor<7xf32> {sharding.layout = #sharding.layout<@mesh, [{"tensor"}]>}) -> tensor<7xf32> {
+  return %x : tensor<7xf32>
+}

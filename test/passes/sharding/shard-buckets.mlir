@@ -1,0 +1,75 @@
+// One small step on two ranks; the stage and the ways to reduce and to gather are set by the RUN lines.
+//
+// RUN: sed -e 's/STAGE/0/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=STAGE0
+// RUN: sed -e 's/STAGE/1/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/2/' %s | ds-opt - --accumulate-gradients --create-update --shard-buckets | FileCheck %s --check-prefix=STAGE1
+// RUN: sed -e 's/STAGE/2/; s/REDUCTION/micro_batch/; s/GATHER/regather/; s/STEPS/2/' %s | ds-opt - --accumulate-gradients --create-update --shard-buckets | FileCheck %s --check-prefix=STAGE2
+// RUN: sed -e 's/STAGE/3/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=STAGE3
+// RUN: sed -e 's/STAGE/3/; s/REDUCTION/step/; s/GATHER/step/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=ONCE
+
+// Everything is copied; the norm is taken part by part all the same.
+// STAGE0-LABEL: func.func @micro_batch
+// STAGE0-SAME: -> (tensor<f32> {{.*}}, tensor<32xf32> {graph.bucket = #graph.bucket<kind = "gradient", index = 0>, sharding.layout = #sharding.layout<@mesh, [{}]>})
+// STAGE0: %[[B:.*]] = sharding.pack %{{.*}} offsets [0] {{.*}} : tensor<6xf32> to tensor<32xf32>
+// STAGE0: %[[S:.*]] = sharding.all_reduce sum %[[B]] over @mesh {"data"}
+// STAGE0: return %{{.*}}, %[[S]]
+// STAGE0-LABEL: func.func @update
+// STAGE0: %[[OWN:.*]] = sharding.local_slice %{{.*}} over @mesh {"data"} dim 0 {{.*}} : tensor<32xf32> to tensor<16xf32>
+// STAGE0: %[[Q:.*]] = graph.sum_squares %[[OWN]]
+// STAGE0: sharding.all_reduce sum %{{.*}} over @mesh {"data"} {{.*}} : tensor<1xf64>
+// STAGE0: graph.adamw {{.*}} : tensor<32xf32>, tensor<32xf32>, tensor<32xf32>, tensor<32xf32>
+// STAGE0-NOT: sharding.all_gather
+
+// Summands are accumulated whole and reduced once; the optimizer's state and its step are cut.
+// STAGE1-LABEL: func.func @micro_batch
+// STAGE1-SAME: graph.state = "gradient.w"
+// STAGE1-NOT: sharding.
+// STAGE1-LABEL: func.func @update
+// STAGE1-SAME: %[[P:arg[0-9]+]]: tensor<32xf32>
+// STAGE1-SAME: %[[G:arg[0-9]+]]: tensor<32xf32>
+// STAGE1-SAME: tensor<16xf32> {graph.bucket = #graph.bucket<kind = "exp_avg", index = 0>, graph.state = "exp_avg.0", sharding.layout = #sharding.layout<@mesh, [{"data"}]>}
+// STAGE1: %[[S:.*]] = sharding.reduce_scatter sum %[[G]] over @mesh {"data"} dim 0
+// STAGE1: graph.sum_squares %[[S]]
+// STAGE1: %[[OWN:.*]] = sharding.local_slice %[[P]] over @mesh {"data"} dim 0
+// STAGE1: %[[NEW:.*]], %{{.*}}, %{{.*}} = graph.adamw %[[OWN]], %[[S]]
+// STAGE1: sharding.all_gather %[[NEW]] over @mesh {"data"} dim 0 {{.*}} : tensor<16xf32> to tensor<32xf32>
+
+// Reduced in each micro-batch, the own part is accumulated.
+// STAGE2-LABEL: func.func @micro_batch
+// STAGE2-SAME: %[[ACC:arg[0-9]+]]: tensor<16xf32> {graph.bucket = #graph.bucket<kind = "gradient", index = 0>, graph.state = "gradient.0"
+// STAGE2: %[[S:.*]] = sharding.reduce_scatter sum
+// STAGE2: graph.add %[[ACC]], %[[S]]
+// STAGE2-LABEL: func.func @update
+// STAGE2-NOT: sharding.reduce_scatter
+// STAGE2: sharding.all_gather
+
+// Parameters are gathered for the forward and again for the backward, and carry what they are to the shard.
+// STAGE3-LABEL: func.func @micro_batch
+// STAGE3-SAME: %[[SHARD:arg[0-9]+]]: tensor<16xf32> {graph.bucket = #graph.bucket<kind = "parameter", index = 0>, graph.members = [{{.*}}graph.parameter = "w"
+// STAGE3: %[[F:.*]] = sharding.all_gather %[[SHARD]] over @mesh {"data"} dim 0 {graph.phase = "forward"}
+// STAGE3: %[[W:.*]] = graph.slice %[[F]] [0] to [6] by [1]
+// STAGE3: graph.mul
+// STAGE3: %[[K:.*]] = sharding.all_gather %[[SHARD]] over @mesh {"data"} dim 0 {graph.phase = "backward"}
+// STAGE3-LABEL: func.func @update
+// STAGE3-SAME: tensor<16xf32> {graph.bucket = #graph.bucket<kind = "parameter", index = 0>
+// STAGE3-NOT: sharding.all_gather
+
+// ONCE-LABEL: func.func @gather
+// ONCE: sharding.all_gather {{.*}} : tensor<16xf32> to tensor<32xf32>
+// ONCE-LABEL: func.func @micro_batch
+// ONCE-SAME: graph.member = #graph.member<kind = "gathered", index = 0, offset = 0>
+// ONCE-NOT: sharding.all_gather
+
+module attributes {graph.accumulation_steps = STEPS : i64, graph.gradient_clipping = 1.0 : f64,
+                   graph.optimizer = #graph.adamw<learning_rate = 0.1 : f64, beta1 = 0.9 : f64, beta2 = 0.99 : f64,
+                                                  eps = 1.0e-8 : f64, weight_decay = 0.0 : f64, bias_correction = true,
+                                                  adam_w_mode = true>,
+                   sharding.zero = #sharding.zero<axes = <{"data"}>, stage = STAGE, reduction = "REDUCTION", gather = "GATHER", kept_whole = 0>} {
+  sharding.mesh @mesh ["data" = 2]
+  func.func @forward(%w: tensor<6xf32> {graph.parameter = "w", sharding.layout = #sharding.layout<@mesh, [{}]>})
+      -> (tensor<f32> {graph.metric = "loss", graph.output = "loss"}, tensor<6xf32> {graph.gradient = "w"}) {
+    %0 = graph.mul %w, %w {graph.phase = "forward"} : tensor<6xf32>, tensor<6xf32>
+    %1 = graph.reduce_sum %0 dims [0] {graph.phase = "forward"} : tensor<6xf32>
+    %2 = graph.add %w, %w {graph.phase = "backward"} : tensor<6xf32>, tensor<6xf32>
+    return %1, %2 : tensor<f32>, tensor<6xf32>
+  }
+}
