@@ -176,9 +176,13 @@ std::string withTasks(const std::string &message, const planpb::Plan &plan) {
         if (!segment.tasks(i).has_collective())
           continue;
         std::string name = fmt::format("collective {}", segment.tasks(i).collective().sequence());
-        size_t at = message.find(name);
-        bool isWhole = at != std::string::npos && (at + name.size() == message.size() ||
-                                                   !std::isdigit(message[at + name.size()]));
+        bool isWhole = false; // "collective 3" is not in "collective 31"
+        for (size_t at = message.find(name); at != std::string::npos && !isWhole;
+             at = message.find(name, at + 1)) {
+          size_t end = at + name.size();
+          isWhole =
+              end == message.size() || !std::isdigit(static_cast<unsigned char>(message[end]));
+        }
         if (isWhole)
           text += fmt::format("\n{} is {}", name, describeTask(segment, i));
       }
