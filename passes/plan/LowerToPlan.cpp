@@ -44,9 +44,9 @@ struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
     SmallVector<StringRef> streams = {"compute"};
     if (communicates)
       streams.push_back("communication");
-    auto program = plan::ProgramOp::create(body, module.getLoc(), "train",
-                                           body.getStrArrayAttr(streams), IntegerAttr(),
-                                           IntegerAttr(), IntegerAttr(), IntegerAttr());
+    auto program =
+        plan::ProgramOp::create(body, module.getLoc(), "train", body.getStrArrayAttr(streams),
+                                IntegerAttr(), IntegerAttr(), IntegerAttr(), IntegerAttr());
     OpBuilder segments = OpBuilder::atBlockEnd(&program.getBody().emplaceBlock());
     auto zeroSegment = createSegment(segments, module.getLoc(), kZero);
     ProgramLowering whole(program, threads, mesh);

@@ -27,9 +27,8 @@ Strided contiguousPlace(Value buffer, RankedTensorType type, int64_t offset) {
 }
 
 ProgramLowering::ProgramLowering(plan::ProgramOp program, int threads, sharding::MeshOp mesh)
-    : program(program), threads(threads),
-      mesh(mesh ? mesh.getAxes() : sharding::MeshAttr()), declarations(program.getContext()),
-      tables(program.getContext()) {
+    : program(program), threads(threads), mesh(mesh ? mesh.getAxes() : sharding::MeshAttr()),
+      declarations(program.getContext()), tables(program.getContext()) {
   Block &body = program.getBody().front();
   declarations.setInsertionPointToStart(&body);
   tables.setInsertionPointToEnd(&body);
@@ -49,8 +48,8 @@ static std::string bucketName(StringRef kind, int64_t index) {
 LogicalResult ProgramLowering::declareBuckets(func::FuncOp function) {
   LogicalResult result = success();
   auto declare = [&](DictionaryAttr attributes, Type type) {
-    if (attributes && failed(declareBucket(function.getLoc(), attributes,
-                                           cast<RankedTensorType>(type))))
+    if (attributes &&
+        failed(declareBucket(function.getLoc(), attributes, cast<RankedTensorType>(type))))
       result = failure();
   };
   for (BlockArgument argument : function.getArguments())
@@ -187,8 +186,8 @@ void ProgramLowering::declareTensor(Location location, StringRef bucket, int64_t
   auto parameter = attributes.getAs<StringAttr>(graph::kParameterAttr);
   auto name = parameter ? parameter : attributes.getAs<StringAttr>(graph::kBufferAttr);
   auto layout = attributes.getAs<sharding::LayoutAttr>(sharding::kLayoutAttr);
-  SmallVector<int64_t> padded = layout && mesh ? layout.globalShape(mesh, type.getShape())
-                                               : llvm::to_vector(type.getShape());
+  SmallVector<int64_t> padded =
+      layout && mesh ? layout.globalShape(mesh, type.getShape()) : llvm::to_vector(type.getShape());
   auto cut = attributes.getAs<graph::CutAttr>(graph::kCutAttr);
   ArrayRef<int64_t> dims = cut ? cut.getDims().asArrayRef() : ArrayRef<int64_t>(padded);
   ArrayRef<int64_t> shape = cut ? cut.getShape().asArrayRef() : ArrayRef<int64_t>(padded);
@@ -196,9 +195,8 @@ void ProgramLowering::declareTensor(Location location, StringRef bucket, int64_t
     layout = nullptr;
   auto aliases = attributes.getAs<ArrayAttr>(graph::kAliasesAttr);
   plan::ParameterOp::create(tables, location, name.getValue(),
-                            RankedTensorType::get(shape, type.getElementType()),
-                            bucket, offset, dims, padded, layout,
-                            attributes.get(graph::kStorageAttr),
+                            RankedTensorType::get(shape, type.getElementType()), bucket, offset,
+                            dims, padded, layout, attributes.get(graph::kStorageAttr),
                             aliases ? aliases : tables.getArrayAttr({}), parameter != nullptr);
 }
 

@@ -69,7 +69,9 @@ public:
   llvm::ArrayRef<Strided> getAccumulators() const { return accumulators; }
 
   /// Other ranks reach into the buffer.
-  static void shareBuffer(mlir::Value buffer) { buffer.getDefiningOp<plan::BufferOp>().setWindow(true); }
+  static void shareBuffer(mlir::Value buffer) {
+    buffer.getDefiningOp<plan::BufferOp>().setWindow(true);
+  }
   /// The place of the next collective in the order of all communicators.
   int64_t nextSequence() { return sequence++; }
 

@@ -105,8 +105,9 @@ LogicalResult SegmentLowering::placeArgument(BlockArgument argument) {
     sharding::AxisListAttr axes;
     if (layout && batch && !layout.getAxes(batch.getInt()).empty())
       axes = layout.getDims()[batch.getInt()];
-    auto feed = plan::FeedOp::create(tasks, location, input, view(location, place), kComputeStream,
-                                     batch ? batch.getInt() : -1, axes, IntegerAttr(), IntegerAttr());
+    auto feed =
+        plan::FeedOp::create(tasks, location, input, view(location, place), kComputeStream,
+                             batch ? batch.getInt() : -1, axes, IntegerAttr(), IntegerAttr());
     if (std::optional<IndexRange> range = indexRangeOf(argument)) {
       feed.setIndexBound(range->bound);
       feed.setIgnoredIndex(range->ignored);
@@ -318,9 +319,9 @@ void SegmentLowering::emitCollective(Operation *op) {
   bool isLastUse = x.hasOneUse() && producer && !isViewLike(producer) &&
                    !isa<graph::ConstantOp>(producer) && !destinations.contains(x);
   auto aimed = destinations.find(result);
-  Strided output = aimed != destinations.end()    ? aimed->second
-                   : reducesAll && isLastUse ? input
-                                                  : allocate(op, tensorType(result));
+  Strided output = aimed != destinations.end() ? aimed->second
+                   : reducesAll && isLastUse   ? input
+                                               : allocate(op, tensorType(result));
   program.shareBuffer(input.buffer);
   if (reducesAll)
     program.shareBuffer(output.buffer);
@@ -354,8 +355,9 @@ void SegmentLowering::emitCollective(Operation *op) {
       });
   Value from = view(op->getLoc(), input), to = view(op->getLoc(), output);
   plan::CollectiveOp::create(tasks, op->getLoc(), op->getName().stripDialect(),
-                             sharding::stringifyReduction(reduction), group.getList(), from, to, split, concat, sources,
-                             kCommunicationStream, program.nextSequence(), phaseOf(op));
+                             sharding::stringifyReduction(reduction), group.getList(), from, to,
+                             split, concat, sources, kCommunicationStream, program.nextSequence(),
+                             phaseOf(op));
   places[result] = output;
 }
 

@@ -28,7 +28,8 @@ private:
   llvm::LogicalResult placeArgument(mlir::BlockArgument argument);
   llvm::LogicalResult placeResults();
   void placePacked(sharding::PackOp pack);
-  /// Notes that `value` is to be computed in `place` if that is possible; false: it is to be copied.
+  /// Notes that `value` is to be computed in `place` if that is possible; false: it is to be
+  /// copied.
   bool aim(mlir::Value value, const Strided &place);
   /// Whether the op that makes `value` may write straight into `place`: an argument that lies there
   /// is not read after the op, nor by it unless it works element by element in place.

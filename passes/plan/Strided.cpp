@@ -15,9 +15,9 @@ plan::ViewType Strided::type() const {
 }
 
 Value createView(OpBuilder &builder, Location location, const Strided &place) {
-  return plan::ViewOp::create(
-      builder, location, place.type(), place.buffer, place.offset,
-      place.axisStrides.empty() ? ArrayAttr() : builder.getArrayAttr(place.axisStrides));
+  return plan::ViewOp::create(builder, location, place.type(), place.buffer, place.offset,
+                              place.axisStrides.empty() ? ArrayAttr()
+                                                        : builder.getArrayAttr(place.axisStrides));
 }
 
 std::optional<Strided> reshaped(const Strided &x, ArrayRef<int64_t> shape) {

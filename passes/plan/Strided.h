@@ -34,8 +34,8 @@ std::optional<Strided> reshaped(const Strided &x, llvm::ArrayRef<int64_t> shape)
 /// The elements of `x` repeated to `shape` as NumPy broadcasts.
 Strided broadcastTo(const Strided &x, llvm::ArrayRef<int64_t> shape);
 
-/// Whether two places in one buffer can share bytes; those that move with a rank's coordinates count
-/// with all they can reach.
+/// Whether two places in one buffer can share bytes; those that move with a rank's coordinates
+/// count with all they can reach.
 bool mayOverlap(const Strided &a, const Strided &b);
 
 /// The own part of `x` along `dim`, which is cut over the axes of `group`.

@@ -130,9 +130,8 @@ private:
 struct SynchronizeStreams : impl::SynchronizeStreamsPassBase<SynchronizeStreams> {
   void runOnOperation() override {
     int64_t events = 0;
-    getOperation().walk([&](plan::RecordOp record) {
-      events = std::max<int64_t>(events, record.getEvent() + 1);
-    });
+    getOperation().walk(
+        [&](plan::RecordOp record) { events = std::max<int64_t>(events, record.getEvent() + 1); });
     for (auto segment : getOperation().getBody().getOps<plan::SegmentOp>())
       SegmentStreams(segment, events).run();
   }

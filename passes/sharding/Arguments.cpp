@@ -25,7 +25,8 @@ void setArgumentType(func::FuncOp function, BlockArgument argument, RankedTensor
 
 /// What `graph.cut` says, or that the argument has the model's own shape.
 static graph::CutAttr cutOf(func::FuncOp function, BlockArgument argument) {
-  if (auto cut = function.getArgAttrOfType<graph::CutAttr>(argument.getArgNumber(), graph::kCutAttr))
+  if (auto cut =
+          function.getArgAttrOfType<graph::CutAttr>(argument.getArgNumber(), graph::kCutAttr))
     return cut;
   auto shape = DenseI64ArrayAttr::get(function.getContext(), typeOf(argument).getShape());
   return graph::CutAttr::get(function.getContext(), shape, shape);
@@ -40,14 +41,14 @@ void cutDimension(func::FuncOp function, BlockArgument argument, unsigned dim, i
   shape[dim] /= width;
   shape.insert(shape.begin() + dim + 1, width);
   setArgumentType(function, argument, RankedTensorType::get(shape, type.getElementType()));
-  function.setArgAttr(index, graph::kCutAttr,
-                      graph::CutAttr::get(context, cut.getShape(),
-                                          DenseI64ArrayAttr::get(context, shape)));
+  function.setArgAttr(
+      index, graph::kCutAttr,
+      graph::CutAttr::get(context, cut.getShape(), DenseI64ArrayAttr::get(context, shape)));
   if (sharding::LayoutAttr layout = sharding::layoutOf(argument)) {
     SmallVector<sharding::AxisListAttr> dims(layout.getDims());
     dims.insert(dims.begin() + dim, sharding::AxisListAttr::get(context, {}));
     setArgumentLayout(argument,
-                        sharding::LayoutAttr::get(layout.getMesh(), dims, layout.getPartial()));
+                      sharding::LayoutAttr::get(layout.getMesh(), dims, layout.getPartial()));
   }
 }
 

@@ -37,7 +37,8 @@ static graph::ReductionKind kindOf(sharding::Reduction reduction) {
 
 bool overlap(ArrayRef<AxisRefAttr> a, ArrayRef<AxisRefAttr> b) {
   return llvm::any_of(a, [&](AxisRefAttr first) {
-    return llvm::any_of(b, [&](AxisRefAttr second) { return !sharding::canCoexist(first, second); });
+    return llvm::any_of(b,
+                        [&](AxisRefAttr second) { return !sharding::canCoexist(first, second); });
   });
 }
 
@@ -49,8 +50,8 @@ SmallVector<Axes> factorAxes(Operation *op, const graph::ShardingRule &rule) {
   return factors;
 }
 
-SmallVector<std::pair<unsigned, Axes>>
-OpLayouts::project(const graph::DimensionFactors &factors, ArrayRef<AxisRefAttr> axes) const {
+SmallVector<std::pair<unsigned, Axes>> OpLayouts::project(const graph::DimensionFactors &factors,
+                                                          ArrayRef<AxisRefAttr> axes) const {
   SmallVector<std::pair<unsigned, Axes>> result;
   for (unsigned factor : factors) {
     Axes taken;

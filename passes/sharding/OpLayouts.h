@@ -32,9 +32,9 @@ public:
   project(const graph::DimensionFactors &factors, llvm::ArrayRef<sharding::AxisRefAttr> axes) const;
 
   /// The set of operands through which parts pass, given the axes of the factors; null if partial
-  /// operands are to be reduced first. That is so where the rule does not allow it, where an operand
-  /// is used elsewhere too (it is reduced once for all uses), and where more would be left to
-  /// reduce.
+  /// operands are to be reduced first. That is so where the rule does not allow it, where an
+  /// operand is used elsewhere too (it is reduced once for all uses), and where more would be left
+  /// to reduce.
   const graph::PartialOperands *passing(llvm::ArrayRef<Axes> factors) const;
 
   /// How operand `index` has to lie.

@@ -125,8 +125,7 @@ struct PadParametersPass : impl::PadParametersBase<PadParametersPass> {
     // The operand's type is the padded one already; the result's is not.
     SmallVector<int64_t> from(typeOf(op.getX()).getShape());
     from[padded.dim] = padded.size;
-    std::optional<int64_t> dim =
-        keptByReshape(from, narrow.getShape(), padded.dim, padded.size);
+    std::optional<int64_t> dim = keptByReshape(from, narrow.getShape(), padded.dim, padded.size);
     if (!dim)
       return false;
     SmallVector<int64_t> to(narrow.getShape());
@@ -160,8 +159,8 @@ struct PadParametersPass : impl::PadParametersBase<PadParametersPass> {
     Value hidden = graph::ConstantOp::create(
         builder, op->getLoc(),
         DenseElementsAttr::get(
-            scalar, builder.getFloatAttr(type.getElementType(),
-                                         -std::numeric_limits<double>::infinity())));
+            scalar,
+            builder.getFloatAttr(type.getElementType(), -std::numeric_limits<double>::infinity())));
     use.set(graph::SelectOp::create(builder, op->getLoc(), real, use.get(), hidden));
     return true;
   }

@@ -97,7 +97,9 @@ public:
     return sharding::AllReduceOp::create(local.builder, op->getLoc(), reduction, value,
                                          local.group(factors[factor]));
   }
-  void addAfterReduction(unsigned result, Value value) override { added.push_back({result, value}); }
+  void addAfterReduction(unsigned result, Value value) override {
+    added.push_back({result, value});
+  }
 
   SmallVector<std::pair<unsigned, Value>> added;
 
@@ -131,8 +133,8 @@ Value LocalFunction::summandOf(Location location, Value local,
   auto type = cast<RankedTensorType>(local.getType());
   auto zeroOf = [&](Type elementType) {
     auto scalar = RankedTensorType::get({}, elementType);
-    return graph::ConstantOp::create(builder, location,
-                                     DenseElementsAttr::get(scalar, builder.getZeroAttr(elementType)));
+    return graph::ConstantOp::create(
+        builder, location, DenseElementsAttr::get(scalar, builder.getZeroAttr(elementType)));
   };
   Value part = partIndex(location, axes);
   Value isFirst =
@@ -222,8 +224,8 @@ LogicalResult LocalFunction::run() {
   for (BlockArgument argument : body.getArguments()) {
     LayoutAttr layout = sharding::layoutOf(argument);
     if (!layout)
-      return emitError(argument.getLoc())
-             << "argument " << argument.getArgNumber() << " has no layout; run propagate-layouts first";
+      return emitError(argument.getLoc()) << "argument " << argument.getArgNumber()
+                                          << " has no layout; run propagate-layouts first";
     Type type = layout.localType(grid, cast<RankedTensorType>(argument.getType()));
     builder.setInsertionPointToStart(&body);
     Value standIn =
@@ -244,8 +246,8 @@ LogicalResult LocalFunction::run() {
     standIn.replaceAllUsesWith(argument);
     cast->erase();
   }
-  function.setFunctionType(builder.getFunctionType(body.getArgumentTypes(),
-                                                   terminator->getOperandTypes()));
+  function.setFunctionType(
+      builder.getFunctionType(body.getArgumentTypes(), terminator->getOperandTypes()));
   return success();
 }
 

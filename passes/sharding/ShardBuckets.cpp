@@ -95,8 +95,8 @@ void updateFunctionType(func::FuncOp function) {
 class UpdateSharding {
 public:
   UpdateSharding(func::FuncOp function, const Zero &zero)
-      : function(function), zero(zero), listener(kUpdate), builder(function.getContext(), &listener),
-        location(function.getLoc()) {}
+      : function(function), zero(zero), listener(kUpdate),
+        builder(function.getContext(), &listener), location(function.getLoc()) {}
 
   void run(bool reducesEarly) {
     builder.setInsertionPointToStart(&function.getBody().front());
@@ -164,7 +164,8 @@ private:
   }
 
   Value sum(Value vector, GroupAttr group) {
-    return sharding::AllReduceOp::create(builder, location, sharding::Reduction::Sum, vector, group);
+    return sharding::AllReduceOp::create(builder, location, sharding::Reduction::Sum, vector,
+                                         group);
   }
 
   Value gathered(ArrayRef<graph::SumSquaresOp> ops) {
@@ -190,7 +191,8 @@ private:
 
   void shard(graph::AdamWOp step) {
     auto parameter = cast<BlockArgument>(step.getParameter());
-    bool isSmall = function.getArgAttr(parameter.getArgNumber(), sharding::kKeptWholeAttr) != nullptr;
+    bool isSmall =
+        function.getArgAttr(parameter.getArgNumber(), sharding::kKeptWholeAttr) != nullptr;
     bool isCut = zero.splitsParameters(isSmall);
     for (Value state : {step.getExpAvg(), step.getExpAvgSq()})
       place(cast<BlockArgument>(state), zero.splitsState());
@@ -248,8 +250,8 @@ class GradientReduction {
 public:
   GradientReduction(func::FuncOp function, const Zero &zero, bool accumulates,
                     ArrayRef<RankedTensorType> types)
-      : function(function), zero(zero), accumulates(accumulates), types(types),
-        listener(kBackward), builder(function.getContext(), &listener) {}
+      : function(function), zero(zero), accumulates(accumulates), types(types), listener(kBackward),
+        builder(function.getContext(), &listener) {}
 
   void run() {
     collect();
@@ -352,7 +354,8 @@ private:
       unsigned index = function.getNumArguments();
       (void)function.insertArgument(index, reduced.getType(), builder.getDictionaryAttr(attributes),
                                     reduced.getLoc());
-      reduced = graph::AddOp::create(builder, reduced.getLoc(), function.getArgument(index), reduced);
+      reduced =
+          graph::AddOp::create(builder, reduced.getLoc(), function.getArgument(index), reduced);
     }
     (void)function.insertResult(function.getNumResults(), reduced.getType(),
                                 builder.getDictionaryAttr(attributes));

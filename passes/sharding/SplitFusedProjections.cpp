@@ -92,8 +92,8 @@ struct SplitFusedProjectionsPass : impl::SplitFusedProjectionsBase<SplitFusedPro
       SmallVector<int64_t> starts(shape.size(), 0), limits(shape), strides(shape.size(), 1);
       starts[parts] = slice.getStarts().back() / width;
       limits[parts] = starts[parts] + 1;
-      Value part = graph::SliceOp::create(builder, slice.getLoc(), linear.getY(), starts, limits,
-                                          strides);
+      Value part =
+          graph::SliceOp::create(builder, slice.getLoc(), linear.getY(), starts, limits, strides);
       Value flat = graph::ReshapeOp::create(builder, slice.getLoc(), slice.getType(), part);
       slice.replaceAllUsesWith(flat);
       slice.erase();

@@ -139,8 +139,9 @@ struct VerifyImported : impl::VerifyImportedPassBase<VerifyImported> {
       if (auto function = dyn_cast<func::FuncOp>(op)) {
         faulty |= failed(ProgramVerifier(function).verify());
       } else if (!isa<sharding::MeshOp>(op)) {
-        emitError(op.getLoc()) << "'" << op.getName()
-                               << "' stands beside the program, expected functions (and a mesh) only";
+        emitError(op.getLoc())
+            << "'" << op.getName()
+            << "' stands beside the program, expected functions (and a mesh) only";
         faulty = true;
       }
     }

@@ -58,8 +58,8 @@ SmallVector<Bucket> assignBuckets(func::FuncOp function, int64_t bucketSize) {
     // Every member takes a multiple of the alignment, so the next one starts aligned.
     int64_t elements =
         llvm::alignTo(type.getNumElements(), alignmentInElements(type.getElementType()));
-    auto [it, isNew] =
-        open.insert({std::tuple(type.getElementType(), Attribute(axes), unsigned(keptWhole)), buckets.size()});
+    auto [it, isNew] = open.insert(
+        {std::tuple(type.getElementType(), Attribute(axes), unsigned(keptWhole)), buckets.size()});
     if (!isNew && buckets[it->second].size + elements > bucketSize) {
       it->second = buckets.size();
       isNew = true;

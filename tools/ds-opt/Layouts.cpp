@@ -62,12 +62,13 @@ private:
   }
 
   const Pin *pinOf(BlockArgument argument) {
-    auto name = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), graph::kParameterAttr);
+    auto name =
+        function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), graph::kParameterAttr);
     if (!name)
       return nullptr;
     SmallVector<StringRef> names{name.getValue()};
-    if (auto aliases = function.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(),
-                                                            graph::kAliasesAttr))
+    if (auto aliases =
+            function.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(), graph::kAliasesAttr))
       for (auto alias : aliases.getAsRange<StringAttr>())
         names.push_back(alias.getValue());
     for (auto [index, pin] : llvm::enumerate(config.pins))
@@ -79,7 +80,8 @@ private:
   }
 
   void apply(const Pin &pin, BlockArgument argument) {
-    auto name = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), graph::kParameterAttr);
+    auto name =
+        function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), graph::kParameterAttr);
     if (static_cast<int64_t>(pin.dims.size()) != rankOf(argument))
       return fault(pin, "names " + Twine(pin.dims.size()) + " dimensions, but " + name.getValue() +
                             " has " + Twine(rankOf(argument)));
@@ -119,8 +121,8 @@ LogicalResult pinLayouts(ModuleOp module, const TrainingConfig &config) {
   }
   auto mesh = sharding::MeshOp::create(builder, module.getLoc(), kMesh,
                                        sharding::MeshAttr::get(context, names, sizes));
-  SmallVector<sharding::AxisRefAttr> data = mesh.getAxes().canonical(
-      {sharding::AxisRefAttr::get(context, StringRef(kData))});
+  SmallVector<sharding::AxisRefAttr> data =
+      mesh.getAxes().canonical({sharding::AxisRefAttr::get(context, StringRef(kData))});
   module->setAttr(sharding::kZeroAttr,
                   sharding::ZeroAttr::get(context, sharding::AxisListAttr::get(context, data),
                                           config.zero.stage,

@@ -28,15 +28,14 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
       ->allow_extra_args(false);
   app.add_option("-o,--output", options.output, "where to write the plan (or the IR, by --emit)");
   app.add_option("--loss", options.loss, "output to minimise (default: the only float scalar)");
-  const std::map<std::string, Emit> emits = {{"graph", Emit::Graph},
-                                             {"step", Emit::Step},
-                                             {"annotated", Emit::Annotated},
-                                             {"partitioned", Emit::Partitioned},
-                                             {"plan-ir", Emit::PlanIr},
-                                             {"plan", Emit::Plan}};
-  app.add_option("--emit", options.emit,
-                 "graph: after import; step: the training step; annotated: with a layout per value; "
-                 "partitioned: the step of a rank; plan-ir; plan (default)")
+  const std::map<std::string, Emit> emits = {
+      {"graph", Emit::Graph},         {"step", Emit::Step},
+      {"annotated", Emit::Annotated}, {"partitioned", Emit::Partitioned},
+      {"plan-ir", Emit::PlanIr},      {"plan", Emit::Plan}};
+  app.add_option(
+         "--emit", options.emit,
+         "graph: after import; step: the training step; annotated: with a layout per value; "
+         "partitioned: the step of a rank; plan-ir; plan (default)")
       ->transform(CLI::CheckedTransformer(emits, CLI::ignore_case));
   std::string precision = "f32";
   app.add_option("--precision", precision,
