@@ -42,7 +42,7 @@ struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
     bool communicates = mesh && mesh.getAxes().getRanks() > 1;
     auto body = OpBuilder::atBlockEnd(module.getBody());
     SmallVector<StringRef> streams = {"compute"};
-    if (communicates)
+    if (communicates && overlap)
       streams.push_back("communication");
     auto program =
         plan::ProgramOp::create(body, module.getLoc(), "train", body.getStrArrayAttr(streams),

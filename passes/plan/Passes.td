@@ -50,7 +50,8 @@ def LowerToPlanPass : Pass<"lower-to-plan", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = ["::deepshard::plan::PlanDialect"];
   let options = [
-    Option<"threads", "threads", "int", /*default=*/"1", "Threads a rank will run its kernels with">
+    Option<"threads", "threads", "int", /*default=*/"1", "Threads a rank will run its kernels with">,
+    Option<"overlap", "overlap", "bool", /*default=*/"true", "Collectives run on a stream of their own">
   ];
 }
 

@@ -16,9 +16,8 @@
 
 namespace deepshard {
 
-/// The stream of kernels, and that of collectives, which a program for one rank does without.
+/// The stream of kernels.
 inline constexpr int64_t kComputeStream = 0;
-inline constexpr int64_t kCommunicationStream = 1;
 
 /// Bytes of a buffer for a value of `type`; a value without elements still gets one.
 int64_t bufferBytes(mlir::RankedTensorType type);
@@ -30,6 +29,7 @@ class ProgramLowering {
 public:
   /// `program` has its (empty) segments already; buffers go before the first of them, tables behind
   /// the last.
+  /// Collectives run on the last stream of the program.
   ProgramLowering(plan::ProgramOp program, int threads, sharding::MeshOp mesh);
 
   mlir::Value createBuffer(mlir::Location location, llvm::StringRef name, plan::Lifetime lifetime,
@@ -74,6 +74,7 @@ public:
   }
   /// The place of the next collective in the order of all communicators.
   int64_t nextSequence() { return sequence++; }
+  int64_t communicationStream() { return program.getStreams().size() - 1; }
 
   int getThreads() const { return threads; }
 

@@ -356,8 +356,8 @@ void SegmentLowering::emitCollective(Operation *op) {
   Value from = view(op->getLoc(), input), to = view(op->getLoc(), output);
   plan::CollectiveOp::create(tasks, op->getLoc(), op->getName().stripDialect(),
                              sharding::stringifyReduction(reduction), group.getList(), from, to,
-                             split, concat, sources, kCommunicationStream, program.nextSequence(),
-                             phaseOf(op));
+                             split, concat, sources, program.communicationStream(),
+                             program.nextSequence(), phaseOf(op));
   places[result] = output;
 }
 

@@ -144,6 +144,14 @@ class Ranks(unittest.TestCase):
         for a, b in zip(*runs, strict=True):
             self.assertLessEqual(abs(a["loss"] - b["loss"]), 1e-5 * abs(a["loss"]))
 
+    def test_without_overlap(self):
+        """Collectives on the stream of the kernels give the same bits."""
+        runs = [self.train(self.plan(f"overlap-{overlap}", "narrow", 2, zero={"stage": 3, "overlap_comm": overlap}),
+                           "narrow", steps=5) for overlap in (True, False)]
+        self.assertEqual([step["loss"] for step in runs[0][0]], [step["loss"] for step in runs[1][0]])
+        for name, tensor in runs[0][1].items():
+            self.assertEqual(tensor.tobytes(), runs[1][1][name].tobytes(), name)
+
     def test_ignored_labels(self):
         """The loss is the mean over all ranks' labels, however unequally they are spread."""
         for data, tensor in [(2, 1), (4, 1), (2, 2)]:

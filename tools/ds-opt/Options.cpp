@@ -7,7 +7,6 @@
 #include <CLI/CLI.hpp>
 
 #include <limits>
-#include <thread>
 
 namespace deepshard {
 
@@ -47,7 +46,7 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
          "in the configuration)")
       ->check(CLI::Range(1, std::numeric_limits<int32_t>::max()));
   app.add_option("--threads", options.threads,
-                 "threads a rank will use (default: the cores of this machine)")
+                 "threads a rank will use (default: the cores of this machine, shared by the ranks)")
       ->check(CLI::PositiveNumber);
   app.add_option("--memory-gib", options.memoryGib,
                  "memory a rank may use; a plan that needs more is refused")
@@ -64,8 +63,6 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
     return std::nullopt;
   }
   options.f64 = precision == "f64";
-  if (options.threads == 0)
-    options.threads = std::max(1u, std::thread::hardware_concurrency());
   bool needsConfig = options.emit != Emit::Graph;
   if ((needsConfig && options.config.empty()) ||
       (options.emit == Emit::Plan && options.output.empty())) {

@@ -24,7 +24,7 @@ struct Options {
   Emit emit = Emit::Plan;
   bool f64 = false;
   int64_t ranks = 0;    ///< must be the product of the mesh axes; 0: is that product
-  int threads = 0;      ///< threads a rank will use; 0: the cores of this machine
+  int threads = 0;      ///< threads a rank will use; 0: the cores of this machine by the ranks
   double memoryGib = 0; ///< what a rank may use; 0: no limit
   int64_t foldMib = 64; ///< largest tensor computed at import
   bool elide = false;   ///< print large constants as `...`

@@ -29,6 +29,8 @@
 #include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <thread>
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -147,6 +149,7 @@ static LogicalResult compile(ModuleOp module, const Options &options,
     passes.addPass(createCSEPass());
     LowerToPlanPassOptions lowering;
     lowering.threads = options.threads;
+    lowering.overlap = config.zero.overlap;
     passes.addPass(createLowerToPlanPass(lowering));
     passes.addNestedPass<plan::ProgramOp>(createSynchronizeStreamsPass());
     passes.addNestedPass<plan::ProgramOp>(createPackBuffersPass());
@@ -188,11 +191,14 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Tra
   return success();
 }
 
-static LogicalResult planWith(MLIRContext &context, const Options &options) {
+static LogicalResult planWith(MLIRContext &context, Options options) {
   TrainingConfig config;
   std::vector<InputSpec> inputs;
   if (failed(readSettings(options, config, inputs)))
     return failure();
+  if (options.threads == 0)
+    options.threads =
+        std::max<int64_t>(1, std::thread::hardware_concurrency() / config.mesh.ranks());
   FailureOr<OwningOpRef<ModuleOp>> module =
       importModel(context, options, config, std::move(inputs));
   if (failed(module))
