@@ -180,7 +180,28 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
       if (!taken && !isTwofold(rule, factors, wish.factor))
         factors[wish.factor] = wish.axes;
     }
+    while (dropStrided(rule, factors)) {
+    }
     return factors;
+  }
+
+  /// A layout cuts a dimension into ranges: where a dimension is several factors, a minor one can
+  /// be split only if those before it are split completely. Unsplits a factor that breaks this in
+  /// any tensor of the op; false if there is none.
+  bool dropStrided(const graph::ShardingRule &rule, SmallVector<Axes> &factors) {
+    for (ArrayRef<graph::TensorFactors> tensors : {ArrayRef(rule.operands), ArrayRef(rule.results)})
+      for (const graph::TensorFactors &tensor : tensors)
+        for (const graph::DimensionFactors &dimension : tensor) {
+          bool isComplete = true;
+          for (unsigned factor : dimension) {
+            if (!isComplete && !factors[factor].empty()) {
+              factors[factor].clear();
+              return true;
+            }
+            isComplete &= grid.sizeOf(factors[factor]) == rule.factors[factor].size;
+          }
+        }
+    return false;
   }
 
   /// Whether splitting `factor` too would leave a result that is partial in two ways.

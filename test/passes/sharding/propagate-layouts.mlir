@@ -62,6 +62,22 @@ func.func @larger_first(%x: tensor<4x6xf32> {sharding.layout = #sharding.layout<
 
 // -----
 
+// Merged dimensions are cut into ranges: the minor one is gathered where the major one is not split completely.
+
+sharding.mesh @mesh ["a" = 2, "b" = 2]
+
+// CHECK-LABEL: @merge
+// CHECK: graph.reshape {{.*}} {sharding.factors = #sharding.factors<[{"a"}, {}]>, sharding.layouts = [#sharding.layout<@mesh, [{"a"}]>]}
+// CHECK: graph.reshape {{.*}} {sharding.factors = #sharding.factors<[{"a"}, {"b"}]>, sharding.layouts = [#sharding.layout<@mesh, [{"a", "b"}]>]}
+func.func @merge(%x: tensor<4x4xf32> {sharding.layout = #sharding.layout<@mesh, [{"a"}, {"b"}]>},
+                 %y: tensor<2x4xf32> {sharding.layout = #sharding.layout<@mesh, [{"a"}, {"b"}]>}) -> (tensor<16xf32>, tensor<8xf32>) {
+  %0 = graph.reshape %x : tensor<4x4xf32> to tensor<16xf32>
+  %1 = graph.reshape %y : tensor<2x4xf32> to tensor<8xf32>
+  return %0, %1 : tensor<16xf32>, tensor<8xf32>
+}
+
+// -----
+
 // A gradient lies as its parameter, as summands over the axes of the batch.
 
 sharding.mesh @mesh ["data" = 2]
