@@ -6,8 +6,8 @@
 //
 //   parameter     -> its users see the longer dimension
 //   embedding     ids never name a padded row: nothing to do
-//   linear,       the columns of the result are padded (zeros, since the weight's are): follow the
-//   matmul        result
+//   linear        without bias: the columns of the result are padded (zeros, since the weight's
+//                 are): follow the result
 //   reshape       that keeps the dimension: follow the result
 //   cross_entropy padded columns become -inf: they add nothing to the sum of exponentials and get
 //                 the gradient 0
