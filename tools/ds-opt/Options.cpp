@@ -45,8 +45,9 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
          "ranks the plan is for (default, and what it must be: the product of the mesh axes "
          "in the configuration)")
       ->check(CLI::Range(1, std::numeric_limits<int32_t>::max()));
-  app.add_option("--threads", options.threads,
-                 "threads a rank will use (default: the cores of this machine, shared by the ranks)")
+  app.add_option(
+         "--threads", options.threads,
+         "threads a rank will use (default: the cores of this machine, shared by the ranks)")
       ->check(CLI::PositiveNumber);
   app.add_option("--memory-gib", options.memoryGib,
                  "memory a rank may use; a plan that needs more is refused")
