@@ -308,24 +308,17 @@ void SegmentLowering::emitPack(sharding::PackOp pack) {
   places[pack.getResult()] = bucket;
 }
 
-/// The other ranks reach into the inputs of all collectives and the output of all_reduce.
-void SegmentLowering::emitCollective(Operation *op) {
-  Value x = op->getOperand(0), result = op->getResult(0);
-  Strided input = places[x];
-  if (!input.type().isContiguous())
-    input = contiguousCopy(op, input);
-  bool reducesAll = isa<sharding::AllReduceOp>(op);
-  Operation *producer = x.getDefiningOp();
-  bool isLastUse = x.hasOneUse() && producer && !isViewLike(producer) &&
-                   !isa<graph::ConstantOp>(producer) && !destinations.contains(x);
-  auto aimed = destinations.find(result);
-  Strided output = aimed != destinations.end() ? aimed->second
-                   : reducesAll && isLastUse   ? input
-                                               : allocate(op, tensorType(result));
-  program.shareBuffer(input.buffer);
-  if (reducesAll)
-    program.shareBuffer(output.buffer);
+/// The own part of what is gathered lies where the gather would put it.
+bool SegmentLowering::isGatherInPlace(Operation *op, const Strided &input, const Strided &output) {
+  auto gather = dyn_cast<sharding::AllGatherOp>(op);
+  return gather && gather.getDim() == 0 &&
+         input == partOf(output, 0, gather.getGroup(),
+                         sharding::lookupMesh(gather, gather.getGroup().getMesh()));
+}
 
+/// The other ranks reach into the inputs of all collectives and the output of all_reduce. They look
+/// for them at the place that they have themselves.
+void SegmentLowering::emitCollective(Operation *op) {
   sharding::Reduction reduction = sharding::Reduction::Sum;
   int64_t split = 0, concat = 0;
   sharding::GroupAttr group;
@@ -353,6 +346,24 @@ void SegmentLowering::emitCollective(Operation *op) {
         group = permute.getGroup();
         sources.assign(permute.getSources().begin(), permute.getSources().end());
       });
+
+  Value x = op->getOperand(0), result = op->getResult(0);
+  Strided input = places[x];
+  auto aimed = destinations.find(result);
+  bool isInPlace = aimed != destinations.end() && isGatherInPlace(op, input, aimed->second);
+  if (!isInPlace && (!input.type().isContiguous() || movesInside(input, group)))
+    input = contiguousCopy(op, input);
+  bool reducesAll = isa<sharding::AllReduceOp>(op);
+  Operation *producer = x.getDefiningOp();
+  bool isLastUse = x.hasOneUse() && producer && !isViewLike(producer) &&
+                   !isa<graph::ConstantOp>(producer) && !destinations.contains(x);
+  Strided output = aimed != destinations.end() ? aimed->second
+                   : reducesAll && isLastUse   ? input
+                                               : allocate(op, tensorType(result));
+  program.shareBuffer(input.buffer);
+  if (reducesAll)
+    program.shareBuffer(output.buffer);
+
   Value from = view(op->getLoc(), input), to = view(op->getLoc(), output);
   plan::CollectiveOp::create(tasks, op->getLoc(), op->getName().stripDialect(),
                              sharding::stringifyReduction(reduction), group.getList(), from, to,

@@ -41,6 +41,7 @@ private:
   llvm::LogicalResult emitView(mlir::Operation *op);
   llvm::LogicalResult emitLaunch(mlir::Operation *op);
   void emitPack(sharding::PackOp pack);
+  bool isGatherInPlace(mlir::Operation *op, const Strided &input, const Strided &output);
   void emitCollective(mlir::Operation *op);
   void launch(mlir::Operation *op, const runtime::KernelProvider &provider,
               const runtime::KernelSpec &spec, llvm::ArrayRef<Strided> inputs,

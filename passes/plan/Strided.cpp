@@ -121,6 +121,15 @@ Strided partOf(const Strided &x, int64_t dim, sharding::GroupAttr group, shardin
   return result;
 }
 
+bool movesInside(const Strided &x, sharding::GroupAttr group) {
+  return llvm::any_of(x.axisStrides, [&](Attribute stride) {
+    sharding::AxisRefAttr axis = cast<plan::AxisStrideAttr>(stride).getAxis();
+    return llvm::any_of(group.getAxes(), [&](sharding::AxisRefAttr other) {
+      return !sharding::canCoexist(axis, other);
+    });
+  });
+}
+
 bool isViewLike(Operation *op) {
   return isa<graph::ReshapeOp, graph::TransposeOp, graph::BroadcastOp, graph::SliceOp,
              sharding::LocalSliceOp>(op);

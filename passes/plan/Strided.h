@@ -41,6 +41,9 @@ bool mayOverlap(const Strided &a, const Strided &b);
 /// The own part of `x` along `dim`, which is cut over the axes of `group`.
 Strided partOf(const Strided &x, int64_t dim, sharding::GroupAttr group, sharding::MeshAttr mesh);
 
+/// Whether `x` lies elsewhere on each rank of a group.
+bool movesInside(const Strided &x, sharding::GroupAttr group);
+
 /// What a reshape, transpose, broadcast, slice or local slice makes of its operand's place; nothing
 /// if it needs a copy.
 std::optional<Strided> viewOf(mlir::Operation *op, const Strided &x);

@@ -287,3 +287,24 @@ module {
     return %2 : tensor<32xf32>
   }
 }
+
+// -----
+
+// Ranks find each other's input at one place: the part of a larger value, which lies elsewhere on each, is copied first.
+
+// CHECK-LABEL: plan.program @train streams ["compute", "communication"]
+// CHECK-DAG: %[[COPY:.*]] = plan.buffer "permute" transient window bytes 8
+// CHECK: %[[PART:.*]] = plan.view %{{.*}} offset 0 by [#plan.axis_stride<axis = <"tensor">, bytes = 8>] : <2xf32>
+// CHECK: plan.launch "reference" "copy" ins(%[[PART]] : {{.*}}) outs({{.*}})
+// CHECK: %[[FROM:.*]] = plan.view %[[COPY]] offset 0 : <2xf32>
+// CHECK: plan.collective "permute" {{.*}} in(%[[FROM]] : <2xf32>)
+module {
+  sharding.mesh @mesh ["tensor" = 2]
+  func.func @micro_batch(%x: tensor<4xf32> {graph.input = "x"}) -> (tensor<f32> {graph.metric = "y"}) {
+    %0 = graph.mul %x, %x {graph.provider = "reference"} : tensor<4xf32>, tensor<4xf32>
+    %1 = sharding.local_slice %0 over @mesh {"tensor"} dim 0 : tensor<4xf32> to tensor<2xf32>
+    %2 = sharding.permute %1 over @mesh {"tensor"} sources [1, 0] : tensor<2xf32>
+    %3 = graph.reduce_sum %2 dims [0] {graph.provider = "reference"} : tensor<2xf32>
+    return %3 : tensor<f32>
+  }
+}

@@ -165,7 +165,8 @@ Outcome runOnThreads(const planpb::Plan &plan, const ExecutorOptions &options, i
       try {
         Executor executor(plan, options, &world, rank);
         for (int i = 0; i < steps; ++i)
-          outcome.losses[static_cast<size_t>(rank)].push_back(*executor.step().find("loss"));
+          if (const double *loss = executor.step().find("loss"))
+            outcome.losses[static_cast<size_t>(rank)].push_back(*loss);
         executor.saveWeights(file);
       } catch (const std::exception &error) {
         world.abort(rank, error.what());

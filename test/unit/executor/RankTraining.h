@@ -36,7 +36,7 @@ ExecutorOptions writeData(const TemporaryDirectory &directory, uint32_t features
 
 /// What a run gave.
 struct Outcome {
-  std::vector<std::vector<double>> losses; // per rank, per step
+  std::vector<std::vector<double>> losses; // per rank, per step, if the plan has a loss
   std::string weights;                     // the bytes of the file
 };
 

@@ -14,7 +14,6 @@
 #include "mlir/Pass/PassManager.h"
 
 #include <cmath>
-#include <random>
 
 using namespace mlir;
 
@@ -107,24 +106,6 @@ func.func @f(%x: tensor<4x6xf64>, %c: tensor<3xi64>, %w: tensor<6x8xf64>) -> ten
 
 class PartitionTest : public ShardingTest {
 protected:
-  using Random = std::mt19937_64;
-
-  /// Every axis on a random dimension that it divides, or on none.
-  LayoutAttr randomLayout(RankedTensorType type, MeshAttr grid, Random &random) {
-    auto symbol = FlatSymbolRefAttr::get(&context, "mesh");
-    LayoutAttr layout = LayoutAttr::replicated(symbol, type.getRank());
-    for (StringAttr name : grid.getNames()) {
-      if (type.getRank() == 0 || random() % 3 == 0)
-        continue;
-      unsigned dim = random() % type.getRank();
-      SmallVector<AxisRefAttr> axes(layout.getAxes(dim));
-      axes.push_back(AxisRefAttr::get(&context, name.getValue()));
-      if (type.getDimSize(dim) % grid.sizeOf(axes) == 0)
-        layout = layout.withAxes(dim, axes);
-    }
-    return layout;
-  }
-
   static HostTensor randomTensor(RankedTensorType type, Random &random) {
     HostTensor tensor(type);
     for (int64_t i = 0; i < type.getNumElements(); ++i) {

@@ -16,6 +16,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 namespace deepshard::sharding {
 
 /// A context that has the dialects.
@@ -47,6 +49,27 @@ protected:
   mlir::OwningOpRef<mlir::ModuleOp> parse(llvm::StringRef meshAxes, llvm::StringRef function) {
     std::string text = "sharding.mesh @mesh " + meshAxes.str() + "\n" + function.str();
     return mlir::parseSourceString<mlir::ModuleOp>(text, &context);
+  }
+
+  using Random = std::mt19937_64;
+
+  /// Every axis, or half of one of four ranks, on a random dimension that it divides, or on none.
+  LayoutAttr randomLayout(mlir::RankedTensorType type, MeshAttr grid, Random &random) {
+    auto symbol = mlir::FlatSymbolRefAttr::get(&context, "mesh");
+    LayoutAttr layout = LayoutAttr::replicated(symbol, type.getRank());
+    for (auto [name, size] : llvm::zip(grid.getNames(), grid.getSizes())) {
+      if (type.getRank() == 0 || random() % 3 == 0)
+        continue;
+      unsigned dim = random() % type.getRank();
+      llvm::SmallVector<AxisRefAttr> axes(layout.getAxes(dim));
+      if (size == 4 && random() % 3 == 0)
+        axes.push_back(AxisRefAttr::get(&context, name.getValue(), 1 + random() % 2, 2));
+      else
+        axes.push_back(AxisRefAttr::get(&context, name.getValue()));
+      if (type.getDimSize(dim) % grid.sizeOf(axes) == 0)
+        layout = layout.withAxes(dim, axes);
+    }
+    return layout;
   }
 
   mlir::MLIRContext context{mlir::MLIRContext::Threading::DISABLED};
