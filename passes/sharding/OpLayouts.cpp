@@ -2,6 +2,8 @@
 
 #include "passes/sharding/OpLayouts.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
 using namespace mlir;
 
 namespace deepshard {
@@ -93,8 +95,22 @@ const graph::PartialOperands *OpLayouts::passing(ArrayRef<Axes> factors) const {
   return set && paysOff(*set) ? set : nullptr;
 }
 
+/// Whether `value` is only returned, as summands: then it is reduced with others, later.
+static bool isReturnedAs(Value value, PartialAttr partial) {
+  if (!value.hasOneUse())
+    return false;
+  auto terminator = dyn_cast<func::ReturnOp>(*value.getUsers().begin());
+  if (!terminator)
+    return false;
+  auto layout = cast<func::FuncOp>(terminator->getParentOp())
+                    .getResultAttrOfType<LayoutAttr>(value.getUses().begin()->getOperandNumber(),
+                                                     sharding::kLayoutAttr);
+  return layout && layout.getPartial() == partial;
+}
+
 bool OpLayouts::paysOff(const graph::PartialOperands &set) const {
   auto elements = [](Type type) { return cast<RankedTensorType>(type).getNumElements(); };
+  PartialAttr partial = operands[set.operands.front()].getPartial();
   int64_t before = 0, after = 0;
   for (unsigned operand : set.operands) {
     if (!op->getOperand(operand).hasOneUse())
@@ -102,7 +118,8 @@ bool OpLayouts::paysOff(const graph::PartialOperands &set) const {
     before += elements(op->getOperand(operand).getType());
   }
   for (unsigned result : set.results)
-    after += elements(op->getResult(result).getType());
+    if (!isReturnedAs(op->getResult(result), partial))
+      after += elements(op->getResult(result).getType());
   return after <= before;
 }
 

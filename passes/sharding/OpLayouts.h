@@ -34,7 +34,7 @@ public:
   /// The set of operands through which parts pass, given the axes of the factors; null if partial
   /// operands are to be reduced first. That is so where the rule does not allow it, where an
   /// operand is used elsewhere too (it is reduced once for all uses), and where more would be left
-  /// to reduce.
+  /// to reduce; what is returned as summands is not.
   const graph::PartialOperands *passing(llvm::ArrayRef<Axes> factors) const;
 
   /// How operand `index` has to lie.

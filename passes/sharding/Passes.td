@@ -104,6 +104,20 @@ def PropagateLayouts : Pass<"propagate-layouts", "::mlir::ModuleOp"> {
   let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
 }
 
+def VerifyAnnotated : Pass<"verify-annotated", "::mlir::ModuleOp"> {
+  let summary = "Check what the choice of layouts promises to partition";
+  let description = [{
+    The border of the phase; runs in release too. A module without a mesh is left alone. Reports all faults at once:
+
+    1. every argument and result of a function has a `sharding.layout` that divides its shape
+    2. every op has a sharding rule, axes for as many factors as its rule has and a layout for each result; a constraint has
+       a layout
+    3. axes divide the factor that they split; a factor that has to be whole is not split
+    4. a result's layout is what the factors give, or that with its summands added up
+  }];
+  let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
+}
+
 def Partition : Pass<"partition", "::mlir::ModuleOp"> {
   let summary = "Turn the program on whole tensors into the program of a rank";
   let description = [{
@@ -155,6 +169,19 @@ def ShardBuckets : Pass<"shard-buckets", "::mlir::ModuleOp"> {
       %o2, %m2, %v2 = graph.adamw %own, %g, %m, %v, ...
       %p2 = sharding.all_gather %o2 over @mesh {"data"} dim 0 : tensor<16xf32> to tensor<32xf32>
     ```
+  }];
+  let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
+}
+
+def VerifyPartitioned : Pass<"verify-partitioned", "::mlir::ModuleOp"> {
+  let summary = "Check what the sharding phase promises to the passes behind it";
+  let description = [{
+    The border of the phase; runs in release too. A module without a mesh is left alone. Reports all faults at once:
+
+    1. no op has `sharding.factors` or `sharding.layouts`, and no `sharding.constraint` or `sharding.reshard` is left
+    2. a metric is whole on every rank
+    3. argument and result of a `graph.state` have one type and one layout
+    4. a bucket has one type and one layout in all functions
   }];
   let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
 }

@@ -18,6 +18,7 @@
 //===------------------------------------------------------------------------------------------===//
 
 #include "passes/sharding/Arguments.h"
+#include "passes/sharding/LayoutRemarks.h"
 #include "passes/sharding/OpLayouts.h"
 #include "passes/sharding/Passes.h"
 
@@ -38,7 +39,14 @@ using sharding::LayoutAttr;
 struct Wish {
   unsigned factor;
   Axes axes;
+  unsigned operand;
   int64_t elements;
+};
+
+/// The axes that split each factor of an op, and the operand that each has them from.
+struct Choice {
+  SmallVector<Axes> factors;
+  SmallVector<unsigned> givers;
 };
 
 int64_t rankOf(Type type) { return cast<RankedTensorType>(type).getRank(); }
@@ -59,13 +67,22 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
   }
 
   LogicalResult propagate(func::FuncOp function) {
+    LayoutRemarks functionRemarks(&getContext(), grid);
+    remarks = &functionRemarks;
     for (BlockArgument argument : function.getArguments())
       if (failed(completeArgument(argument)))
         return failure();
+    annotateResults(function);
     for (Operation &op : function.getBody().front().without_terminator())
       if (failed(annotate(&op)))
         return failure();
-    annotateResults(function);
+    for (OpOperand &returned : function.getBody().front().getTerminator()->getOpOperands()) {
+      unsigned index = returned.getOperandNumber();
+      Value value = returned.get();
+      remarks->moved(value, sharding::layoutOf(value),
+                     function.getResultAttrOfType<LayoutAttr>(index, sharding::kLayoutAttr),
+                     value.getLoc(), "result " + std::to_string(index));
+    }
     return success();
   }
 
@@ -80,17 +97,32 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     }
     ArrayRef<int64_t> shape = cast<RankedTensorType>(argument.getType()).getShape();
     std::optional<unsigned> uneven = layout.firstUnevenDim(grid, shape);
-    if (!uneven)
+    if (!uneven) {
+      remarks->begin(argument, layout, nameOf(argument));
       return success();
+    }
     return emitError(argument.getLoc())
            << "dimension " << *uneven << " of size " << shape[*uneven] << " does not split over "
            << sharding::textOf(layout.getAxes(*uneven)) << " of size "
            << grid.sizeOf(layout.getAxes(*uneven)) << "; run pad-parameters first";
   }
 
+  static std::string nameOf(BlockArgument argument) {
+    auto function = cast<func::FuncOp>(argument.getOwner()->getParentOp());
+    unsigned index = argument.getArgNumber();
+    for (StringRef role : {StringRef(graph::kParameterAttr), StringRef(graph::kBufferAttr),
+                           StringRef(graph::kInputAttr)})
+      if (auto name = function.getArgAttrOfType<StringAttr>(index, role))
+        return name.str();
+    return "argument " + std::to_string(index);
+  }
+
   LogicalResult annotate(Operation *op) {
     if (auto constraint = dyn_cast<sharding::ConstraintOp>(op)) {
       sharding::setLayouts(constraint, constraint.getLayout());
+      remarks->begin(constraint.getResult(), constraint.getLayout(), "a constraint");
+      remarks->moved(constraint.getX(), sharding::layoutOf(constraint.getX()),
+                     constraint.getLayout(), op->getLoc(), "constraint");
       return success();
     }
     auto ruled = dyn_cast<graph::ShardingRuleOpInterface>(op);
@@ -103,21 +135,29 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     if (auto reshape = dyn_cast<graph::ReshapeOp>(op);
         reshape && failed(checkHeads(reshape, rule, layouts, operands[0])))
       return failure();
-    SmallVector<Axes> factors = chooseFactors(op, rule, layouts, operands);
+    auto [factors, givers] = chooseFactors(op, rule, layouts, operands);
+    StringRef name = op->getName().stripDialect();
+    for (auto [index, operand] : llvm::enumerate(op->getOperands()))
+      remarks->moved(operand, operands[index], layouts.operandLayout(index, factors), op->getLoc(),
+                     name);
 
-    SmallVector<Attribute> results;
-    for (unsigned index = 0; index < op->getNumResults(); ++index) {
+    SmallVector<LayoutAttr> results;
+    for (auto [index, result] : llvm::enumerate(op->getResults())) {
       LayoutAttr layout = layouts.resultLayout(index, factors);
-      // What is added once to the result can be added only to the whole of it.
-      if (layout.isPartial() && !rule.once.empty())
-        layout = layout.withPartial(nullptr);
       results.push_back(layout);
+      // What is added once to the result can be added only to the whole of it.
+      if (layout.isPartial() && !rule.once.empty()) {
+        results.back() = layout.withPartial(nullptr);
+        remarks->moved(result, layout, results.back(), op->getLoc(), name);
+      }
     }
+    remarks->chosen(op, factors, givers, results);
     auto lists = llvm::map_to_vector(factors, [&](const Axes &axes) {
       return sharding::AxisListAttr::get(&getContext(), axes);
     });
     op->setAttr(sharding::kFactorsAttr, sharding::FactorsAttr::get(&getContext(), lists));
-    op->setAttr(sharding::kLayoutsAttr, ArrayAttr::get(&getContext(), results));
+    SmallVector<Attribute> attributes(results.begin(), results.end());
+    op->setAttr(sharding::kLayoutsAttr, ArrayAttr::get(&getContext(), attributes));
     return success();
   }
 
@@ -161,28 +201,31 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     return success();
   }
 
-  SmallVector<Axes> chooseFactors(Operation *op, const graph::ShardingRule &rule,
-                                  const OpLayouts &layouts, ArrayRef<LayoutAttr> operands) {
+  Choice chooseFactors(Operation *op, const graph::ShardingRule &rule, const OpLayouts &layouts,
+                       ArrayRef<LayoutAttr> operands) {
     SmallVector<Wish> wishes;
     for (auto [index, layout] : llvm::enumerate(operands)) {
       int64_t elements = cast<RankedTensorType>(op->getOperand(index).getType()).getNumElements();
       for (auto [factors, axes] : llvm::zip(rule.operands[index], layout.getDims()))
         for (auto &[factor, taken] : layouts.project(factors, axes.getAxes()))
-          wishes.push_back({factor, taken, elements});
+          wishes.push_back({factor, taken, static_cast<unsigned>(index), elements});
     }
     llvm::stable_sort(wishes, [](const Wish &a, const Wish &b) { return a.elements > b.elements; });
     SmallVector<Axes> factors(rule.factors.size());
+    SmallVector<unsigned> givers(rule.factors.size());
     for (const Wish &wish : wishes) {
       bool taken = !factors[wish.factor].empty() ||
                    rule.factors[wish.factor].kind == graph::FactorKind::Replicate;
       for (const Axes &axes : factors)
         taken |= overlap(axes, wish.axes);
-      if (!taken && !isTwofold(rule, factors, wish.factor))
+      if (!taken && !isTwofold(rule, factors, wish.factor)) {
         factors[wish.factor] = wish.axes;
+        givers[wish.factor] = wish.operand;
+      }
     }
     while (dropStrided(rule, factors)) {
     }
-    return factors;
+    return {factors, givers};
   }
 
   /// A layout cuts a dimension into ranges: where a dimension is several factors, a minor one can
@@ -232,12 +275,10 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
       if (dim && batch.empty())
         batch.assign(layout.getAxes(dim.getInt()).begin(), layout.getAxes(dim.getInt()).end());
     }
-    Operation *terminator = function.getBody().front().getTerminator();
-    for (OpOperand &returned : terminator->getOpOperands()) {
-      unsigned index = returned.getOperandNumber();
+    for (auto [index, type] : llvm::enumerate(function.getResultTypes())) {
       if (function.getResultAttr(index, sharding::kLayoutAttr))
         continue;
-      LayoutAttr layout = replicated(returned.get().getType());
+      LayoutAttr layout = replicated(type);
       if (auto name = function.getResultAttrOfType<StringAttr>(index, graph::kGradientAttr)) {
         layout = parameters.lookup(name.getValue());
         if (!batch.empty())
@@ -250,6 +291,7 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
 
   FlatSymbolRefAttr mesh;
   sharding::MeshAttr grid;
+  LayoutRemarks *remarks = nullptr; // of the function at hand
 };
 
 } // namespace

@@ -33,6 +33,7 @@
 #include "passes/training/Step.h"
 
 #include "mlir/IR/IRMapping.h"
+#include "mlir/IR/Remarks.h"
 #include "llvm/ADT/MapVector.h"
 
 using namespace mlir;
@@ -561,6 +562,17 @@ struct ShardBucketsPass : impl::ShardBucketsBase<ShardBucketsPass> {
     UpdateSharding(update, zero).run(reducesEarly || zero.parts() == 1);
   }
 
+  static void sayKeptWhole(BlockArgument argument) {
+    auto function = cast<func::FuncOp>(argument.getOwner()->getParentOp());
+    auto name =
+        function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), graph::kParameterAttr);
+    auto elements = cast<RankedTensorType>(argument.getType()).getNumElements();
+    remark::missed(argument.getLoc(), remark::RemarkOpts::name("kept-whole").category("zero"))
+        << (name.getValue() + " is kept whole on every rank; its " + Twine(elements) +
+            " numbers are not above stage3_param_persistence_threshold")
+               .str();
+  }
+
   /// Types of whole buckets by index, and the buckets whose parameters are cut.
   static void readBuckets(func::FuncOp microBatch, func::FuncOp update, const Zero &zero,
                           SmallVector<RankedTensorType> &types,
@@ -577,9 +589,12 @@ struct ShardBucketsPass : impl::ShardBucketsBase<ShardBucketsPass> {
     }
     for (unsigned index = 0; index < microBatch.getNumArguments(); ++index) {
       auto member = microBatch.getArgAttrOfType<graph::MemberAttr>(index, graph::kMemberAttr);
-      if (!member || member.getKind().getValue() != "parameter" ||
-          !zero.splitsParameters(small.contains(member.getIndex())))
+      if (!member || member.getKind().getValue() != "parameter" || !zero.splitsParameters(false))
         continue;
+      if (small.contains(member.getIndex())) {
+        sayKeptWhole(microBatch.getArgument(index));
+        continue;
+      }
       ParameterBucket &bucket = cut[member.getIndex()];
       bucket.index = member.getIndex();
       bucket.type = types[member.getIndex()];

@@ -27,6 +27,7 @@ SIZES = {
 }
 MESHES = [(data, tensor) for data, tensor in itertools.product((1, 2, 4), repeat=2) if 1 < data * tensor <= 8]
 STEPS = 20
+ROUNDING = 0.001  # of MiB as `ds-run --check` prints them
 PINS = {
     "*.attn.c_attn.weight": [[], "tensor"], "*.attn.c_attn.bias": ["tensor"],
     "*.mlp.c_fc.weight": [[], "tensor"], "*.mlp.c_fc.bias": ["tensor"],
@@ -79,11 +80,18 @@ class Ranks(unittest.TestCase):
         with open(f"{path}.json", "w", encoding="utf-8") as stream:
             json.dump(config, stream)
         command = [DS_OPT, cls.model(size, dropout), "--config", f"{path}.json", "-o", f"{path}.dsplan",
-                   "--threads", "1", "--precision", precision]
+                   "--threads", "1", "--precision", precision, "--explain"]
         for tensor_name in ("input_ids", "labels"):
             command += ["--input", f"{tensor_name}=i64[batchx{SIZES[size]['seq']}]"]
-        call(command)
+        finished = call(command)
+        with open(f"{path}.explained", "w", encoding="utf-8") as stream:
+            stream.write(finished.stderr)
         return f"{path}.dsplan"
+
+    @staticmethod
+    def explained(plan):
+        with open(plan.replace(".dsplan", ".explained"), encoding="utf-8") as stream:
+            return stream.read()
 
     @classmethod
     def train(cls, plan, size, steps=STEPS, ignored=False):
@@ -176,20 +184,57 @@ class Ranks(unittest.TestCase):
                         rf"buckets of kind {kind}: ([\d.]+) MiB(?: of ([\d.]+) MiB)?", text).group(1, 2)
                         if stage >= first_stage else re.search(
                         rf"buckets of kind {kind}: ([\d.]+)() MiB", text).group(1, 1))
-                    self.assertAlmostEqual(whole, mebibytes, delta=0.01 * mebibytes + 0.06)
-                    # Parameters too small to be cut are a small part here.
-                    expected = whole / data if stage >= first_stage else whole
-                    self.assertAlmostEqual(held, expected, delta=0.02 * whole + 0.06)
+                    # With padding, which is at most 1 %.
+                    self.assertGreaterEqual(whole, mebibytes - ROUNDING)
+                    self.assertLessEqual(whole, 1.01 * mebibytes + ROUNDING)
+                    self.assertAlmostEqual(held, whole / data if stage >= first_stage else whole, delta=ROUNDING)
 
                 def sent(kind):
                     found = re.search(rf"{kind} over data .*a rank sends ([\d.]+) MiB", text)
                     return float(found.group(1)) if found else 0.0
 
                 unit = (data - 1) / data * mebibytes
-                self.assertAlmostEqual(sent("all_gather"), passes * unit, delta=0.03 * passes * unit + 0.06)
+                # Scalars of loss and norm are all-reduced too.
                 reduced = {"all_reduce": 2, "reduce_scatter": 0} if stage == 0 else {"all_reduce": 0, "reduce_scatter": 1}
-                for kind, units in reduced.items():
-                    self.assertAlmostEqual(sent(kind), units * unit, delta=0.02 * unit + 0.06, msg=kind)
+                for kind, units in ({"all_gather": passes} | reduced).items():
+                    # A bucket of biases alone is not gathered again for the backward.
+                    self.assertGreaterEqual(sent(kind), 0.99 * units * unit - 2 * ROUNDING, msg=kind)
+                    self.assertLessEqual(sent(kind), 1.01 * units * unit + 2 * ROUNDING, msg=kind)
+
+    def test_four_all_reduces_a_block(self):
+        """A tensor-split block of a micro-batch adds up its summands twice forward and twice backward."""
+        accumulation, tensor = 2, 2
+
+        def traffic(size):
+            text = call([DS_RUN, self.plan(f"blocks-{size}", size, tensor=tensor), "--check"]).stdout
+            calls, sent = re.search(r"all_reduce over tensor .*: (\d+) a step, a rank sends ([\d.]+) MiB", text).groups()
+            return int(calls), float(sent)
+
+        try:
+            SIZES["deep"] = SIZES["wide"] | {"n_layer": SIZES["wide"]["n_layer"] + 2}
+            (calls, sent), (more_calls, more_sent) = traffic("wide"), traffic("deep")
+        finally:
+            del SIZES["deep"]
+        shape = SIZES["wide"]
+        activation = shape["micro"] * shape["seq"] * shape["n_embd"] * 4 / 2**20
+        self.assertEqual(more_calls - calls, 2 * 4 * accumulation)
+        self.assertAlmostEqual(more_sent - sent, 2 * 4 * accumulation * 2 * (tensor - 1) / tensor * activation,
+                               delta=2 * ROUNDING)
+        for block in range(shape["n_layer"]):
+            lines = [line for line in self.explained(self.shop.path("blocks-wide.dsplan")).splitlines()
+                     if re.match(rf"reshard transformer\.h\.{block}\..*: all_reduce {{\"tensor\"}}", line)]
+            self.assertEqual(len(lines), 4, lines)
+
+    def test_explain(self):
+        """--explain says where layouts come from, what is kept whole, and what a rank holds and sends."""
+        plan = self.plan("explained", "narrow", 2, 2, zero={"stage": 3, "stage3_param_persistence_threshold": 100})
+        text = self.explained(plan)
+        self.assertRegex(text, r'layout transformer\.h\.1\.mlp\.c_fc \(.*\.py:\d+\): linear: \[{"data"}, {}, {"tensor"}\], '
+                               r'"data" from input_ids, "tensor" from transformer\.h\.1\.mlp\.c_fc\.weight')
+        self.assertRegex(text, r"zero .*transformer\.h\.0\.ln_1\.weight is kept whole on every rank; its 32 numbers")
+        self.assertNotRegex(text, r"zero .*mlp\.c_fc\.weight is kept whole")
+        check = call([DS_RUN, plan, "--check"]).stdout
+        self.assertIn(check.split("sound\n", 1)[1].strip(), text)
 
     def test_heads_that_do_not_divide(self):
         config = gpt2.make_config(gpt2.SIZES["small"])

@@ -4,6 +4,7 @@
 
 #include "passes/plan/Serialize.h"
 
+#include "mlir/IR/Remarks.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -35,6 +36,33 @@ static void print(const Diagnostic &diagnostic) {
 
 UserDiagnostics::UserDiagnostics(MLIRContext *context) : ScopedDiagnosticHandler(context) {
   setHandler([](Diagnostic &diagnostic) { print(diagnostic); });
+}
+
+namespace {
+
+class RemarkPrinter : public remark::detail::MLIRRemarkStreamerBase {
+public:
+  void streamOptimizationRemark(const remark::detail::Remark &remark) override {
+    llvm::errs() << remark.getCategoryName();
+    if (std::string place = locationText(remark.getLocation()); !place.empty())
+      llvm::errs() << " " << place;
+    llvm::errs() << ": ";
+    for (const remark::detail::Remark::Arg &argument : remark.getArgs())
+      llvm::errs() << argument.val;
+    llvm::errs() << "\n";
+  }
+};
+
+} // namespace
+
+void explainDecisions(MLIRContext &context) {
+  remark::RemarkCategories categories;
+  categories.passed = categories.missed = categories.analysis = categories.failed = ".*";
+  LogicalResult enabled = remark::enableOptimizationRemarks(
+      context, std::make_unique<RemarkPrinter>(),
+      std::make_unique<remark::RemarkEmittingPolicyAll>(), categories);
+  assert(succeeded(enabled) && "the engine takes any regular expression that is valid");
+  (void)enabled;
 }
 
 } // namespace deepshard

@@ -14,6 +14,10 @@ public:
   explicit UserDiagnostics(mlir::MLIRContext *context);
 };
 
+/// Prints the remarks of the passes on standard error, a line each: category, module path and
+/// source line, message.
+void explainDecisions(mlir::MLIRContext &context);
+
 } // namespace deepshard
 
 #endif // DEEPSHARD_TOOLS_DSOPT_DIAGNOSTICS_H

@@ -55,6 +55,10 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
   app.add_option("--fold-mib", options.foldMib,
                  "largest tensor that is computed at import (default: 64)")
       ->check(CLI::NonNegativeNumber);
+  app.add_flag(
+      "--explain", options.explain,
+      "say what was decided and why: layouts, what is moved, parameters kept whole, memory "
+      "and traffic of a rank (on standard error)");
   app.add_flag("--elide", options.elide, "print large constants of the IR as ...");
 
   try {

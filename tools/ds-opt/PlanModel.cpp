@@ -17,6 +17,7 @@
 #include "runtime/plan/Checker.h"
 #include "runtime/plan/Error.h"
 #include "runtime/plan/PlanFile.h"
+#include "runtime/plan/Summary.h"
 #include "tools/ds-opt/Diagnostics.h"
 #include "tools/ds-opt/Layouts.h"
 #include "tools/ds-opt/Options.h"
@@ -133,12 +134,14 @@ static LogicalResult compile(ModuleOp module, const Options &options,
     passes.addNestedPass<func::FuncOp>(createPadParameters());
     buildGradientPipeline(passes, training);
     passes.addPass(createPropagateLayouts());
+    passes.addPass(createVerifyAnnotated());
   }
   if (options.emit >= Emit::Partitioned) {
     passes.addPass(createPartition());
     // Buckets hold what a rank has of its parameters; ZeRO cuts them once more.
     buildStepPipeline(passes, training);
     passes.addPass(createShardBuckets());
+    passes.addPass(createVerifyPartitioned());
   }
   if (options.emit >= Emit::PlanIr) {
     ChooseKernelsPassOptions kernels;
@@ -188,6 +191,8 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Tra
   if (!faults.empty())
     return failure();
   runtime::writePlan(plan, options.output);
+  if (options.explain)
+    llvm::errs() << runtime::summarize(plan);
   return success();
 }
 
@@ -223,6 +228,8 @@ int planModel(int argc, char **argv) {
   MLIRContext context(registry);
   context.loadAllAvailableDialects();
   UserDiagnostics diagnostics(&context);
+  if (options->explain)
+    explainDecisions(context);
   try {
     return static_cast<int>(succeeded(planWith(context, *options)) ? runtime::ExitCode::Done
                                                                    : runtime::ExitCode::BadInput);

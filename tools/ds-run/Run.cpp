@@ -7,10 +7,10 @@
 #include "runtime/launch/Launch.h"
 #include "runtime/plan/Checker.h"
 #include "runtime/plan/PlanFile.h"
+#include "runtime/plan/Summary.h"
 #include "runtime/trace/Metrics.h"
 #include "runtime/trace/Progress.h"
 #include "tools/ds-run/JobFiles.h"
-#include "tools/ds-run/Summary.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -56,7 +56,7 @@ ExitCode check(const planpb::Plan &plan, const std::string &path) {
   std::vector<std::string> faults = checkPlan(plan);
   if (!faults.empty())
     throw Error(fmt::format("{}: the plan is not sound:\n{}", path, fmt::join(faults, "\n")));
-  fmt::print("{}: sound\n{}", path, summarize(plan));
+  fmt::print("{}: sound\n{}", path, runtime::summarize(plan));
   if (!offers(cpuLevel(), plan.cpu_level()))
     fmt::print("this machine cannot run it: it offers {}\n", cpuLevel());
   return ExitCode::Done;

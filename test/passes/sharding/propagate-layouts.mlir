@@ -114,3 +114,25 @@ sharding.mesh @mesh ["tensor" = 2]
 func.func @uneven(%x: tensor<7xf32> {sharding.layout = #sharding.layout<@mesh, [{"tensor"}]>}) -> tensor<7xf32> {
   return %x : tensor<7xf32>
 }
+
+// -----
+
+// What is returned as summands stays that, though it grows: a gradient of a few rows of a table.
+
+sharding.mesh @mesh ["data" = 2]
+
+// CHECK-LABEL: @returned_summands
+// CHECK: graph.pad {{.*}} sharding.layouts = [#sharding.layout<@mesh, [{}, {}], partial = sum {"data"}>]
+// CHECK: graph.pad {{.*}} sharding.layouts = [#sharding.layout<@mesh, [{}, {}]>]
+func.func @returned_summands(%t: tensor<8x6xf32> {graph.parameter = "t"},
+                             %x: tensor<4x2x6xf32> {graph.input = "x", graph.batch_dimension = 0 : i64,
+                                                    sharding.layout = #sharding.layout<@mesh, [{"data"}, {}, {}]>})
+    -> (tensor<8x6xf32> {graph.gradient = "t"}, tensor<8x6xf32>) {
+  %zero = graph.constant dense<0.0> : tensor<f32>
+  %0 = graph.reduce_sum %x dims [0] : tensor<4x2x6xf32>
+  %1 = graph.pad %0, %zero low [0, 0] high [6, 0] interior [0, 0] : tensor<2x6xf32>, tensor<f32>
+  %y = graph.neg %x : tensor<4x2x6xf32>
+  %2 = graph.reduce_sum %y dims [0] : tensor<4x2x6xf32>
+  %3 = graph.pad %2, %zero low [0, 0] high [6, 0] interior [0, 0] : tensor<2x6xf32>, tensor<f32>
+  return %1, %3 : tensor<8x6xf32>, tensor<8x6xf32>
+}

@@ -1,6 +1,6 @@
 //===- Summary.cpp - what a plan holds --------------------------------------------------------===//
 
-#include "tools/ds-run/Summary.h"
+#include "runtime/plan/Summary.h"
 
 #include "runtime/plan/Geometry.h"
 #include "runtime/plan/Mesh.h"
@@ -17,10 +17,10 @@
 #include <string>
 #include <vector>
 
-namespace deepshard {
+namespace deepshard::runtime {
 
 static std::string mebibytes(uint64_t bytes) {
-  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
+  return fmt::format("{:.3f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
 
 static std::string summarizeProgram(const planpb::Program &program) {
@@ -51,7 +51,7 @@ static std::string summarizeProgram(const planpb::Program &program) {
     auto lifetime = static_cast<size_t>(buffer.lifetime());
     if (lifetime >= kNames.size())
       continue;
-    uint64_t copies = buffer.lifetime() == planpb::SLOT ? runtime::slotCount(program) : 1;
+    uint64_t copies = buffer.lifetime() == planpb::SLOT ? slotCount(program) : 1;
     bytes[lifetime] += buffer.bytes() * copies;
     ++count[lifetime];
   }
@@ -62,7 +62,7 @@ static std::string summarizeProgram(const planpb::Program &program) {
 }
 
 /// Bytes that a rank holds of each kind of bucket, of how many in all.
-static std::string summarizeBuckets(const planpb::Program &program, const runtime::Mesh &mesh) {
+static std::string summarizeBuckets(const planpb::Program &program, const Mesh &mesh) {
   struct Kind {
     size_t count = 0;
     uint64_t held = 0;
@@ -73,8 +73,8 @@ static std::string summarizeBuckets(const planpb::Program &program, const runtim
   for (const planpb::Bucket &bucket : program.buckets()) {
     Kind &kind = kinds[bucket.kind()];
     ++kind.count;
-    kind.held += *runtime::byteSpan(bucket.view());
-    kind.whole += bucket.elements() * runtime::elementBytes(bucket.view().dtype());
+    kind.held += *byteSpan(bucket.view());
+    kind.whole += bucket.elements() * elementBytes(bucket.view().dtype());
     if (mesh.parts(bucket.axes()) > 1)
       kind.axes.insert(mesh.text(bucket.axes()));
   }
@@ -91,9 +91,9 @@ static std::string summarizeBuckets(const planpb::Program &program, const runtim
 
 static std::string summarizeTraffic(const planpb::Plan &plan, const planpb::Program &program) {
   std::string text;
-  for (const runtime::Traffic &traffic : runtime::trafficOf(plan, program))
+  for (const Traffic &traffic : trafficOf(plan, program))
     text += fmt::format("  {} over {} ({} ranks): {} a step, a rank sends {}\n",
-                        runtime::nameOf(traffic.kind), traffic.axes, traffic.members, traffic.calls,
+                        nameOf(traffic.kind), traffic.axes, traffic.members, traffic.calls,
                         mebibytes(static_cast<uint64_t>(traffic.bytes())));
   return text;
 }
@@ -114,14 +114,13 @@ std::string summarize(const planpb::Plan &plan) {
   uint64_t trained = 0;
   for (const planpb::Parameter &parameter : plan.parameters())
     if (parameter.trainable())
-      trained += runtime::elementCount(parameter.shape()).value_or(0);
+      trained += elementCount(parameter.shape()).value_or(0);
   text += fmt::format("{} parameters, {} numbers trained; {:.3e} FLOPs a step\n",
                       plan.parameters_size(), trained, static_cast<double>(plan.flops_per_step()));
   for (const planpb::Input &input : plan.inputs())
-    text += fmt::format("input {}: {} of shape {}\n", input.name(),
-                        runtime::nameOf(runtime::dtypeOf(input.dtype())),
+    text += fmt::format("input {}: {} of shape {}\n", input.name(), nameOf(dtypeOf(input.dtype())),
                         fmt::join(input.shape(), "x"));
-  runtime::Mesh mesh(plan.mesh());
+  Mesh mesh(plan.mesh());
   for (const planpb::Program &program : plan.programs())
     text += summarizeProgram(program) + summarizeBuckets(program, mesh) +
             summarizeTraffic(plan, program);
@@ -130,4 +129,4 @@ std::string summarize(const planpb::Plan &plan) {
   return text;
 }
 
-} // namespace deepshard
+} // namespace deepshard::runtime

@@ -1,0 +1,49 @@
+//===- LayoutRemarks.h - why a value has its layout, and what is moved for it -----------------===//
+//
+// Remarks of category "layout" say which argument or op each axis of a value's layout comes from,
+// those of category "reshard" what an op has to have moved first and what that costs. Nothing is
+// done if nobody listens.
+//
+//===------------------------------------------------------------------------------------------===//
+
+#ifndef DEEPSHARD_PASSES_SHARDING_LAYOUTREMARKS_H
+#define DEEPSHARD_PASSES_SHARDING_LAYOUTREMARKS_H
+
+#include "passes/sharding/OpLayouts.h"
+
+#include "mlir/IR/Remarks.h"
+#include "llvm/ADT/DenseSet.h"
+
+namespace deepshard {
+
+class LayoutRemarks {
+public:
+  LayoutRemarks(mlir::MLIRContext *context, sharding::MeshAttr grid)
+      : isOn(context->getRemarkEngine() != nullptr), grid(grid) {}
+
+  /// The axes of `value` come from what is called `source`.
+  void begin(mlir::Value value, sharding::LayoutAttr layout, llvm::StringRef source);
+
+  /// `op` has these layouts of results now; operand `givers[f]` gave the axes of factor f.
+  void chosen(mlir::Operation *op, llvm::ArrayRef<Axes> factors, llvm::ArrayRef<unsigned> givers,
+              llvm::ArrayRef<sharding::LayoutAttr> results);
+
+  /// `value` has to be moved for `reader`; said once per value and layout.
+  void moved(mlir::Value value, sharding::LayoutAttr from, sharding::LayoutAttr to,
+             mlir::Location reader, llvm::StringRef readerName);
+
+private:
+  using Source = std::pair<sharding::AxisRefAttr, std::string>;
+
+  std::string sourceOf(mlir::Operation *op, sharding::AxisRefAttr axis,
+                       llvm::ArrayRef<Axes> factors, llvm::ArrayRef<unsigned> givers) const;
+
+  bool isOn;
+  sharding::MeshAttr grid;
+  llvm::DenseMap<mlir::Value, llvm::SmallVector<Source, 2>> sources;
+  llvm::DenseSet<std::pair<mlir::Value, mlir::Attribute>> said;
+};
+
+} // namespace deepshard
+
+#endif // DEEPSHARD_PASSES_SHARDING_LAYOUTREMARKS_H
