@@ -93,6 +93,23 @@ LogicalResult checkBatchDimension(const Place &place, Attribute value, Emit emit
   return success();
 }
 
+LogicalResult checkIndex(const Place &place, Attribute value, Emit emit) {
+  auto number = dyn_cast<IntegerAttr>(value);
+  if (!number || !number.getType().isInteger(64))
+    return emit() << value << "; expected an i64";
+  auto function = cast<FunctionOpInterface>(place.op);
+  return function.getArgAttr(place.index, kInputAttr)
+             ? success()
+             : emit() << "on an argument that is no graph.input";
+}
+
+LogicalResult checkIndexBound(const Place &place, Attribute value, Emit emit) {
+  if (failed(checkIndex(place, value, emit)))
+    return failure();
+  int64_t bound = cast<IntegerAttr>(value).getInt();
+  return bound >= 1 ? success() : emit() << bound << "; expected 1 or more";
+}
+
 LogicalResult checkRunState(const Place &place, Attribute value, Emit emit) {
   auto text = dyn_cast<StringAttr>(value);
   Builder builder(value.getContext());
@@ -200,13 +217,20 @@ constexpr Rule kOpRules[] = {{kPhaseAttr, checkPhase},
                              {kAccumulationAttr, checkAccumulation},
                              {kClippingAttr, checkClipping},
                              {kOptimizerAttr, checkIs<AdamWAttr>}};
-constexpr Rule kArgumentRules[] = {
-    {kParameterAttr, checkParameter}, {kBufferAttr, checkName},
-    {kStorageAttr, checkStorage},     {kAliasesAttr, checkAliases},
-    {kInputAttr, checkName},          {kBatchDimensionAttr, checkBatchDimension},
-    {kRunStateAttr, checkRunState},   {kStateAttr, checkName},
-    {kBucketAttr, checkBucket},       {kMemberAttr, checkMember},
-    {kCutAttr, checkIs<CutAttr>},     {kMembersAttr, checkMembers}};
+constexpr Rule kArgumentRules[] = {{kParameterAttr, checkParameter},
+                                   {kBufferAttr, checkName},
+                                   {kStorageAttr, checkStorage},
+                                   {kAliasesAttr, checkAliases},
+                                   {kInputAttr, checkName},
+                                   {kBatchDimensionAttr, checkBatchDimension},
+                                   {kIndexBoundAttr, checkIndexBound},
+                                   {kIgnoredIndexAttr, checkIndex},
+                                   {kRunStateAttr, checkRunState},
+                                   {kStateAttr, checkName},
+                                   {kBucketAttr, checkBucket},
+                                   {kMemberAttr, checkMember},
+                                   {kCutAttr, checkIs<CutAttr>},
+                                   {kMembersAttr, checkMembers}};
 constexpr Rule kResultRules[] = {{kOutputAttr, checkName},   {kGradientAttr, checkName},
                                  {kMetricAttr, checkMetric}, {kStateAttr, checkResultState},
                                  {kBucketAttr, checkBucket}, {kMemberAttr, checkMember}};

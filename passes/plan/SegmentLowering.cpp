@@ -4,7 +4,6 @@
 
 #include "dialects/graph/HostTensor.h"
 #include "passes/kernels/KernelSpecs.h"
-#include "passes/plan/IndexRange.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -105,13 +104,10 @@ LogicalResult SegmentLowering::placeArgument(BlockArgument argument) {
     sharding::AxisListAttr axes;
     if (layout && batch && !layout.getAxes(batch.getInt()).empty())
       axes = layout.getDims()[batch.getInt()];
-    auto feed =
-        plan::FeedOp::create(tasks, location, input, view(location, place), kComputeStream,
-                             batch ? batch.getInt() : -1, axes, IntegerAttr(), IntegerAttr());
-    if (std::optional<IndexRange> range = indexRangeOf(argument)) {
-      feed.setIndexBound(range->bound);
-      feed.setIgnoredIndex(range->ignored);
-    }
+    plan::FeedOp::create(tasks, location, input, view(location, place), kComputeStream,
+                         batch ? batch.getInt() : -1, axes,
+                         attributes.getAs<IntegerAttr>(graph::kIndexBoundAttr),
+                         attributes.getAs<IntegerAttr>(graph::kIgnoredIndexAttr));
   } else if (!runState.empty()) {
     place = program.runState(location, runState, type);
   } else if (!state.empty()) {

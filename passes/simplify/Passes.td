@@ -172,4 +172,27 @@ def RecognizeGeluPass : Pass<"recognize-gelu", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::deepshard::graph::GraphDialect"];
 }
 
+def BoundIndicesPass : Pass<"bound-indices", "::mlir::func::FuncOp"> {
+  let summary = "Say which numbers an input may hold";
+  let description = [{
+    An input that is used as rows of a table (embedding), places along a dimension (gather) or classes (cross entropy,
+    whose `ignore_index` is allowed too) gets `graph.index_bound`, the smallest of these sizes, and `graph.ignored_index`
+    if every use allows it. Looks through ops that only move or widen the numbers, and through select(x != c, x, other),
+    which ignores c. Data outside are refused when a plan is run.
+
+    Input:
+    ```mlir
+    func.func @rows(%t: tensor<9x7xf32> {graph.parameter = "t"}, %ids: tensor<2xi64> {graph.input = "ids"}) -> tensor<2x7xf32> {
+      %y = graph.embedding %t, %ids : tensor<9x7xf32>, tensor<2xi64>
+      return %y : tensor<2x7xf32>
+    }
+    ```
+
+    Output:
+    ```mlir
+    func.func @rows(..., %ids: tensor<2xi64> {graph.index_bound = 9 : i64, graph.input = "ids"}) -> tensor<2x7xf32> {
+    ```
+  }];
+}
+
 #endif // DEEPSHARD_PASSES_SIMPLIFY_PASSES

@@ -31,6 +31,8 @@ void buildSimplifyPipeline(OpPassManager &manager, const SimplifyPipelineOptions
   program.addPass(createSimplifyLayoutPass());
   // Slices of one projection, constants of one value and layouts that became alike.
   program.addPass(createCSEPass());
+  // Before tables are padded or split, which changes what an index outside of them would meet.
+  program.addPass(createBoundIndicesPass());
 }
 
 void registerSimplifyPipeline() {

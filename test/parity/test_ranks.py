@@ -168,6 +168,18 @@ class Ranks(unittest.TestCase):
                 metrics, _ = self.train(plan, "narrow", ignored=True)
                 self.assert_losses(metrics, self.one_rank("narrow", "f64", ignored=True)[0], 1e-9)
 
+    def test_label_outside_the_vocabulary(self):
+        """A label that only the padding of a split vocabulary has is refused, before the first step."""
+        plan = self.plan("outside", "narrow", tensor=2)
+        labels = np.load(self.data("narrow")[1])
+        labels[1, 3] = SIZES["narrow"]["vocab_size"]  # 131 of 132
+        path = self.shop.path("outside.npy")
+        np.save(path, labels)
+        finished = subprocess.run([DS_RUN, plan, "--data", f"input_ids={self.data('narrow')[0]}", "--data",
+                                   f"labels={path}", "--steps", "2", "--no-shuffle"], capture_output=True, text=True)
+        self.assertEqual(finished.returncode, 1, finished.stderr)
+        self.assertRegex(finished.stderr, r"outside\.npy.*131.*0 to 130")
+
     def test_persistent_bytes_and_traffic(self):
         """What is cut is held in equal parts, with at most 1 % of padding; gathers and reductions are what theory says."""
         data, accumulation = 4, 2

@@ -87,3 +87,17 @@ func.func @phase(%x: tensor<3xf32>) {
 func.func @member(%x: tensor<3xf32> {graph.member = #graph.member<kind = "parameter", index = 0, offset = 3>}) {
   return
 }
+
+// -----
+
+// expected-error @+1 {{graph.index_bound of argument 0: 0; expected 1 or more}}
+func.func @index_bound(%x: tensor<2xi64> {graph.input = "x", graph.index_bound = 0 : i64}) {
+  return
+}
+
+// -----
+
+// expected-error @+1 {{graph.ignored_index of argument 0: on an argument that is no graph.input}}
+func.func @ignored_index(%x: tensor<2xi64> {graph.buffer = "x", graph.ignored_index = 0 : i64}) {
+  return
+}

@@ -1,10 +1,10 @@
-//===- IndexRange.cpp - what numbers an input may hold ----------------------------------------===//
+//===- BoundIndices.cpp - what numbers an input may hold --------------------------------------===//
 
-#include "passes/plan/IndexRange.h"
+#include "passes/simplify/Passes.h"
 
 #include "dialects/graph/Graph.h"
-#include "passes/plan/Strided.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Matchers.h"
 
 #include <algorithm>
@@ -12,6 +12,21 @@
 using namespace mlir;
 
 namespace deepshard {
+
+#define GEN_PASS_DEF_BOUNDINDICESPASS
+#include "passes/simplify/Passes.h.inc"
+
+namespace {
+
+/// 0 .. bound - 1, and `ignored`.
+struct IndexRange {
+  int64_t bound = 0;
+  std::optional<int64_t> ignored;
+
+  bool contains(int64_t number) const {
+    return (number >= 0 && number < bound) || number == ignored;
+  }
+};
 
 /// c of select(x != c, x, other) if `use` is its second x.
 static std::optional<int64_t> ignoredBySelect(OpOperand &use) {
@@ -37,12 +52,8 @@ static void collect(Value indices, std::optional<int64_t> ignored,
   for (OpOperand &use : indices.getUses()) {
     Operation *user = use.getOwner();
     if (auto embedding = dyn_cast<graph::EmbeddingOp>(user)) {
-      // A part of a table is read by numbers of the whole one.
-      std::optional<uint64_t> globalRows = embedding.getGlobalRows();
-      int64_t rows = globalRows ? static_cast<int64_t>(*globalRows)
-                                : embedding.getTable().getType().getDimSize(0);
       if (use.get() == embedding.getIds())
-        ranges.push_back({rows, ignored});
+        ranges.push_back({embedding.getTable().getType().getDimSize(0), ignored});
     } else if (auto gather = dyn_cast<graph::GatherOp>(user)) {
       if (use.get() == gather.getIndex())
         ranges.push_back({gather.getX().getType().getDimSize(gather.getDim()), ignored});
@@ -55,13 +66,16 @@ static void collect(Value indices, std::optional<int64_t> ignored,
     } else if (auto convert = dyn_cast<graph::ConvertOp>(user)) {
       if (widensIntegers(convert))
         collect(convert, ignored, ranges);
-    } else if (isViewLike(user) || (isa<graph::PadOp>(user) && use.getOperandNumber() == 0)) {
+    } else if (isa<graph::ReshapeOp, graph::TransposeOp, graph::BroadcastOp, graph::SliceOp>(
+                   user) ||
+               (isa<graph::PadOp>(user) && use.getOperandNumber() == 0)) {
       collect(user->getResult(0), ignored, ranges);
     }
   }
 }
 
-std::optional<IndexRange> indexRangeOf(Value indices) {
+/// Nothing if the numbers index nothing.
+static std::optional<IndexRange> indexRangeOf(Value indices) {
   SmallVector<IndexRange> ranges;
   collect(indices, std::nullopt, ranges);
   if (ranges.empty())
@@ -77,4 +91,24 @@ std::optional<IndexRange> indexRangeOf(Value indices) {
   return result;
 }
 
+struct BoundIndicesPass : impl::BoundIndicesPassBase<BoundIndicesPass> {
+  void runOnOperation() override {
+    func::FuncOp function = getOperation();
+    Builder builder(&getContext());
+    for (BlockArgument argument : function.getArguments()) {
+      unsigned index = argument.getArgNumber();
+      std::optional<IndexRange> range;
+      if (function.getArgAttr(index, graph::kInputAttr))
+        range = indexRangeOf(argument);
+      if (!range)
+        continue;
+      function.setArgAttr(index, graph::kIndexBoundAttr, builder.getI64IntegerAttr(range->bound));
+      if (range->ignored)
+        function.setArgAttr(index, graph::kIgnoredIndexAttr,
+                            builder.getI64IntegerAttr(*range->ignored));
+    }
+  }
+};
+
+} // namespace
 } // namespace deepshard
