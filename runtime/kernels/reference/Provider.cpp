@@ -13,8 +13,8 @@ namespace {
 class ReferenceProvider : public KernelProvider {
 public:
   ReferenceProvider() {
-    for (auto *add : {addUnary, addBinary, addConvert, addReduce, addLayout, addMatmul, addIndexing,
-                      addDropout, addUpdate})
+    for (auto *add : {addUnary, addBinary, addConvert, addReduce, addLayout, addMatmul,
+                      addConvolution, addIndexing, addDropout, addUpdate})
       add(table);
   }
 

@@ -35,6 +35,7 @@ void addConvert(KernelTable &table);
 void addReduce(KernelTable &table);
 void addLayout(KernelTable &table);
 void addMatmul(KernelTable &table);
+void addConvolution(KernelTable &table);
 void addIndexing(KernelTable &table);
 void addDropout(KernelTable &table);
 void addUpdate(KernelTable &table);

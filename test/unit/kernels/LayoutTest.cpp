@@ -14,22 +14,6 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-Sizes unravel(int64_t index, const Sizes &shape) {
-  Sizes result(shape.size());
-  for (auto dim = static_cast<int64_t>(shape.size()) - 1; dim >= 0; --dim) {
-    result[dim] = index % shape[dim];
-    index /= shape[dim];
-  }
-  return result;
-}
-
-int64_t ravel(const Sizes &index, const Sizes &shape) {
-  int64_t result = 0;
-  for (size_t dim = 0; dim < shape.size(); ++dim)
-    result = result * shape[dim] + index[dim];
-  return result;
-}
-
 void expectExactly(const Tensor &found, const std::vector<double> &expected,
                    const std::string &what) {
   ASSERT_EQ(found.desc.elements(), static_cast<int64_t>(expected.size()));

@@ -36,22 +36,6 @@ int64_t indexAt(const Sizes &sizes, const std::vector<int64_t> &order, const Siz
   return result;
 }
 
-Sizes unravel(int64_t index, const Sizes &shape) {
-  Sizes result(shape.size());
-  for (auto dim = static_cast<int64_t>(shape.size()) - 1; dim >= 0; --dim) {
-    result[dim] = index % shape[dim];
-    index /= shape[dim];
-  }
-  return result;
-}
-
-int64_t product(const Sizes &sizes) {
-  int64_t result = 1;
-  for (int64_t size : sizes)
-    result *= size;
-  return result;
-}
-
 std::vector<double> naive(const Problem &p, const Tensor &lhs, const Tensor &rhs) {
   std::vector<double> result;
   for (int64_t b = 0; b < product(p.batch); ++b)

@@ -16,6 +16,31 @@ namespace deepshard::runtime::test {
 
 using Sizes = std::vector<int64_t>;
 
+inline int64_t product(const Sizes &sizes) {
+  int64_t result = 1;
+  for (int64_t size : sizes)
+    result *= size;
+  return result;
+}
+
+/// The row-major index `index` into `shape`, per dimension.
+inline Sizes unravel(int64_t index, const Sizes &shape) {
+  Sizes result(shape.size());
+  for (auto dim = static_cast<int64_t>(shape.size()) - 1; dim >= 0; --dim) {
+    result[dim] = index % shape[dim];
+    index /= shape[dim];
+  }
+  return result;
+}
+
+/// The reverse of `unravel`.
+inline int64_t ravel(const Sizes &index, const Sizes &shape) {
+  int64_t result = 0;
+  for (size_t dim = 0; dim < shape.size(); ++dim)
+    result = result * shape[dim] + index[dim];
+  return result;
+}
+
 /// A tensor in memory of its own, with the elements as doubles beside it in row-major order.
 struct Tensor {
   TensorDesc desc;
