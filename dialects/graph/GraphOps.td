@@ -2,6 +2,7 @@
 
 include "dialects/graph/AttentionOps.td"
 include "dialects/graph/ContractionOps.td"
+include "dialects/graph/ConvolutionOps.td"
 include "dialects/graph/ElementwiseOps.td"
 include "dialects/graph/IndexingOps.td"
 include "dialects/graph/LayoutOps.td"

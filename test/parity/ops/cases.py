@@ -239,6 +239,33 @@ def contractions(c):
               lambda x, w: torch.einsum("...k,abk->...ab", x, w))
 
 
+def convolutions(c):
+    for x, weight, strides, low, high, dilations, groups in [
+            ((2, 3, 7), (4, 3, 3), (1,), (0,), (0,), (1,), 1), ((2, 4, 9), (6, 2, 3), (2,), (4,), (0,), (2,), 2),
+            ((2, 3, 6, 5), (4, 3, 3, 3), (1, 1), (1, 1), (1, 1), (1, 1), 1),
+            ((1, 2, 8, 7), (3, 2, 3, 2), (2, 3), (2, 0), (1, 1), (2, 1), 1),
+            ((2, 4, 5, 4), (6, 2, 2, 3), (1, 2), (0, 1), (1, 1), (1, 1), 2),
+            ((2, 3, 6, 6), (6, 1, 3, 3), (2, 2), (1, 1), (1, 1), (1, 1), 3),  # depthwise, two results per channel
+            ((1, 5, 4, 4), (5, 1, 4, 4), (4, 4), (0, 0), (0, 0), (1, 1), 5), ((2, 3, 4, 5), (7, 3, 1, 1), (1, 1), (0, 0), (0, 0), (1, 1), 1),
+            ((1, 2, 4, 5, 3), (3, 2, 2, 3, 1), (1, 2, 1), (1, 1, 0), (0, 1, 0), (2, 1, 1), 1),
+            ((1, 1, 1, 1), (1, 1, 1, 1), (1, 1), (0, 0), (0, 0), (1, 1), 1), ((4, 33, 12, 9), (65, 33, 3, 3), (2, 1), (1, 1), (1, 1), (1, 1), 1)]:
+        window = (f"strides {list(strides)} low {list(low)} high {list(high)} dilations {list(dilations)} "
+                  f"groups {groups} : {{t0}}, {{t1}}")
+
+        def forward(x, w, s=strides, l=low, h=high, d=dilations, g=groups):
+            padding = [n for pair in zip(reversed(l), reversed(h)) for n in pair]
+            convolve = [torch.conv1d, torch.conv2d, torch.conv3d][len(s) - 1]
+            return convolve(torch.nn.functional.pad(x, padding), w, None, s, 0, d, g)
+
+        x, w = c.normal(*x), c.normal(*weight)
+        dy = c.normal(*forward(torch.from_numpy(x), torch.from_numpy(w)).shape)
+        c.add("convolution", [x, w], "{a0}, {a1} " + window, forward)
+        c.add("convolution_input_grad", [dy, w], f"{{a0}}, {{a1}} sizes {list(x.shape[2:])} " + window,
+              lambda dy, w, f=forward, x=torch.from_numpy(x).double(): gradients(f, [x, w], dy)[0])
+        c.add("convolution_weight_grad", [dy, x], f"{{a0}}, {{a1}} sizes {list(w.shape[2:])} " + window,
+              lambda dy, x, f=forward, w=torch.from_numpy(w).double(): gradients(f, [x, w], dy)[1])
+
+
 def normalizations(c):
     softmax = lambda x, d: torch.softmax(x, d)
     for shape, dim in [((3, 7), 1), ((3, 7), 0), ((2, 1, 5), 1), ((2, 65, 3), 1), ((9,), 0)]:
@@ -465,8 +492,8 @@ def parts_of_tables(c):
                   (i.long(),), dy, accumulate=True)[4:7])
 
 
-FAMILIES = [elementwise, reductions, layout, indexing, contractions, normalizations, attention, updates, dropout,
-            parts_of_tables]
+FAMILIES = [elementwise, reductions, layout, indexing, contractions, convolutions, normalizations, attention, updates,
+            dropout, parts_of_tables]
 
 
 def all_cases(element):

@@ -57,6 +57,26 @@ TEST_F(CostTest, LinearAddsTheBias) {
   EXPECT_EQ(cost.flops, 2 * 4 * 5 * 7 + 4 * 7);
 }
 
+TEST_F(CostTest, ConvolutionAndItsGradientsMultiplyAlike) {
+  const std::string window = " strides [2] low [1] high [1] dilations [1] groups 2 : ";
+  const std::string x = "tensor<2x4x8xf64>", w = "tensor<6x2x3xf64>", y = "tensor<2x6x4xf64>";
+  OpCost cost =
+      costOf("%x: " + x + ", %w: " + w, "%r = graph.convolution %x, %w" + window + x + ", " + w);
+  EXPECT_EQ(cost.flops, 2 * (2 * 6 * 4) * (2 * 3));
+  EXPECT_EQ(cost.bytesRead, (2 * 4 * 8 + 6 * 2 * 3) * 8);
+  EXPECT_EQ(cost.bytesWritten, 2 * 6 * 4 * 8);
+  OpCost inputGrad =
+      costOf("%dy: " + y + ", %w: " + w,
+             "%r = graph.convolution_input_grad %dy, %w sizes [8]" + window + y + ", " + w);
+  EXPECT_EQ(inputGrad.flops, cost.flops);
+  EXPECT_EQ(inputGrad.bytesWritten, 2 * 4 * 8 * 8);
+  OpCost weightGrad =
+      costOf("%dy: " + y + ", %x: " + x,
+             "%r = graph.convolution_weight_grad %dy, %x sizes [3]" + window + y + ", " + x);
+  EXPECT_EQ(weightGrad.flops, cost.flops);
+  EXPECT_EQ(weightGrad.bytesWritten, 6 * 2 * 3 * 8);
+}
+
 TEST_F(CostTest, CausalAttentionCountsVisiblePairs) {
   const std::string arguments = "%q: tensor<1x2x3x4xf32>, %k: tensor<1x2x5x4xf32>";
   const std::string types = " : tensor<1x2x3x4xf32>, tensor<1x2x5x4xf32>, tensor<1x2x5x4xf32>";

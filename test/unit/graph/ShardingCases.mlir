@@ -272,6 +272,114 @@ func.func @linear_columns(%x: tensor<2x4xf64>, %w: tensor<3x6x4xf64>, %b: tensor
   return
 }
 
+// Convolutions.
+
+func.func @convolution(%x: tensor<2x4x5x4xf64>, %w: tensor<6x4x3x3xf64>) attributes {test.exact} {
+  %r = graph.convolution %x, %w strides [1, 1] low [1, 1] high [1, 1] dilations [1, 1] groups 1
+      : tensor<2x4x5x4xf64>, tensor<6x4x3x3xf64>
+  return
+}
+func.func @convolution_input_grad(%dy: tensor<2x6x5x4xf64>, %w: tensor<6x4x3x3xf64>) attributes {test.exact} {
+  %r = graph.convolution_input_grad %dy, %w sizes [5, 4] strides [1, 1] low [1, 1] high [1, 1] dilations [1, 1] groups 1
+      : tensor<2x6x5x4xf64>, tensor<6x4x3x3xf64>
+  return
+}
+func.func @convolution_weight_grad(%dy: tensor<2x6x5x4xf64>, %x: tensor<2x4x5x4xf64>) attributes {test.exact} {
+  %r = graph.convolution_weight_grad %dy, %x sizes [3, 3] strides [1, 1] low [1, 1] high [1, 1] dilations [1, 1] groups 1
+      : tensor<2x6x5x4xf64>, tensor<2x4x5x4xf64>
+  return
+}
+func.func @convolution_window(%x: tensor<4x2x8x7xf64>, %w: tensor<3x2x3x2xf64>) attributes {test.exact} {
+  %r = graph.convolution %x, %w strides [2, 3] low [2, 0] high [1, 1] dilations [2, 1] groups 1
+      : tensor<4x2x8x7xf64>, tensor<3x2x3x2xf64>
+  return
+}
+func.func @convolution_input_grad_window(%dy: tensor<4x3x4x3xf64>, %w: tensor<3x2x3x2xf64>) attributes {test.exact} {
+  %r = graph.convolution_input_grad %dy, %w sizes [8, 7] strides [2, 3] low [2, 0] high [1, 1] dilations [2, 1] groups 1
+      : tensor<4x3x4x3xf64>, tensor<3x2x3x2xf64>
+  return
+}
+func.func @convolution_weight_grad_window(%dy: tensor<4x3x4x3xf64>, %x: tensor<4x2x8x7xf64>) attributes {test.exact} {
+  %r = graph.convolution_weight_grad %dy, %x sizes [3, 2] strides [2, 3] low [2, 0] high [1, 1] dilations [2, 1] groups 1
+      : tensor<4x3x4x3xf64>, tensor<4x2x8x7xf64>
+  return
+}
+func.func @convolution_groups(%x: tensor<2x8x4x4xf64>, %w: tensor<12x4x3x1xf64>) attributes {test.exact} {
+  %r = graph.convolution %x, %w strides [1, 1] low [1, 0] high [0, 0] dilations [1, 1] groups 2
+      : tensor<2x8x4x4xf64>, tensor<12x4x3x1xf64>
+  return
+}
+func.func @convolution_input_grad_groups(%dy: tensor<2x12x3x4xf64>, %w: tensor<12x4x3x1xf64>) attributes {test.exact} {
+  %r = graph.convolution_input_grad %dy, %w sizes [4, 4] strides [1, 1] low [1, 0] high [0, 0] dilations [1, 1] groups 2
+      : tensor<2x12x3x4xf64>, tensor<12x4x3x1xf64>
+  return
+}
+func.func @convolution_weight_grad_groups(%dy: tensor<2x12x3x4xf64>, %x: tensor<2x8x4x4xf64>) attributes {test.exact} {
+  %r = graph.convolution_weight_grad %dy, %x sizes [3, 1] strides [1, 1] low [1, 0] high [0, 0] dilations [1, 1] groups 2
+      : tensor<2x12x3x4xf64>, tensor<2x8x4x4xf64>
+  return
+}
+func.func @convolution_depthwise(%x: tensor<2x6x4x4xf64>, %w: tensor<6x1x3x3xf64>) attributes {test.exact} {
+  %r = graph.convolution %x, %w strides [1, 1] low [1, 1] high [1, 1] dilations [1, 1] groups 6
+      : tensor<2x6x4x4xf64>, tensor<6x1x3x3xf64>
+  return
+}
+func.func @convolution_input_grad_depthwise(%dy: tensor<2x6x4x4xf64>, %w: tensor<6x1x3x3xf64>) attributes {test.exact} {
+  %r = graph.convolution_input_grad %dy, %w sizes [4, 4] strides [1, 1] low [1, 1] high [1, 1] dilations [1, 1] groups 6
+      : tensor<2x6x4x4xf64>, tensor<6x1x3x3xf64>
+  return
+}
+func.func @convolution_weight_grad_depthwise(%dy: tensor<2x6x4x4xf64>, %x: tensor<2x6x4x4xf64>) attributes {test.exact} {
+  %r = graph.convolution_weight_grad %dy, %x sizes [3, 3] strides [1, 1] low [1, 1] high [1, 1] dilations [1, 1] groups 6
+      : tensor<2x6x4x4xf64>, tensor<2x6x4x4xf64>
+  return
+}
+func.func @convolution_multiplier(%x: tensor<2x3x4x4xf64>, %w: tensor<12x1x2x2xf64>) attributes {test.exact} {
+  %r = graph.convolution %x, %w strides [2, 2] low [0, 0] high [0, 0] dilations [1, 1] groups 3
+      : tensor<2x3x4x4xf64>, tensor<12x1x2x2xf64>
+  return
+}
+func.func @convolution_input_grad_multiplier(%dy: tensor<2x12x2x2xf64>, %w: tensor<12x1x2x2xf64>) attributes {test.exact} {
+  %r = graph.convolution_input_grad %dy, %w sizes [4, 4] strides [2, 2] low [0, 0] high [0, 0] dilations [1, 1] groups 3
+      : tensor<2x12x2x2xf64>, tensor<12x1x2x2xf64>
+  return
+}
+func.func @convolution_weight_grad_multiplier(%dy: tensor<2x12x2x2xf64>, %x: tensor<2x3x4x4xf64>) attributes {test.exact} {
+  %r = graph.convolution_weight_grad %dy, %x sizes [2, 2] strides [2, 2] low [0, 0] high [0, 0] dilations [1, 1] groups 3
+      : tensor<2x12x2x2xf64>, tensor<2x3x4x4xf64>
+  return
+}
+func.func @convolution_sequence(%x: tensor<4x4x9xf64>, %w: tensor<6x4x3xf64>) attributes {test.exact} {
+  %r = graph.convolution %x, %w strides [2] low [2] high [0] dilations [1] groups 1
+      : tensor<4x4x9xf64>, tensor<6x4x3xf64>
+  return
+}
+func.func @convolution_input_grad_sequence(%dy: tensor<4x6x5xf64>, %w: tensor<6x4x3xf64>) attributes {test.exact} {
+  %r = graph.convolution_input_grad %dy, %w sizes [9] strides [2] low [2] high [0] dilations [1] groups 1
+      : tensor<4x6x5xf64>, tensor<6x4x3xf64>
+  return
+}
+func.func @convolution_weight_grad_sequence(%dy: tensor<4x6x5xf64>, %x: tensor<4x4x9xf64>) attributes {test.exact} {
+  %r = graph.convolution_weight_grad %dy, %x sizes [3] strides [2] low [2] high [0] dilations [1] groups 1
+      : tensor<4x6x5xf64>, tensor<4x4x9xf64>
+  return
+}
+func.func @convolution_volume(%x: tensor<2x2x3x4x3xf64>, %w: tensor<4x2x2x2x1xf64>) attributes {test.exact} {
+  %r = graph.convolution %x, %w strides [1, 2, 1] low [0, 1, 0] high [1, 0, 0] dilations [1, 1, 1] groups 1
+      : tensor<2x2x3x4x3xf64>, tensor<4x2x2x2x1xf64>
+  return
+}
+func.func @convolution_input_grad_volume(%dy: tensor<2x4x3x2x3xf64>, %w: tensor<4x2x2x2x1xf64>) attributes {test.exact} {
+  %r = graph.convolution_input_grad %dy, %w sizes [3, 4, 3] strides [1, 2, 1] low [0, 1, 0] high [1, 0, 0] dilations [1, 1, 1] groups 1
+      : tensor<2x4x3x2x3xf64>, tensor<4x2x2x2x1xf64>
+  return
+}
+func.func @convolution_weight_grad_volume(%dy: tensor<2x4x3x2x3xf64>, %x: tensor<2x2x3x4x3xf64>) attributes {test.exact} {
+  %r = graph.convolution_weight_grad %dy, %x sizes [2, 2, 1] strides [1, 2, 1] low [0, 1, 0] high [1, 0, 0] dilations [1, 1, 1] groups 1
+      : tensor<2x4x3x2x3xf64>, tensor<2x2x3x4x3xf64>
+  return
+}
+
 // Normalisations and losses.
 
 func.func @softmax(%x: tensor<4x6x2xf64> {test.real}) {

@@ -393,6 +393,9 @@ TEST_F(ShardingRuleTest, FindsForgottenReductions) {
 TEST_F(ShardingRuleTest, FindsFactorsThatMustNotBeSplit) {
   for (auto [name, operand, dim] : {std::tuple("softmax", 0, 1),
                                     {"softmax_grad", 0, 2},
+                                    {"convolution", 0, 3},
+                                    {"convolution_input_grad", 0, 2},
+                                    {"convolution_weight_grad", 1, 3},
                                     {"layer_norm_all", 0, 1},
                                     {"attention", 0, 3},
                                     {"gather", 0, 1},
@@ -488,6 +491,11 @@ TEST_F(ShardingRuleTest, Text) {
                    ": tensor<2x8x3x4xf32>, tensor<2x2x5x4xf32>, tensor<2x2x5x4xf32>"),
             "([i, jk, l, n],[i, j, m, n],[i, j, m, o])->([i, jk, l, o],[i, jk, l]) "
             "{i=2, j=2, k=4, l=3, m=5, n=4, o=4} replicate={k, l, m, n} partial={2->0}");
+  EXPECT_EQ(textOf("%x: tensor<2x8x5x7xf32>, %w: tensor<6x4x3x1xf32>",
+                   "%y = graph.convolution %x, %w strides [1, 1] low [1, 0] high [1, 0] "
+                   "dilations [1, 1] groups 2 : tensor<2x8x5x7xf32>, tensor<6x4x3x1xf32>"),
+            "([i, jl, m, n],[jk, l, o, 1])->([i, jk, p, q]) {i=2, j=2, k=3, l=4, m=5, n=7, o=3, "
+            "p=5, q=7} reduction={l:sum} replicate={m, n, o, p, q} partial={0->0, 1->0}");
   EXPECT_EQ(textOf("%x: tensor<6x12xf32>, %t: tensor<6xi64>",
                    "%a, %b, %c = graph.cross_entropy %x, %t ignore_index -1 "
                    ": tensor<6x12xf32>, tensor<6xi64>"),

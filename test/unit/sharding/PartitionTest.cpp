@@ -95,6 +95,43 @@ func.func @f(%w: tensor<12x8xf64>, %i: tensor<2x6xi64>, %t: tensor<12xi64>) -> (
   %dw = graph.add %dh, %de : tensor<12x8xf64>, tensor<12x8xf64>
   return %loss, %dw : tensor<f64>, tensor<12x8xf64>
 })"},
+    {"convolutions with a norm of channels, residual, loss and its gradient", R"(
+func.func @f(%x: tensor<4x4x6x5xf64>, %w: tensor<8x4x3x3xf64>, %g: tensor<8x1x1xf64>, %b: tensor<8x1x1xf64>,
+             %d: tensor<8x1x3x3xf64>, %p: tensor<12x8x1x1xf64>, %q: tensor<8x6x2x1xf64>, %t: tensor<4x8x3x3xf64>)
+    -> (tensor<f64>, tensor<8x4x3x3xf64>, tensor<8x1x3x3xf64>, tensor<12x8x1x1xf64>, tensor<8x6x2x1xf64>) {
+  %c = graph.convolution %x, %w strides [2, 2] low [1, 1] high [1, 1] dilations [1, 1] groups 1 : tensor<4x4x6x5xf64>, tensor<8x4x3x3xf64>
+  %s = graph.mul %c, %c : tensor<4x8x3x3xf64>, tensor<4x8x3x3xf64>
+  %m = graph.reduce_sum %s dims [1] keep_dims : tensor<4x8x3x3xf64>
+  %e = graph.constant dense<1.0e-5> : tensor<f64>
+  %v = graph.add %m, %e : tensor<4x1x3x3xf64>, tensor<f64>
+  %r = graph.rsqrt %v : tensor<4x1x3x3xf64>
+  %n = graph.mul %c, %r : tensor<4x8x3x3xf64>, tensor<4x1x3x3xf64>
+  %ng = graph.mul %n, %g : tensor<4x8x3x3xf64>, tensor<8x1x1xf64>
+  %nb = graph.add %ng, %b : tensor<4x8x3x3xf64>, tensor<8x1x1xf64>
+  %h = graph.convolution %nb, %d strides [1, 1] low [1, 1] high [1, 1] dilations [1, 1] groups 8 : tensor<4x8x3x3xf64>, tensor<8x1x3x3xf64>
+  %u = graph.convolution %h, %p strides [1, 1] low [0, 0] high [0, 0] dilations [1, 1] groups 1 : tensor<4x8x3x3xf64>, tensor<12x8x1x1xf64>
+  %a = graph.gelu tanh %u : tensor<4x12x3x3xf64>
+  %y = graph.convolution %a, %q strides [1, 1] low [2, 0] high [0, 0] dilations [2, 1] groups 2 : tensor<4x12x3x3xf64>, tensor<8x6x2x1xf64>
+  %z = graph.add %y, %nb : tensor<4x8x3x3xf64>, tensor<4x8x3x3xf64>
+  %l = graph.mul %z, %t : tensor<4x8x3x3xf64>, tensor<4x8x3x3xf64>
+  %loss = graph.reduce_sum %l dims [0, 1, 2, 3] : tensor<4x8x3x3xf64>
+  %dq = graph.convolution_weight_grad %t, %a sizes [2, 1] strides [1, 1] low [2, 0] high [0, 0] dilations [2, 1] groups 2 : tensor<4x8x3x3xf64>, tensor<4x12x3x3xf64>
+  %da = graph.convolution_input_grad %t, %q sizes [3, 3] strides [1, 1] low [2, 0] high [0, 0] dilations [2, 1] groups 2 : tensor<4x8x3x3xf64>, tensor<8x6x2x1xf64>
+  %du = graph.gelu_grad tanh %da, %u : tensor<4x12x3x3xf64>
+  %dp = graph.convolution_weight_grad %du, %h sizes [1, 1] strides [1, 1] low [0, 0] high [0, 0] dilations [1, 1] groups 1 : tensor<4x12x3x3xf64>, tensor<4x8x3x3xf64>
+  %dh = graph.convolution_input_grad %du, %p sizes [3, 3] strides [1, 1] low [0, 0] high [0, 0] dilations [1, 1] groups 1 : tensor<4x12x3x3xf64>, tensor<12x8x1x1xf64>
+  %dd = graph.convolution_weight_grad %dh, %nb sizes [3, 3] strides [1, 1] low [1, 1] high [1, 1] dilations [1, 1] groups 8 : tensor<4x8x3x3xf64>, tensor<4x8x3x3xf64>
+  %db = graph.convolution_input_grad %dh, %d sizes [3, 3] strides [1, 1] low [1, 1] high [1, 1] dilations [1, 1] groups 8 : tensor<4x8x3x3xf64>, tensor<8x1x3x3xf64>
+  %dz = graph.add %db, %t : tensor<4x8x3x3xf64>, tensor<4x8x3x3xf64>
+  %dg = graph.mul %dz, %g : tensor<4x8x3x3xf64>, tensor<8x1x1xf64>
+  %k0 = graph.mul %dg, %n : tensor<4x8x3x3xf64>, tensor<4x8x3x3xf64>
+  %k1 = graph.reduce_sum %k0 dims [1] keep_dims : tensor<4x8x3x3xf64>
+  %k2 = graph.mul %n, %k1 : tensor<4x8x3x3xf64>, tensor<4x1x3x3xf64>
+  %k3 = graph.sub %dg, %k2 : tensor<4x8x3x3xf64>, tensor<4x8x3x3xf64>
+  %dc = graph.mul %k3, %r : tensor<4x8x3x3xf64>, tensor<4x1x3x3xf64>
+  %dw = graph.convolution_weight_grad %dc, %x sizes [3, 3] strides [2, 2] low [1, 1] high [1, 1] dilations [1, 1] groups 1 : tensor<4x8x3x3xf64>, tensor<4x4x6x5xf64>
+  return %loss, %dw, %dd, %dp, %dq : tensor<f64>, tensor<8x4x3x3xf64>, tensor<8x1x3x3xf64>, tensor<12x8x1x1xf64>, tensor<8x6x2x1xf64>
+})"},
     {"dropout keeps its mask", R"(
 func.func @f(%x: tensor<4x6xf64>, %c: tensor<3xi64>, %w: tensor<6x8xf64>) -> tensor<4x8xf64> {
   %d = graph.dropout %x, %c p 0.5 id 3 : tensor<4x6xf64>, tensor<3xi64>
