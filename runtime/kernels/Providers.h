@@ -10,7 +10,7 @@ namespace deepshard::runtime {
 /// "reference": every primitive of the graph dialect over strided operands.
 const KernelProvider &referenceProvider();
 
-/// "onednn": matmul and linear on f32.
+/// "onednn": matmul, linear, convolution and its gradients on f32.
 const KernelProvider &onednnProvider();
 
 /// "native": attention and the update on f32, for a machine of `level` (see CpuLevel.h).

@@ -27,6 +27,28 @@ func.func @matmul(%a: tensor<4x8xf32>, %b: tensor<8x2xf32>, %c: tensor<4x8xf64>,
 
 // -----
 
+// The same for convolutions and their gradients.
+
+// CHECK-LABEL: func.func @convolution
+// CHECK: graph.convolution {{.*}} {graph.provider = "onednn"}
+// CHECK: graph.convolution_input_grad {{.*}} {graph.provider = "onednn"}
+// CHECK: graph.convolution_weight_grad {{.*}} {graph.provider = "onednn"}
+// CHECK: graph.convolution {{.*}} {graph.provider = "reference"}
+func.func @convolution(%x: tensor<2x4x8xf32>, %w: tensor<6x4x3xf32>, %x64: tensor<2x4x8xf64>, %w64: tensor<6x4x3xf64>)
+    -> (tensor<2x4x8xf32>, tensor<6x4x3xf32>, tensor<2x6x8xf64>) {
+  %y = graph.convolution %x, %w strides [1] low [1] high [1] dilations [1] groups 1
+      : tensor<2x4x8xf32>, tensor<6x4x3xf32>
+  %dx = graph.convolution_input_grad %y, %w sizes [8] strides [1] low [1] high [1] dilations [1] groups 1
+      : tensor<2x6x8xf32>, tensor<6x4x3xf32>
+  %dw = graph.convolution_weight_grad %y, %x sizes [3] strides [1] low [1] high [1] dilations [1] groups 1
+      : tensor<2x6x8xf32>, tensor<2x4x8xf32>
+  %z = graph.convolution %x64, %w64 strides [1] low [1] high [1] dilations [1] groups 1
+      : tensor<2x4x8xf64>, tensor<6x4x3xf64>
+  return %dx, %dw, %z : tensor<2x4x8xf32>, tensor<6x4x3xf32>, tensor<2x6x8xf64>
+}
+
+// -----
+
 // The blocked kernel computes attention in f32; in f64 it is decomposed.
 
 // CHECK-LABEL: func.func @attention

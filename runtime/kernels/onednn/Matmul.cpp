@@ -1,4 +1,4 @@
-//===- Calls.cpp - matmul and linear as calls of oneDNN ---------------------------------------===//
+//===- Matmul.cpp - matmul and linear as calls of oneDNN --------------------------------------===//
 //
 // oneDNN's matmul has one m, one n and one k dimension and any number of batch dimensions in front,
 // each with its own stride. Lists of dimensions that continue each other in memory are one
@@ -18,32 +18,33 @@ using namespace deepshard::runtime;
 using namespace deepshard::runtime::onednn;
 using dnnl::memory;
 
-static memory::desc descOf(const memory::dims &shape, const memory::dims &strides) {
+namespace {
+
+/// dst[batch.., m, n] = src[batch.., m, k] weights[batch.., k, n] (+ bias[n]).
+struct Product {
+  memory::desc src, weights, dst;
+  std::optional<memory::desc> bias;
+  unsigned srcInput = 0, weightsInput = 1; // which operands of the kernel they are
+};
+
+memory::desc descOf(const memory::dims &shape, const memory::dims &strides) {
   return {shape, memory::data_type::f32, strides};
 }
 
-static void requireF32(const KernelSpec &spec) {
-  for (const TensorDesc &desc : spec.inputs)
-    require(desc.dtype == DType::F32, fmt::format("an operand is {}, expected f32", textOf(desc)));
-  require(spec.outputs[0].dtype == DType::F32,
-          "the result is " + textOf(spec.outputs[0]) + ", expected f32");
-  require(spec.outputs[0].elements() > 0, "the result " + textOf(spec.outputs[0]) + " is empty");
-}
-
 /// The one dimension that a list stands for. A dimension of size 1 gets the strides of a dense one.
-static ContractionDim single(const std::vector<ContractionDim> &dims, const char *what) {
+ContractionDim single(const std::vector<ContractionDim> &dims, const char *what) {
   require(dims.size() <= 1,
           fmt::format("the {} dimensions are not contiguous with each other", what));
   return dims.empty() ? ContractionDim{1, 0, 0, 0} : dims[0];
 }
 
-MatmulCall deepshard::runtime::onednn::matmulCall(const KernelSpec &spec) {
+Product productOf(const KernelSpec &spec) {
   Contraction dims = Contraction::of(spec);
   requireF32(spec);
   ContractionDim m = single(dims.m, "free lhs"), n = single(dims.n, "free rhs"),
                  k = single(dims.k, "contracting");
   require(k.size > 0, "there is nothing to contract");
-  int lhs = 0, rhs = 1;
+  unsigned lhs = 0, rhs = 1;
   if (n.size > 1 && n.out != 1) {
     // (A B)^T = B^T A^T: the result becomes row-major.
     std::swap(m, n);
@@ -87,12 +88,35 @@ MatmulCall deepshard::runtime::onednn::matmulCall(const KernelSpec &spec) {
           descOf(dstShape, dstStrides),
           std::nullopt,
           lhs,
-          rhs,
-          -1};
+          rhs};
+}
+
+Call callOf(const Product &product, int threads) {
+  Call call;
+  call.description = describe(threads, [&](const dnnl::primitive_attr &attributes) {
+    using dnnl::matmul;
+    const matmul::desc operation =
+        product.bias ? matmul::desc(product.src, product.weights, *product.bias, product.dst)
+                     : matmul::desc(product.src, product.weights, product.dst);
+    return matmul::primitive_desc(operation, attributes, cpuEngine());
+  });
+  call.operands = {
+      {DNNL_ARG_SRC, false, product.srcInput, product.src, product.src},
+      {DNNL_ARG_WEIGHTS, false, product.weightsInput, product.weights, product.weights},
+      {DNNL_ARG_DST, true, 0, product.dst, product.dst}};
+  if (product.bias)
+    call.operands.push_back({DNNL_ARG_BIAS, false, 2, *product.bias, *product.bias});
+  return call;
+}
+
+} // namespace
+
+Call deepshard::runtime::onednn::matmulCall(const KernelSpec &spec) {
+  return callOf(productOf(spec), spec.threads);
 }
 
 /// x [.., k], w ([k, n..], or [n.., k] with `transpose_weight`), optional bias [n..] -> [.., n..].
-MatmulCall deepshard::runtime::onednn::linearCall(const KernelSpec &spec) {
+Call deepshard::runtime::onednn::linearCall(const KernelSpec &spec) {
   requireOperands(spec, spec.inputs.size() == 3 ? 3 : 2, 1);
   const TensorDesc &x = spec.inputs[0], &weight = spec.inputs[1];
   require(
@@ -105,9 +129,9 @@ MatmulCall deepshard::runtime::onednn::linearCall(const KernelSpec &spec) {
                        {"rhs_batch", std::vector<int64_t>{}},
                        {"lhs_contract", std::vector<int64_t>{x.rank() - 1}},
                        {"rhs_contract", std::vector<int64_t>{contract}}};
-  MatmulCall call = matmulCall(matmul);
+  Product product = productOf(matmul);
   if (spec.inputs.size() == 2)
-    return call;
+    return callOf(product, spec.threads);
   const TensorDesc &bias = spec.inputs[2];
   const std::vector<int64_t> columns(weight.shape.begin() + (transposed ? 0 : 1),
                                      weight.shape.end() - (transposed ? 1 : 0));
@@ -115,8 +139,7 @@ MatmulCall deepshard::runtime::onednn::linearCall(const KernelSpec &spec) {
           fmt::format("the bias is {}, expected f32[{}]", textOf(bias), fmt::join(columns, ", ")));
   const int64_t n = bias.elements();
   require(bias.isContiguous(), "the bias is not contiguous");
-  require(call.srcInput == 0, "the result is not row-major");
-  call.bias = descOf({1, n}, {n, 1});
-  call.biasInput = 2;
-  return call;
+  require(product.srcInput == 0, "the result is not row-major");
+  product.bias = descOf({1, n}, {n, 1});
+  return callOf(product, spec.threads);
 }
