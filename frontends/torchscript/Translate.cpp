@@ -25,6 +25,7 @@ const ConverterTable &converters() {
     addElementwise(all);
     addActivations(all);
     addLinearAlgebra(all);
+    addConvolution(all);
     addLayout(all);
     addShuffles(all);
     addReductions(all);

@@ -118,6 +118,7 @@ using ConverterTable = llvm::StringMap<Converter>;
 void addElementwise(ConverterTable &table);
 void addActivations(ConverterTable &table);
 void addLinearAlgebra(ConverterTable &table);
+void addConvolution(ConverterTable &table);
 void addLayout(ConverterTable &table);
 void addShuffles(ConverterTable &table);
 void addReductions(ConverterTable &table);

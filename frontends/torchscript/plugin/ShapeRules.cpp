@@ -48,6 +48,52 @@ at::Tensor layerNormShape(const Values &arguments) {
   return at::empty_like(input, at::MemoryFormat::Contiguous);
 }
 
+/// The entry of a list for one spatial dimension; a list of one stands for all of them.
+int64_t spatialEntry(const c10::IValue &list, int64_t dim) {
+  std::vector<int64_t> values = list.toIntVector();
+  return values.size() == 1 ? values[0] : values.at(dim);
+}
+
+/// The padding of both sides of a spatial dimension along which the kernel spans `span` elements
+/// besides the first: a number for each side, or "same" or "valid".
+int64_t spatialPadding(const c10::IValue &padding, int64_t dim, int64_t span) {
+  if (padding.isString())
+    return padding.toStringRef() == "same" ? span : 0;
+  return 2 * spatialEntry(padding, dim);
+}
+
+/// (input, weight, bias, stride, padding, dilation, groups), or with `transposed` and
+/// `output_padding` in front of the groups. The input may lack the batch.
+at::Tensor convolutionShape(const Values &arguments) {
+  const at::Tensor &input = arguments[0].toTensor(), &weight = arguments[1].toTensor();
+  const int64_t spatial = weight.dim() - 2;
+  TORCH_CHECK(spatial > 0 && (input.dim() == weight.dim() || input.dim() == weight.dim() - 1),
+              "the input has rank ", input.dim(), " and the weight ", weight.dim());
+  const bool isGeneral = arguments[6].isBool();
+  const bool isTransposed = isGeneral && arguments[6].toBool();
+  const int64_t groups = arguments[isGeneral ? 8 : 6].toInt();
+  const int64_t channelDim = input.dim() - spatial - 1;
+  const int64_t channels = isTransposed ? weight.size(0) : groups * weight.size(1);
+  TORCH_CHECK(input.size(channelDim) == channels, "the input has ", input.size(channelDim),
+              " channels, the weight in ", groups, " groups takes ", channels);
+  std::vector<int64_t> shape = input.sizes().vec();
+  shape[channelDim] = isTransposed ? groups * weight.size(1) : weight.size(0);
+  for (int64_t dim = 0; dim < spatial; ++dim) {
+    int64_t &size = shape[channelDim + 1 + dim];
+    const int64_t stride = spatialEntry(arguments[3], dim);
+    const int64_t span = spatialEntry(arguments[5], dim) * (weight.size(2 + dim) - 1);
+    const int64_t padding = spatialPadding(arguments[4], dim, span);
+    if (isTransposed) {
+      size = (size - 1) * stride - padding + span + 1 + spatialEntry(arguments[7], dim);
+      continue;
+    }
+    TORCH_CHECK(size + padding > span, "the kernel reaches over ", span + 1,
+                " elements, the input has ", size + padding, " with its padding");
+    size = (size + padding - span - 1) / stride + 1;
+  }
+  return at::empty(shape, input.options());
+}
+
 at::Tensor sameShape(const Values &arguments) { return at::empty_like(arguments[0].toTensor()); }
 
 at::Tensor wrapNegative(const at::Tensor &index, int64_t size) {
@@ -97,6 +143,12 @@ std::optional<Values> deepshard::torchscript::inferShape(std::string_view op,
   constexpr std::pair<std::string_view, Rule> kRules[] = {
       {"aten::scaled_dot_product_attention", attentionShape},
       {"aten::embedding", embeddingShape},
+      {"aten::_convolution", convolutionShape},
+      {"aten::_convolution_mode", convolutionShape},
+      {"aten::convolution", convolutionShape},
+      {"aten::conv1d", convolutionShape},
+      {"aten::conv2d", convolutionShape},
+      {"aten::conv3d", convolutionShape},
       {"aten::dropout", dropoutShape},
       {"aten::layer_norm", layerNormShape},
       {"aten::group_norm", sameShape},

@@ -82,6 +82,18 @@ class BakedBatch(torch.nn.Module):
         return x.view(2, 4) + torch.ones(2, 1)
 
 
+class Convolutions(torch.nn.Module):
+    """Two convolutions; `last` makes the second."""
+
+    def __init__(self, last):
+        super().__init__()
+        self.first = torch.nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.last = last
+
+    def forward(self, x):
+        return self.last(self.first(x))
+
+
 @torch.jit.script
 def data_dependent(x):
     if bool(x.sum() > 0):
@@ -102,6 +114,9 @@ MODELS = {
     "view-write": (ViewWrite, (x,)),
     "counter": (Counter, (x,)),
     "unsupported": (Unsupported, (x,)),
+    "convolutions": (lambda: Convolutions(torch.nn.Conv2d(8, 8, (2, 3), padding="same", groups=8, bias=False)),
+                     (torch.zeros(2, 3, 8, 8),)),
+    "transposed": (lambda: Convolutions(torch.nn.ConvTranspose2d(8, 4, 3)), (torch.zeros(2, 3, 8, 8),)),
     "baked-batch": (BakedBatch, (x,)),
     "control-flow": (ControlFlow, (x,)),
 }

@@ -54,6 +54,26 @@ def linear_algebra(x, y, **_):
             torch.matmul(x[:, None], y.mT[None])]
 
 
+@torch.jit.script
+def scripted_convolutions(x, w, b):
+    """In scripts the ops keep the names of the functions."""
+    return F.conv1d(x, w, b, padding=1), F.conv1d(x, w, padding="same"), F.conv1d(x[0], w, b, 2)
+
+
+def convolutions(x, y, q, **_):
+    """x is 3 x 4 x 5, q 2 x 4 x 6 x 8; slices of y serve as weights and bias."""
+    w, b = y[:, :, :3], y[0, :3, 0]  # 3 x 4 x 3
+    w2, grouped = y[:2, :, :3, None] * y[:2, :, None, :2], y.flatten()[:48].view(6, 2, 2, 2)
+    return [F.conv1d(x, w), F.conv1d(x, w, b, stride=2, padding=1), F.conv1d(x, w, b, dilation=2), F.conv1d(x[0], w, b),
+            F.conv1d(x, w, padding="same"), F.conv1d(x, y[:, :, :2], b, padding="same", dilation=3),
+            F.conv1d(x, w, padding="valid"), F.conv1d(x, y.view(3, 4, 5)[:2, :1].view(2, 1, 5).repeat(2, 1, 1), groups=4),
+            F.conv2d(q, w2, padding=(1, 0)), F.conv2d(q, w2, b[:2], stride=(1, 2), padding=(2, 1), dilation=(1, 3)),
+            F.conv2d(q, grouped, stride=2, groups=2), F.conv2d(q, grouped[:4, :1], padding="same", groups=4),
+            F.conv2d(q[0], w2, b[:2]), F.conv3d(q[:, None], w2[:1, :1, :, :, None], padding=1),
+            torch.convolution(q, w2, b[:2], [1, 1], [1, 1], [1, 1], False, [0, 0], 1),
+            *scripted_convolutions(x, w, b)]
+
+
 def layout(x, **_):
     return [x.view(12, 5), x.reshape(-1), x.flatten(1), x.unsqueeze(1), x.unsqueeze(-1).squeeze(), x.permute(2, 0, 1),
             x.transpose(-1, 0), x[:, 1:3], x[..., ::2], x[-1], x[:, -1], x[1, 2], x.expand(2, 3, 4, 5), x.narrow(1, 1, 2),
@@ -112,8 +132,8 @@ def constants(x, **_):
             F.conv1d(torch.ones(1, 1, 5), torch.ones(1, 1, 2), padding="same") * x]  # LibTorch warns of its kernel
 
 
-FAMILIES = [unary, binary, integers, comparisons, activations, linear_algebra, layout, reductions, normalizations,
-            losses, attention, indexing, in_place, constants]
+FAMILIES = [unary, binary, integers, comparisons, activations, linear_algebra, convolutions, layout, reductions,
+            normalizations, losses, attention, indexing, in_place, constants]
 
 
 class AllOps(torch.nn.Module):
