@@ -140,10 +140,10 @@ TEST_F(JobTest, CheckTellsMeshBucketsAndTraffic) {
   EXPECT_THAT(
       ended.output,
       AllOf(HasSubstr("4 ranks, global batch 24 = 3 micro-batches of 2 a rank\n"),
-            HasSubstr("mesh: data = 4\n"), HasSubstr("arena 1 (window): 18.0 MiB"),
-            HasSubstr("1 buckets of kind parameter: 2.0 MiB of 8.0 MiB, cut over data\n"),
-            HasSubstr("all_gather over data (4 ranks): 3 a step, a rank sends 18.0 MiB\n"),
-            HasSubstr("reduce_scatter over data (4 ranks): 1 a step, a rank sends 6.0 MiB")));
+            HasSubstr("mesh: data = 4\n"), HasSubstr("arena 1 (window): 18.00"),
+            HasSubstr("1 buckets of kind parameter: 2.000 MiB of 8.000 MiB, cut over data\n"),
+            HasSubstr("all_gather over data (4 ranks): 3 a step, a rank sends 18.000 MiB\n"),
+            HasSubstr("reduce_scatter over data (4 ranks): 1 a step, a rank sends 6.000 MiB")));
 }
 
 TEST_F(JobTest, TraceHasAllRanks) {
