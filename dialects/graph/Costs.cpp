@@ -33,6 +33,8 @@ static OpCost costPerElement(Operation *op, Value value, int64_t perElement) {
 OpCost ReduceSumOp::getCost() { return costPerElement(*this, getX(), 1); }
 OpCost ReduceMaxOp::getCost() { return costPerElement(*this, getX(), 1); }
 OpCost ReduceMinOp::getCost() { return costPerElement(*this, getX(), 1); }
+// Maximum, subtraction, exponential, sum.
+OpCost ReduceLogSumExpOp::getCost() { return costPerElement(*this, getX(), 4); }
 
 // erf form: scale, erf, add, two multiplications. tanh form: x^2, two for the cubic, two scales,
 // sigmoid of 3, product.

@@ -1,4 +1,4 @@
-//===- LayoutVjp.cpp - gradients of layout ops and reductions: their adjoints -----------------===//
+//===- LayoutVjp.cpp - gradients of layout ops: their adjoints --------------------------------===//
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/VjpBuilder.h"
@@ -95,17 +95,6 @@ LogicalResult ConcatOp::buildVjp(VjpBuilder &vjp) {
     if (vjp.wants(index))
       vjp.add(index, vjp.make<SliceOp>(dy, starts, limits, ones));
   }
-  return success();
-}
-
-/// Repeats the cotangent over the reduced dimensions.
-LogicalResult ReduceSumOp::buildVjp(VjpBuilder &vjp) {
-  auto type = cast<RankedTensorType>(getX().getType());
-  Dims kept;
-  for (int64_t dim : llvm::seq(type.getRank()))
-    if (getKeepDims() || !llvm::is_contained(getDims(), dim))
-      kept.push_back(dim);
-  vjp.add(0, vjp.make<BroadcastOp>(type, vjp.cotangent(0), kept));
   return success();
 }
 

@@ -73,10 +73,7 @@ FailureOr<SmallVector<Value>> CrossEntropyOp::decompose(OpBuilder &builder) {
   PrimitiveBuilder b(builder, getLoc());
   RankedTensorType type = getLogits().getType();
   int64_t rows = type.getDimSize(0);
-  Value max = b.max(getLogits(), 1);
-  Value sum = b.sum(b.exp(b.sub(getLogits(), max)), 1);
-  Value lse = b.reshape(b.add(max, b.log(sum)), rows);
-
+  Value lse = b.logSumExp(getLogits(), 1, /*keep=*/false);
   Value counts = b.compare("ne", getTarget(),
                            b.scalarLike(getTarget(), static_cast<int64_t>(getIgnoreIndex())));
   // Rows that do not count read column 0 instead of a column that need not exist.

@@ -82,6 +82,8 @@ def Graph_CrossEntropyGradOp : Graph_Composite<"cross_entropy_grad", [InferTypeO
                                                                       Graph_OwnPartition]> {
   let summary = "dloss_sum (softmax(logits) - onehot(target)), zero in rows that do not count";
   let description = [{
+    `lse` is that of the logits. A target that is no column is hit by none.
+
     Constraints:
     1. `logits` is n x v; `target` and `lse` have n elements
     2. `dloss_sum` is a scalar

@@ -120,8 +120,8 @@ struct SplitTargets {
 
 } // namespace
 
-/// The logits stay where they are: per row, the maximum, the sum of exponentials and the logit of
-/// the target are reduced over the ranks. A target that is no column of any rank gives NaN, as
+/// The logits stay where they are: per row, the logarithm of the sum of exponentials and the logit
+/// of the target are reduced over the ranks. A target that is no column of any rank gives NaN, as
 /// without a split.
 FailureOr<SmallVector<Value>> CrossEntropyOp::partition(PartitionBuilder &partition) {
   const DimensionFactors &columns = partition.rule().operands[0][1];
@@ -132,10 +132,7 @@ FailureOr<SmallVector<Value>> CrossEntropyOp::partition(PartitionBuilder &partit
   Value logits = partition.operand(0), target = partition.operand(1);
   Type type = b.elementTypeOf(logits);
   int64_t rows = b.typeOf(logits).getDimSize(0);
-  Value max = partition.allReduce(b.max(logits, 1), ReductionKind::Max, vocabulary);
-  Value sum =
-      partition.allReduce(b.sum(b.exp(b.sub(logits, max)), 1), ReductionKind::Sum, vocabulary);
-  Value lse = b.reshape(b.add(max, b.log(sum)), rows);
+  Value lse = allReduceLogSumExp(partition, b.logSumExp(logits, 1, /*keep=*/false), vocabulary);
 
   SplitTargets targets(b, partition, target, getIgnoreIndex(), vocabulary);
   Value unread = b.either(targets.elsewhere, b.negation(targets.counts));

@@ -55,6 +55,10 @@ public:
   mlir::Operation *clone(mlir::Operation *op);
 };
 
+/// The logarithm of the sum of e^x over all parts of `factor`, on every rank, where `own` is that
+/// of the own part.
+mlir::Value allReduceLogSumExp(PartitionBuilder &partition, mlir::Value own, unsigned factor);
+
 } // namespace deepshard::graph
 
 #endif // DEEPSHARD_DIALECTS_GRAPH_PARTITIONBUILDER_H

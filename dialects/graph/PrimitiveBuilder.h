@@ -66,6 +66,9 @@ public:
   mlir::Value max(mlir::Value x, llvm::ArrayRef<int64_t> dims, bool keep = true) {
     return ReduceMaxOp::create(builder, location, x, dims, keep);
   }
+  mlir::Value logSumExp(mlir::Value x, llvm::ArrayRef<int64_t> dims, bool keep = true) {
+    return ReduceLogSumExpOp::create(builder, location, x, dims, keep);
+  }
 
   mlir::Value reshape(mlir::Value x, llvm::ArrayRef<int64_t> shape);
   /// 0, 1, ... along `dim` of a tensor of shape `shape`.

@@ -48,6 +48,7 @@ LogicalResult inferReduction(OptionalLocation location, Value x, ArrayRef<int64_
 GRAPH_REDUCTION(ReduceSumOp)
 GRAPH_REDUCTION(ReduceMaxOp)
 GRAPH_REDUCTION(ReduceMinOp)
+GRAPH_REDUCTION(ReduceLogSumExpOp)
 #undef GRAPH_REDUCTION
 
 } // namespace deepshard::graph

@@ -5,8 +5,9 @@
 
 include "dialects/graph/GraphDialect.td"
 
-class Graph_Reduction<string mnemonic, string what, list<Trait> traits = []>
-    : Graph_Primitive<mnemonic, !listconcat([InferTypeOpAdaptor, Graph_OwnCost, Graph_OwnRule], traits)> {
+class Graph_Reduction<string mnemonic, string what, list<Trait> traits = [], Trait rule = Graph_OwnRule,
+                      TypeConstraint type = Graph_Number>
+    : Graph_Primitive<mnemonic, !listconcat([InferTypeOpAdaptor, Graph_OwnCost, rule], traits)> {
   let summary = "Takes the " # what # " over dimensions";
   let description = [{
     f32 sums are accumulated in f64 in the order of the elements.
@@ -19,8 +20,8 @@ class Graph_Reduction<string mnemonic, string what, list<Trait> traits = []>
     %s = graph.reduce_sum %x dims [0, 2] : tensor<2x3x4xf32>
     ```
   }];
-  let arguments = (ins Graph_Number:$x, DenseI64ArrayAttr:$dims, UnitAttr:$keep_dims);
-  let results = (outs Graph_Number:$result);
+  let arguments = (ins type:$x, DenseI64ArrayAttr:$dims, UnitAttr:$keep_dims);
+  let results = (outs type:$result);
   let assemblyFormat = "$x `dims` $dims (`keep_dims` $keep_dims^)? attr-dict `:` type($x)";
   let hasFolder = 1;
 }
@@ -28,5 +29,8 @@ class Graph_Reduction<string mnemonic, string what, list<Trait> traits = []>
 def Graph_ReduceSumOp : Graph_Reduction<"reduce_sum", "sum", [Graph_Differentiable]>;
 def Graph_ReduceMaxOp : Graph_Reduction<"reduce_max", "maximum (NaN if any is)">;
 def Graph_ReduceMinOp : Graph_Reduction<"reduce_min", "minimum (NaN if any is)">;
+def Graph_ReduceLogSumExpOp
+    : Graph_Reduction<"reduce_log_sum_exp", "logarithm of the sum of e^x (without overflow)", [Graph_Differentiable],
+                      Graph_OwnPartition, Graph_Float>;
 
 #endif // DEEPSHARD_DIALECTS_GRAPH_REDUCTIONOPS

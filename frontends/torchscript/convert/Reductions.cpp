@@ -73,10 +73,7 @@ template <bool all> LogicalResult quantifier(AtenOp &op) {
 
 LogicalResult logsumexp(AtenOp &op) {
   Value x = op.convert(op.tensor("self"), op.elementType());
-  SmallVector<int64_t> dims = op.dims("dim", AtenOp::rankOf(x));
-  Value top = op.b.max(x, dims);
-  Value result = op.b.add(top, op.b.log(op.b.sum(op.b.exp(op.b.sub(x, top)), dims)));
-  return op.set(op.b.reshape(result, op.resultType().getShape()));
+  return op.set(op.b.logSumExp(x, op.dims("dim", AtenOp::rankOf(x)), op.flag("keepdim")));
 }
 
 LogicalResult norm(AtenOp &op) {

@@ -1,4 +1,4 @@
-//===- Reduce.cpp - sum, maximum and minimum over dimensions ----------------------------------===//
+//===- Reduce.cpp - sum, maximum, minimum and log-sum-exp over dimensions ---------------------===//
 //
 // The dimensions fall into those that are kept and those that are reduced. Where a reduced one is
 // innermost in memory, each result is folded along rows into a fixed number of lanes; where a kept
@@ -12,6 +12,7 @@
 #include "runtime/kernels/reference/LoopNest.h"
 #include "runtime/kernels/reference/Reference.h"
 #include "runtime/kernels/reference/Types.h"
+#include "runtime/kernels/reference/VectorMath.h"
 
 #include <fmt/format.h>
 #include <limits>
@@ -118,7 +119,22 @@ template <typename T, typename Op> struct Block {
 struct Split {
   LoopNest kept;
   LoopNest reduced;
+
+  /// Adds the offsets of kept element `index` to `out` and `in`.
+  void advance(int64_t index, char *&out, char *&in) const {
+    for (auto dim = static_cast<int>(kept.shape.size()) - 1; dim >= 0; --dim) {
+      const int64_t at = index % kept.shape[dim];
+      index /= kept.shape[dim];
+      out += at * kept.strides[dim][0];
+      in += at * kept.strides[dim][1];
+    }
+  }
 };
+
+/// Results that are worth a thread of their own.
+int64_t grainOf(const Split &split) {
+  return std::max<int64_t>(1, 8192 / std::max<int64_t>(1, split.reduced.count));
+}
 
 Split splitOf(const KernelSpec &spec) {
   requireOperands(spec, 1, 1);
@@ -180,16 +196,6 @@ public:
   }
 
 private:
-  /// Adds the offsets of kept element `index` to `out` and `in`.
-  void advance(int64_t index, char *&out, char *&in) const {
-    for (auto dim = static_cast<int>(split.kept.shape.size()) - 1; dim >= 0; --dim) {
-      const int64_t at = index % split.kept.shape[dim];
-      index /= split.kept.shape[dim];
-      out += at * split.kept.strides[dim][0];
-      in += at * split.kept.strides[dim][1];
-    }
-  }
-
   Acc foldRange(char *in, int64_t begin, int64_t end) const {
     Lanes<T, Op> lanes;
     runRange(split.reduced, {in}, Lanes<T, Op>::row, &lanes, begin, end);
@@ -197,11 +203,10 @@ private:
   }
 
   void runRows(char *out, char *in) noexcept {
-    const int64_t grain = std::max<int64_t>(1, 8192 / std::max<int64_t>(1, split.reduced.count));
-    parallelRanges(threads, split.kept.count, grain, [&](int64_t begin, int64_t end) {
+    parallelRanges(threads, split.kept.count, grainOf(split), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         char *to = out, *from = in;
-        advance(i, to, from);
+        split.advance(i, to, from);
         *reinterpret_cast<T *>(to) = static_cast<T>(foldRange(from, 0, split.reduced.count));
       }
     });
@@ -211,14 +216,14 @@ private:
     parallelRanges(threads, split.kept.count * chunks, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         char *to = out, *from = in;
-        advance(i / chunks, to, from);
+        split.advance(i / chunks, to, from);
         const int64_t first = i % chunks * kChunk;
         partials[i] = foldRange(from, first, std::min(first + kChunk, split.reduced.count));
       }
     });
     for (int64_t i = 0; i < split.kept.count; ++i) {
       char *to = out, *from = in;
-      advance(i, to, from);
+      split.advance(i, to, from);
       Acc acc = partials[i * chunks];
       for (int64_t chunk = 1; chunk < chunks; ++chunk)
         acc = Op::fold(acc, partials[i * chunks + chunk]);
@@ -234,7 +239,7 @@ private:
       for (int64_t i = begin; i < end; ++i) {
         const int64_t first = i % blocks * kBlock;
         char *to = out, *from = in;
-        advance(i / blocks * inner + first, to, from);
+        split.advance(i / blocks * inner + first, to, from);
         Block<T, Op> block(std::min<int64_t>(kBlock, inner - first), step[1]);
         runRange(split.reduced, {from}, Block<T, Op>::row, &block, 0, split.reduced.count);
         for (int64_t k = 0; k < block.columns; ++k)
@@ -245,6 +250,66 @@ private:
 
   Split split;
   int64_t chunks;
+  int threads;
+};
+
+/// Two passes over the elements of a result: their maximum, and the sum of e^(x - maximum).
+template <typename T> class LogSumExpKernel : public Kernel {
+public:
+  LogSumExpKernel(Split split, int threads) : split(std::move(split)), threads(threads) {}
+
+  void run(const KernelArguments &arguments) noexcept override {
+    parallelRanges(threads, split.kept.count, grainOf(split), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        char *to = static_cast<char *>(arguments.outputs[0]);
+        char *from = static_cast<char *>(arguments.inputs[0]);
+        split.advance(i, to, from);
+        *reinterpret_cast<T *>(to) = static_cast<T>(logSumExp(from));
+      }
+    });
+  }
+
+private:
+  /// Sums of e^(x - shift).
+  struct Powers {
+    Lanes<T, Sum<T>> sum;
+    T shift;
+
+    /// A row function over one operand; `context` is the powers.
+    static void row(const void *context, char *const *at, const int64_t *strides, int64_t count) {
+      auto *powers = static_cast<Powers *>(const_cast<void *>(context));
+      const T shift = powers->shift;
+      T block[kBlock];
+      for (int64_t first = 0; first < count; first += kBlock) {
+        const int64_t now = std::min<int64_t>(kBlock, count - first);
+        if (strides[0] == sizeof(T)) {
+          const auto *in = reinterpret_cast<const T *>(at[0]) + first;
+#pragma omp simd
+          for (int64_t i = 0; i < now; ++i)
+            block[i] = vectorExp(in[i] - shift);
+        } else {
+          for (int64_t i = 0; i < now; ++i)
+            block[i] =
+                vectorExp(*reinterpret_cast<const T *>(at[0] + (first + i) * strides[0]) - shift);
+        }
+        char *const values = reinterpret_cast<char *>(block);
+        const int64_t step = sizeof(T);
+        Lanes<T, Sum<T>>::row(&powers->sum, &values, &step, now);
+      }
+    }
+  };
+
+  double logSumExp(char *in) const {
+    Lanes<T, Max<T>> largest;
+    runRange(split.reduced, {in}, Lanes<T, Max<T>>::row, &largest, 0, split.reduced.count);
+    const T max = largest.folded();
+    // Nothing is taken off an infinity: the sum is infinite or 0 then, as it should be.
+    Powers powers{{}, std::isfinite(max) ? max : T(0)};
+    runRange(split.reduced, {in}, Powers::row, &powers, 0, split.reduced.count);
+    return static_cast<double>(powers.shift) + std::log(powers.sum.folded());
+  }
+
+  Split split;
   int threads;
 };
 
@@ -261,6 +326,14 @@ std::unique_ptr<Kernel> prepareSum(const KernelSpec &spec) {
                           return std::make_unique<ReduceKernel<typename decltype(tag)::Type, Sum>>(
                               std::move(split), spec.threads);
                         });
+}
+
+std::unique_ptr<Kernel> prepareLogSumExp(const KernelSpec &spec) {
+  Split split = splitOf(spec);
+  return dispatchFloat(spec.inputs[0].dtype, "operand 0", [&](auto tag) -> std::unique_ptr<Kernel> {
+    return std::make_unique<LogSumExpKernel<typename decltype(tag)::Type>>(std::move(split),
+                                                                           spec.threads);
+  });
 }
 
 template <template <typename> typename Op>
@@ -281,4 +354,5 @@ void deepshard::runtime::reference::addReduce(KernelTable &table) {
   table["reduce_sum"] = {prepareSum, reduceWorkspace};
   table["reduce_max"] = {prepareExtremum<Max>, reduceWorkspace};
   table["reduce_min"] = {prepareExtremum<Min>, reduceWorkspace};
+  table["reduce_log_sum_exp"] = {prepareLogSumExp};
 }

@@ -14,7 +14,7 @@ using namespace deepshard::runtime::reference;
 namespace {
 
 // clang-format off
-struct Exp { static float apply(float x) { return vectorExp(x); } static double apply(double x) { return std::exp(x); } };
+struct Exp { template <typename T> static T apply(T x) { return vectorExp(x); } };
 struct Log { template <typename T> static T apply(T x) { return std::log(x); } };
 struct Sqrt { template <typename T> static T apply(T x) { return std::sqrt(x); } };
 struct Rsqrt { template <typename T> static T apply(T x) { return T(1) / std::sqrt(x); } };

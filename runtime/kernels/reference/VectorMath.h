@@ -11,6 +11,7 @@
 #define DEEPSHARD_RUNTIME_KERNELS_REFERENCE_VECTORMATH_H
 
 #include <bit>
+#include <cmath>
 #include <cstdint>
 
 namespace deepshard::runtime::reference {
@@ -40,6 +41,8 @@ inline float vectorExp(float x) {
   const auto second = std::bit_cast<float>((exponent - half + 127) << 23);
   return p * first * second;
 }
+
+inline double vectorExp(double x) { return std::exp(x); }
 
 inline float vectorAbs(float x) {
   return std::bit_cast<float>(std::bit_cast<uint32_t>(x) & 0x7fffffffu);

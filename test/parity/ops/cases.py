@@ -153,6 +153,12 @@ def reductions(c):
                   lambda x, d=dims, k=keep: x.sum(d, keepdim=k) if d else x)
             c.add("reduce_max", [c.normal(*shape)], text, lambda x, d=dims, k=keep: x.amax(d, keepdim=k) if d else x)
             c.add("reduce_min", [c.normal(*shape)], text, lambda x, d=dims, k=keep: x.amin(d, keepdim=k) if d else x)
+            c.add("reduce_log_sum_exp", [c.normal(*shape)], text,
+                  lambda x, d=dims, k=keep: x.logsumexp(d, keepdim=k) if d else x)
+    for extreme in [500.0, -500.0]:  # e^500 has no f32
+        rows = c.normal(3, 20)
+        rows[1, 7] = rows[2, :] = extreme
+        c.add("reduce_log_sum_exp", [rows], "{a0} dims [1] : {t0}", lambda x: x.logsumexp(1))
     c.add("reduce_sum", [(c.integers(-9, 9, 4, 5), "i64")], "{a0} dims [0] : {t0}", lambda x: x.sum(0), ["i64"])
 
 

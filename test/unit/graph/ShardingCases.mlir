@@ -175,6 +175,14 @@ func.func @reduce_max(%x: tensor<12x4xf64> {test.low = -1000, test.high = 1000})
   %s = graph.reduce_max %x dims [0] : tensor<12x4xf64>
   return
 }
+func.func @reduce_log_sum_exp(%x: tensor<4x6x2xf64>) {
+  %s = graph.reduce_log_sum_exp %x dims [0, 1] : tensor<4x6x2xf64>
+  return
+}
+func.func @reduce_log_sum_exp_keeps(%x: tensor<4x12xf64> {test.low = -1000, test.high = 1000}) {
+  %s = graph.reduce_log_sum_exp %x dims [1] keep_dims : tensor<4x12xf64>
+  return
+}
 func.func @reduce_min(%x: tensor<12x4xf64> {test.low = -1000, test.high = 1000}) attributes {test.exact} {
   %s = graph.reduce_min %x dims [0, 1] keep_dims : tensor<12x4xf64>
   return
@@ -419,14 +427,14 @@ func.func @cross_entropy_of_no_column(%x: tensor<2x4xf64> {test.real},
   return
 }
 func.func @cross_entropy_grad(%x: tensor<6x12xf64> {test.real}, %t: tensor<6xi64> {test.low = -1, test.high = 11},
-                              %lse: tensor<6xf64> {test.real}, %d: tensor<f64>) {
+                              %lse: tensor<6xf64> {test.real}, %d: tensor<f64> {test.low = 1}) {
   %dx = graph.cross_entropy_grad %x, %t, %lse, %d ignore_index -1
       : tensor<6x12xf64>, tensor<6xi64>, tensor<6xf64>, tensor<f64>
   return
 }
 func.func @cross_entropy_grad_ignores_a_column(%x: tensor<12x4xf64> {test.real},
                                                %t: tensor<12xi32> {test.low = -1, test.high = 4},
-                                               %lse: tensor<12xf64> {test.real}, %d: tensor<f64>) {
+                                               %lse: tensor<12xf64> {test.real}, %d: tensor<f64> {test.low = 1}) {
   %dx = graph.cross_entropy_grad %x, %t, %lse, %d ignore_index 0
       : tensor<12x4xf64>, tensor<12xi32>, tensor<12xf64>, tensor<f64>
   return

@@ -55,6 +55,20 @@ void checkReduce(Random &random, DType dtype, const TensorDesc &desc, const Size
   expectExactly(y, largest, "reduce_max");
   runThreads("reference", "reduce_min", attributes, {&x}, {&y});
   expectExactly(y, smallest, "reduce_min");
+  if (dtype != DType::F32 && dtype != DType::F64)
+    return;
+  std::vector<double> logSumExp(results, 0);
+  for (int64_t i = 0; i < desc.elements(); ++i) {
+    Sizes index = unravel(i, desc.shape);
+    for (int64_t dim : dims)
+      index[dim] = 0;
+    const int64_t at = ravel(index, kept);
+    logSumExp[at] += std::exp(x.get(i) - largest[at]);
+  }
+  for (int64_t i = 0; i < results; ++i)
+    logSumExp[i] = largest[i] + std::log(logSumExp[i]);
+  runThreads("reference", "reduce_log_sum_exp", attributes, {&x}, {&y});
+  expectNear(y, logSumExp, dtype == DType::F32 ? 1e-6 : 1e-13, "reduce_log_sum_exp");
 }
 
 TEST(Reduce, OfAnyDimensionsAndStrides) {
@@ -83,7 +97,7 @@ TEST(Reduce, OfManyElements) {
 TEST(Reduce, NaNAndNothing) {
   Tensor x(TensorDesc::contiguous(DType::F32, {40})), y(TensorDesc::contiguous(DType::F32, {}));
   x.set(17, kNaN);
-  for (const char *name : {"reduce_sum", "reduce_max", "reduce_min"}) {
+  for (const char *name : {"reduce_sum", "reduce_max", "reduce_min", "reduce_log_sum_exp"}) {
     runThreads("reference", name, {{"dims", Sizes{0}}}, {&x}, {&y});
     EXPECT_TRUE(std::isnan(y.get(0))) << name;
   }
@@ -93,6 +107,21 @@ TEST(Reduce, NaNAndNothing) {
   expectExactly(rows, {0, 0}, "sum of nothing");
   runThreads("reference", "reduce_max", {{"dims", Sizes{1}}}, {&empty}, {&rows});
   EXPECT_EQ(rows.get(0), -std::numeric_limits<double>::infinity());
+  runThreads("reference", "reduce_log_sum_exp", {{"dims", Sizes{1}}}, {&empty}, {&rows});
+  EXPECT_EQ(rows.get(0), -std::numeric_limits<double>::infinity());
+}
+
+TEST(Reduce, LogSumExpOfInfinities) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  Tensor x(TensorDesc::contiguous(DType::F32, {3, 20})), y(TensorDesc::contiguous(DType::F32, {3}));
+  for (int64_t i = 0; i < 20; ++i)
+    x.set(i, -kInfinity);
+  x.set(25, kInfinity);
+  x.set(45, -kInfinity);
+  runThreads("reference", "reduce_log_sum_exp", {{"dims", Sizes{1}}}, {&x}, {&y});
+  EXPECT_EQ(y.get(0), -kInfinity);
+  EXPECT_EQ(y.get(1), kInfinity);
+  EXPECT_NEAR(y.get(2), std::log(19.0), 1e-6);
 }
 
 const DType kMoved[] = {DType::F32, DType::F64, DType::I64, DType::I8, DType::I1};
