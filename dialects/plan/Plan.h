@@ -24,6 +24,9 @@ namespace deepshard::plan {
 /// Bytes of one element; i1 takes one byte.
 int64_t elementBytes(mlir::Type elementType);
 
+/// The stream of kernels; its tasks run in the order of their segment.
+inline constexpr int64_t kComputeStream = 0;
+
 } // namespace deepshard::plan
 
 #include "dialects/plan/PlanDialect.h.inc"

@@ -171,7 +171,13 @@ static LogicalResult verifyStream(Operation *op, uint64_t stream) {
   return success();
 }
 
-LogicalResult LaunchOp::verify() { return verifyStream(*this, getStream()); }
+LogicalResult LaunchOp::verify() {
+  for (int64_t input : getOverwrites())
+    if (input < 0 || input >= static_cast<int64_t>(getInputs().size()))
+      return emitOpError() << "overwrites input " << input << " of " << getInputs().size()
+                           << " inputs";
+  return verifyStream(*this, getStream());
+}
 
 LogicalResult CollectiveOp::verify() {
   if (!llvm::is_contained({"all_reduce", "reduce_scatter", "all_gather", "all_to_all", "permute"},

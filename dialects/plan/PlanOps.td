@@ -246,19 +246,22 @@ defvar Plan_TouchesMemory = DeclareOpInterfaceMethods<Plan_TaskInterface, ["getR
 def Plan_LaunchOp : Plan_Task<"launch", [AttrSizedOperandSegments, Plan_TouchesMemory]> {
   let summary = "Runs a kernel of a provider";
   let description = [{
-    Reads `inputs`, writes `outputs`; an output may be the very view of an input only for kernels that allow it. The
-    content of `workspace` is undefined before and after.
+    Reads `inputs`, writes `outputs`; an output may be the very view of an input only for kernels that allow it.
+    `overwrites` names inputs that the first output may take the place of: all of an elementwise kernel. The content of
+    `workspace` is undefined before and after.
 
     Constraints:
     1. `stream` is one of the program's streams
+    2. `overwrites` are indices of inputs
   }];
   let arguments = (ins StrAttr:$provider, StrAttr:$kernel, Variadic<Plan_ViewType>:$inputs,
-                       Variadic<Plan_ViewType>:$outputs, Optional<Plan_ViewType>:$workspace, I64Attr:$stream,
+                       Variadic<Plan_ViewType>:$outputs, Optional<Plan_ViewType>:$workspace,
+                       DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$overwrites, I64Attr:$stream,
                        DictionaryAttr:$kernel_attributes, I64Attr:$flops, StrAttr:$phase);
   let assemblyFormat = [{
     $provider $kernel `ins` `(` ($inputs^ `:` type($inputs))? `)` `outs` `(` $outputs `:` type($outputs) `)`
-    (`workspace` `(` $workspace^ `:` type($workspace) `)`)? `on` $stream `attributes` $kernel_attributes `flops` $flops
-    `phase` $phase attr-dict
+    (`workspace` `(` $workspace^ `:` type($workspace) `)`)? (`overwrites` $overwrites^)? `on` $stream
+    `attributes` $kernel_attributes `flops` $flops `phase` $phase attr-dict
   }];
   let hasVerifier = 1;
 }

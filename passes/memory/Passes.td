@@ -34,4 +34,31 @@ def PackBuffersPass : Pass<"pack-buffers", "::deepshard::plan::ProgramOp"> {
   let dependentDialects = ["::deepshard::plan::PlanDialect"];
 }
 
+def ReuseInputsPass : Pass<"reuse-inputs", "::deepshard::plan::ProgramOp"> {
+  let summary = "Let results take the place of inputs that nobody reads again";
+  let description = [{
+    Where a task makes a transient buffer from one of the same type that it may overwrite (`overwrites`) and that nothing
+    touches behind it (also no task of another stream that still runs), the two become one buffer. A chain of elementwise tasks
+    then works in one place: it needs less memory and reads what lies in the caches.
+
+    Input:
+    ```mlir
+    %a = plan.buffer "a" transient bytes 64 align 64
+    %b = plan.buffer "b" transient bytes 64 align 64
+    ...
+    plan.launch "reference" "exp" ins(%view_of_a : ...) outs(%view_of_b : ...) overwrites [0] on 0 ...
+    // b is read, a is not
+    ```
+
+    Output:
+    ```mlir
+    %a = plan.buffer "a" transient bytes 64 align 64
+    ...
+    plan.launch "reference" "exp" ins(%view_of_a : ...) outs(%other_view_of_a : ...) overwrites [0] on 0 ...
+    ```
+
+    Expects: streams are synchronised (synchronize-streams). Buffers of the window are not mixed with others.
+  }];
+}
+
 #endif // DEEPSHARD_PASSES_MEMORY_PASSES

@@ -83,7 +83,7 @@ struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
       Location location = place.buffer.getLoc();
       Value view = createView(tasks, location, place);
       plan::LaunchOp::create(tasks, location, "reference", "fill", ValueRange(), view, Value(),
-                             kComputeStream, attributes, 0, "forward");
+                             ArrayRef<int64_t>(), plan::kComputeStream, attributes, 0, "forward");
     }
   }
 

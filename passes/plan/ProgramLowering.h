@@ -16,9 +16,6 @@
 
 namespace deepshard {
 
-/// The stream of kernels.
-inline constexpr int64_t kComputeStream = 0;
-
 /// Bytes of a buffer for a value of `type`; a value without elements still gets one.
 int64_t bufferBytes(mlir::RankedTensorType type);
 

@@ -104,7 +104,7 @@ LogicalResult SegmentLowering::placeArgument(BlockArgument argument) {
     sharding::AxisListAttr axes;
     if (layout && batch && !layout.getAxes(batch.getInt()).empty())
       axes = layout.getDims()[batch.getInt()];
-    plan::FeedOp::create(tasks, location, input, view(location, place), kComputeStream,
+    plan::FeedOp::create(tasks, location, input, view(location, place), plan::kComputeStream,
                          batch ? batch.getInt() : -1, axes,
                          attributes.getAs<IntegerAttr>(graph::kIndexBoundAttr),
                          attributes.getAs<IntegerAttr>(graph::kIgnoredIndexAttr));
@@ -204,6 +204,15 @@ static bool worksInPlace(Operation *op, Value operand) {
          (isElementwise(op) && op->getResult(0).getType() == operand.getType());
 }
 
+/// Inputs whose place the result may take, given the same type.
+static SmallVector<int64_t> overwritableInputs(Operation *op) {
+  if (isa<graph::CrossEntropyGradOp>(op))
+    return {0};
+  if (isElementwise(op))
+    return llvm::to_vector(llvm::seq<int64_t>(op->getNumOperands()));
+  return {};
+}
+
 bool SegmentLowering::readsEndBefore(Value value, const Strided &at, Operation *producer,
                                      const Strided &place) {
   for (Operation *user : value.getUsers()) {
@@ -242,14 +251,15 @@ Strided SegmentLowering::allocate(Operation *op, RankedTensorType type) {
 void SegmentLowering::fillZero(Location location, const Strided &place, StringRef phase) {
   auto attributes = tasks.getDictionaryAttr(tasks.getNamedAttr("value", tasks.getF64FloatAttr(0)));
   plan::LaunchOp::create(tasks, location, "reference", "fill", ValueRange(), view(location, place),
-                         Value(), kComputeStream, attributes, 0, phase);
+                         Value(), ArrayRef<int64_t>(), plan::kComputeStream, attributes, 0, phase);
 }
 
 void SegmentLowering::copy(Location location, const Strided &from, const Strided &to,
                            StringRef phase) {
   Value input = view(location, from), output = view(location, to);
   plan::LaunchOp::create(tasks, location, "reference", "copy", input, output, Value(),
-                         kComputeStream, tasks.getDictionaryAttr({}), 0, phase);
+                         ArrayRef<int64_t>(), plan::kComputeStream, tasks.getDictionaryAttr({}), 0,
+                         phase);
 }
 
 Strided SegmentLowering::contiguousCopy(Operation *op, const Strided &source) {
@@ -447,8 +457,8 @@ void SegmentLowering::launch(Operation *op, const runtime::KernelProvider &provi
   }
   auto cost = dyn_cast<graph::CostOpInterface>(op);
   plan::LaunchOp::create(tasks, location, provider.name(), spec.name, inputViews, outputViews,
-                         workspace, kComputeStream, kernelAttributes(op),
-                         cost ? cost.getCost().flops : 0, phaseOf(op));
+                         workspace, overwritableInputs(op), plan::kComputeStream,
+                         kernelAttributes(op), cost ? cost.getCost().flops : 0, phaseOf(op));
 }
 
 } // namespace deepshard

@@ -57,7 +57,7 @@ public:
       if (auto task = dyn_cast<plan::TaskOpInterface>(op))
         tasks.push_back(task);
     for (plan::TaskOpInterface task : tasks) {
-      if (task.getTaskStream() == kComputeStream)
+      if (task.getTaskStream() == plan::kComputeStream)
         join(task, usesOf(task));
       else
         follow(task);
@@ -73,7 +73,7 @@ private:
     builder.setInsertionPoint(task);
     if (computeMoved) {
       computeEvent = events++;
-      plan::RecordOp::create(builder, task.getLoc(), computeEvent, kComputeStream);
+      plan::RecordOp::create(builder, task.getLoc(), computeEvent, plan::kComputeStream);
       computeMoved = false;
       followers.clear();
     }
@@ -109,7 +109,7 @@ private:
       builder.setInsertionPointAfter(task);
       plan::RecordOp::create(builder, task.getLoc(), event, stream);
     }
-    plan::WaitOp::create(builder, location, event, kComputeStream);
+    plan::WaitOp::create(builder, location, event, plan::kComputeStream);
     size_t position = 0;
     llvm::erase_if(pending, [&](const Pending &earlier) {
       return position++ <= index && plan::TaskOpInterface(earlier.task).getTaskStream() == stream;

@@ -155,6 +155,7 @@ static LogicalResult compile(ModuleOp module, const Options &options,
     lowering.overlap = config.zero.overlap;
     passes.addPass(createLowerToPlanPass(lowering));
     passes.addNestedPass<plan::ProgramOp>(createSynchronizeStreamsPass());
+    passes.addNestedPass<plan::ProgramOp>(createReuseInputsPass());
     passes.addNestedPass<plan::ProgramOp>(createPackBuffersPass());
   }
   return passes.run(module);

@@ -116,3 +116,14 @@ plan.program @bucket streams ["compute"] {
   // expected-error @+1 {{expects a view of rank 1, got '!plan.view<2x2xf32>'}}
   plan.bucket "parameter.0" "parameter" elements 4 over <{}> %1 : !plan.view<2x2xf32>
 }
+
+// -----
+
+plan.program @overwrites streams ["compute"] {
+  %0 = plan.buffer "x" transient bytes 64 align 64
+  plan.segment @s {
+    %1 = plan.view %0 offset 0 : !plan.view<4xf32>
+    // expected-error @+1 {{overwrites input 1 of 1 inputs}}
+    plan.launch "reference" "exp" ins(%1 : !plan.view<4xf32>) outs(%1 : !plan.view<4xf32>) overwrites [1] on 0 attributes {} flops 0 phase "forward"
+  }
+}

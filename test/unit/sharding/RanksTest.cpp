@@ -108,6 +108,7 @@ protected:
     lowering.overlap = overlap;
     planning.addPass(createLowerToPlanPass(lowering));
     planning.addNestedPass<plan::ProgramOp>(createSynchronizeStreamsPass());
+    planning.addNestedPass<plan::ProgramOp>(createReuseInputsPass());
     planning.addNestedPass<plan::ProgramOp>(createPackBuffersPass());
     if (failed(planning.run(module)))
       return failure();
