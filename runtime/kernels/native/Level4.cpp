@@ -15,11 +15,12 @@ constexpr int kRows = 12;  // 32 vector registers: 24 sums, 2 columns, 1 element
 // clang-format off
 #include "runtime/kernels/native/Vector.inc"
 #include "runtime/kernels/native/Attention.inc"
+#include "runtime/kernels/native/CrossEntropy.inc"
 #include "runtime/kernels/native/Update.inc"
 // clang-format on
 
 const Loops &deepshard::runtime::native::loopsLevel4() {
-  static constexpr Loops kLoops = {forwardScratch, backwardScratch, forward,
-                                   backward,       adamw,           sumSquares};
+  static constexpr Loops kLoops = {forwardScratch,   backwardScratch, forward,   backward,
+                                   crossEntropyGrad, adamw,           sumSquares};
   return kLoops;
 }

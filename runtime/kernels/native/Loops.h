@@ -1,8 +1,8 @@
 //===- Loops.h - the inner functions of the native kernels, per CPU level ---------------------===//
 //
-// Attention.inc and Update.inc are compiled once per level, by Level3.cpp and Level4.cpp; this is
-// what they offer. Plain pointers and numbers only: an inline function of the C++ library that a
-// wide file instantiates could be the copy that the linker keeps for everybody.
+// Attention.inc, CrossEntropy.inc and Update.inc are compiled once per level, by Level3.cpp and
+// Level4.cpp; this is what they offer. Plain pointers and numbers only: an inline function of the
+// C++ library that a wide file instantiates could be the copy that the linker keeps for everybody.
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -63,6 +63,9 @@ struct Loops {
                   int64_t group, float *scratch);
   void (*backward)(const AttentionCall &call, const AttentionData &data, int64_t batch,
                    int64_t group, float *scratch);
+  /// One row of the gradient of cross entropy.
+  void (*crossEntropyGrad)(const float *x, int64_t columns, int64_t target, float lse, float scale,
+                           float *out);
   /// Elements [begin, end) of p, g, m, v -> p', m', v'.
   void (*adamw)(const AdamWStep &step, const float *const *in, float *const *out, int64_t begin,
                 int64_t end);

@@ -22,6 +22,11 @@ struct Prepared {
 Prepared prepareAttention(const KernelSpec &spec, const Loops &loops);
 Prepared prepareAttentionGrad(const KernelSpec &spec, const Loops &loops);
 
+/// logits, target, lse, dloss_sum -> dlogits, which may lie where the logits do; contiguous f32,
+/// targets i64 or i32. Attribute: ignore_index. `lse` is that of the logits: e^(logits - lse) must
+/// not overflow.
+Prepared prepareCrossEntropyGrad(const KernelSpec &spec, const Loops &loops);
+
 /// As the reference kernels, for contiguous f32: adamw rounds after every operation, sum_squares
 /// adds a block in 16 lanes.
 Prepared prepareAdamW(const KernelSpec &spec, const Loops &loops);

@@ -3,7 +3,9 @@
 #ifndef DEEPSHARD_TEST_UNIT_KERNELS_TESTTENSORS_H
 #define DEEPSHARD_TEST_UNIT_KERNELS_TESTTENSORS_H
 
+#include "runtime/kernels/CpuLevel.h"
 #include "runtime/kernels/Kernel.h"
+#include "runtime/kernels/Providers.h"
 
 #include <cstring>
 #include <functional>
@@ -170,6 +172,15 @@ inline Sizes randomShape(Random &random, int64_t rank, int64_t largest) {
   for (int64_t &size : shape)
     size = draw(random, 0, 3) == 0 ? 1 : draw(random, 1, largest);
   return shape;
+}
+
+/// The native providers that this CPU can run.
+inline std::vector<const KernelProvider *> nativeLevels() {
+  std::vector<const KernelProvider *> levels;
+  for (std::string_view level : {"x86-64-v3", "x86-64-v4"})
+    if (offers(cpuLevel(), level))
+      levels.push_back(&nativeProvider(level));
+  return levels;
 }
 
 /// Runs a kernel once on `threads` threads; the workspace ends where it was asked to end (guarded).

@@ -150,14 +150,6 @@ void checkSumSquares(const KernelProvider &provider, DType dtype, int64_t count)
   EXPECT_NEAR(sum.get(0), expected, 1e-12 * expected + 1e-300);
 }
 
-std::vector<const KernelProvider *> nativeLevels() {
-  std::vector<const KernelProvider *> levels;
-  for (std::string_view level : {"x86-64-v3", "x86-64-v4"})
-    if (offers(cpuLevel(), level))
-      levels.push_back(&nativeProvider(level));
-  return levels;
-}
-
 TEST(Update, AdamW) {
   for (bool biasCorrection : {false, true})
     for (bool decoupled : {false, true})

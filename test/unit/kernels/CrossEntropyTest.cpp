@@ -1,0 +1,92 @@
+//===- CrossEntropyTest.cpp - the native gradient of the loss against f64 ---------------------===//
+
+#include "TestTensors.h"
+
+#include <cmath>
+
+using namespace deepshard::runtime;
+using namespace deepshard::runtime::test;
+
+namespace {
+
+constexpr int64_t kIgnored = -100;
+constexpr double kScale = 0.125;
+
+struct CrossEntropyGrad {
+  Tensor logits, target, lse, scale{TensorDesc::contiguous(DType::F32, {})};
+  std::vector<double> expected;
+
+  /// Every third row does not count; one target is no column.
+  CrossEntropyGrad(Random &random, DType index, int64_t rows, int64_t columns)
+      : logits(uniform(random, DType::F32, {rows, columns}, -20, 20)),
+        target(TensorDesc::contiguous(index, {rows})),
+        lse(TensorDesc::contiguous(DType::F32, {rows})) {
+    scale.set(0, kScale);
+    for (int64_t row = 0; row < rows; ++row) {
+      const int64_t hit = row % 3 == 2   ? kIgnored
+                          : row % 7 == 6 ? columns
+                                         : draw(random, 0, columns - 1);
+      target.set(row, static_cast<double>(hit));
+      double sum = 0;
+      for (int64_t column = 0; column < columns; ++column)
+        sum += std::exp(logits.get(row * columns + column));
+      lse.set(row, std::log(sum));
+      for (int64_t column = 0; column < columns; ++column) {
+        const double p = std::exp(logits.get(row * columns + column) - std::log(sum));
+        expected.push_back(hit == kIgnored ? 0 : (p - (column == hit)) * kScale);
+      }
+    }
+  }
+
+  void run(const KernelProvider &provider, Tensor &out, int threads) {
+    runOnce(provider, "cross_entropy_grad", {{"ignore_index", kIgnored}},
+            {&logits, &target, &lse, &scale}, {&out}, threads);
+  }
+};
+
+TEST(CrossEntropyGrad, AgreesWithDoubles) {
+  Random random(1);
+  for (const KernelProvider *provider : nativeLevels())
+    for (DType index : {DType::I64, DType::I32})
+      for (auto [rows, columns] : {std::pair<int64_t, int64_t>{1, 1}, {5, 7}, {9, 16}, {33, 130}}) {
+        CrossEntropyGrad call(random, index, rows, columns);
+        Tensor one(call.logits.desc), three(call.logits.desc);
+        call.run(*provider, one, 1);
+        expectNear(one, call.expected, 2e-6, "cross_entropy_grad");
+        call.run(*provider, three, 3);
+        EXPECT_TRUE(one.bytes == three.bytes);
+      }
+}
+
+TEST(CrossEntropyGrad, WorksInPlace) {
+  Random random(2);
+  for (const KernelProvider *provider : nativeLevels()) {
+    CrossEntropyGrad call(random, DType::I64, 20, 50);
+    Tensor apart(call.logits.desc);
+    call.run(*provider, apart, 2);
+    call.run(*provider, call.logits, 2);
+    EXPECT_TRUE(apart.bytes == call.logits.bytes);
+  }
+}
+
+TEST(CrossEntropyGrad, SaysWhatItCannotDo) {
+  auto f32 = [](Sizes shape) { return TensorDesc::contiguous(DType::F32, std::move(shape)); };
+  const TensorDesc target = TensorDesc::contiguous(DType::I64, {4});
+  const KernelProvider &native = *findProvider("native");
+  KernelSpec spec{"cross_entropy_grad",
+                  {f32({4, 6}), target, f32({4}), f32({})},
+                  {f32({4, 6})},
+                  {{"ignore_index", kIgnored}},
+                  1};
+  EXPECT_EQ(native.whyNot(spec), std::nullopt);
+  spec.inputs[1] = TensorDesc::contiguous(DType::I64, {3});
+  EXPECT_EQ(native.whyNot(spec),
+            "the targets are i64[3], expected a contiguous i64 or i32 per row");
+  spec.inputs[1] = target;
+  spec.inputs[0].strides = {1, 4};
+  EXPECT_EQ(native.whyNot(spec), "the logits are f32[4x6], expected a contiguous f32 matrix");
+  spec.inputs[0] = TensorDesc::contiguous(DType::F64, {4, 6});
+  EXPECT_EQ(native.whyNot(spec), "the logits are f64[4x6], expected a contiguous f32 matrix");
+}
+
+} // namespace
