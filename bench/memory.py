@@ -12,10 +12,9 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from support.models import MODELS, ROOT, Failed, Workshop, check_programs
+from support.models import MODELS, ROOT, Failed, run_benchmark
 
 MOST_PACKING = 1.02
 MOST_BEYOND_PLAN = 100_000_000
@@ -41,9 +40,9 @@ def bench(model, arguments, shop):
     print(f"\n{model}: {shape['n_layer']} layers x {shape['n_embd']}, vocabulary {shape['vocab_size']}, "
           f"batch {shape['batch']} x {shape['seq']}, {arguments.threads} threads")
     kept = True
-    found = list(arenas(shop.plan(model)))
+    found = list(arenas(shop.plan(model, arguments.threads)))
     if not found:
-        raise Failed(f"{shop.plan(model)} has no arena")
+        raise Failed(f"{model} has no arena")
     for space, size, bound in found:
         if bound == 0:
             print(f"  arena {space.lower()}: {size / 2**20:.1f} MiB, no bound in the plan")
@@ -67,14 +66,7 @@ def main():
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
-    try:
-        check_programs()
-        with tempfile.TemporaryDirectory(prefix="deepshard-bench-") as directory:
-            shop = Workshop(directory)
-            kept = [bench(model, arguments, shop) for model in arguments.model or MODELS]
-    except Failed as failure:
-        sys.exit(f"bench memory: {failure}")
-    sys.exit(0 if all(kept) else 1)
+    run_benchmark("memory", bench, arguments)
 
 
 if __name__ == "__main__":

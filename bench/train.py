@@ -13,10 +13,9 @@ import json
 import os
 import statistics
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from support.models import MODELS, Failed, Workshop, check_programs, run_watched
+from support.models import MODELS, run_benchmark, run_watched
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "support", "torch_worker.py")
 SYSTEMS = ("deepshard", "eager", "compile")
@@ -58,7 +57,7 @@ def bench(model, arguments, shop):
     shape = MODELS[model]
     print(f"\n{model}: {shape['n_layer']} layers x {shape['n_embd']}, {shape['n_head']} heads, vocabulary "
           f"{shape['vocab_size']}, batch {shape['batch']} x {shape['seq']}, f32, {arguments.threads} threads")
-    shop.plan(model)
+    shop.plan(model, arguments.threads)
     speeds = {system: [] for system in SYSTEMS}
     peaks = {system: 0 for system in SYSTEMS}
     losses = {}
@@ -86,14 +85,7 @@ def bench(model, arguments, shop):
 
 def main():
     arguments = parse_arguments()
-    try:
-        check_programs()
-        with tempfile.TemporaryDirectory(prefix="deepshard-bench-") as directory:
-            shop = Workshop(directory, arguments.dropout)
-            for model in arguments.model or MODELS:
-                bench(model, arguments, shop)
-    except Failed as failure:
-        sys.exit(f"bench train: {failure}")
+    run_benchmark("train", bench, arguments, arguments.dropout)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Failed(Exception):
 
 
 def run_watched(command, environment=None):
-    """(standard output, peak resident bytes) of a program that must succeed."""
+    """(standard output, peak resident bytes of its largest process) of a program that must succeed."""
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True,
                                    env=os.environ | (environment or {}))
@@ -74,26 +74,31 @@ class Workshop:
             np.save(path, random.integers(0, shape["vocab_size"], (16 * shape["batch"], shape["seq"]), dtype=np.int64))
         return path
 
-    def plan(self, model):
-        path = self.path(f"{model}.dsplan")
+    def plan(self, model, threads=None, overrides=None):
+        """The plan of the model for one rank, or as the overridden keys of the configuration say."""
+        shape = MODELS[model]
+        config = {"train_micro_batch_size_per_gpu": shape["batch"], "gradient_clipping": CLIPPING,
+                  "optimizer": {"type": "AdamW", "params": ADAMW}}
+        settings = [f"--set={key}={value}" for key, value in (overrides or {}).items()]
+        settings += [f"--threads={threads}"] if threads else []
+        path = self.path("".join([model, *settings]) + ".dsplan")
         if not os.path.exists(path):
-            shape = MODELS[model]
-            config = {"train_micro_batch_size_per_gpu": shape["batch"], "gradient_clipping": CLIPPING,
-                      "optimizer": {"type": "AdamW", "params": ADAMW}}
             with open(self.path(f"{model}.json"), "w", encoding="utf-8") as stream:
                 json.dump(config, stream)
             inputs = [f"--input={name}=i64[batchx{shape['seq']}]" for name in ("input_ids", "labels")]
-            run_watched([DS_OPT, self.archive(model), *inputs, "--config", self.path(f"{model}.json"), "-o", path])
+            run_watched([DS_OPT, self.archive(model), *inputs, "--config", self.path(f"{model}.json"), *settings,
+                         "-o", path])
         return path
 
-    def run_plan(self, model, steps, threads):
-        """(metrics of every step, peak resident bytes) of ds-run."""
+    def run_plan(self, model, steps, threads, overrides=None):
+        """(metrics of every step, peak resident bytes of the largest rank) of ds-run."""
         metrics = self.path(f"{model}.jsonl")
         with contextlib.suppress(FileNotFoundError):
             os.remove(metrics)
         data = [f"--data={name}={self.rows(model)}" for name in ("input_ids", "labels")]
-        _, peak = run_watched([DS_RUN, self.plan(model), *data, "--steps", str(steps), "--no-shuffle",
-                               "--metrics", metrics, "--threads", str(threads)])
+        plan = self.plan(model, threads, overrides)
+        _, peak = run_watched([DS_RUN, plan, *data, "--steps", str(steps), "--no-shuffle", "--metrics", metrics,
+                               "--threads", str(threads)])
         with open(metrics, encoding="utf-8") as stream:
             return [json.loads(line) for line in stream], peak
 
@@ -113,3 +118,16 @@ def check_programs():
     for program in (DS_OPT, DS_RUN):
         if not os.path.exists(program):
             raise Failed(f"{program} does not exist; build it, or set DS_OPT and DS_RUN")
+
+
+def run_benchmark(name, bench, arguments, dropout=0.0):
+    """bench(model, arguments, workshop) for every model asked for; ends the program, with exit code 1 if any returned False
+    (a target was missed) or a program failed."""
+    try:
+        check_programs()
+        with tempfile.TemporaryDirectory(prefix="deepshard-bench-") as directory:
+            shop = Workshop(directory, dropout)
+            results = [bench(model, arguments, shop) for model in arguments.model or MODELS]
+    except Failed as failure:
+        sys.exit(f"bench {name}: {failure}")
+    sys.exit(1 if False in results else 0)
