@@ -1,6 +1,9 @@
 //===- PackBuffers.cpp - where every byte lies ------------------------------------------------===//
 //
-// Buffers that collectives reach into lie in an arena of their own, the window.
+// Buffers that collectives reach into lie in an arena of their own, the window. Where it would be
+// empty for a while it takes other transient buffers too: the two arenas seldom are full at the
+// same time (gathered parameters and saved activations live in one, buckets of gradients in the
+// other).
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -10,6 +13,8 @@
 
 #include "mlir/IR/Builders.h"
 #include "llvm/Support/MathExtras.h"
+
+#include <algorithm>
 
 using namespace mlir;
 
@@ -26,21 +31,41 @@ struct PackBuffers : impl::PackBuffersPassBase<PackBuffers> {
     eraseUnused(program);
     Lifetimes transients = lifetimesOf(program);
     OpBuilder builder(program.getContext());
+    Arenas arenas = layOut(program, transients);
+    if (arenas.window.bytes > 0)
+      if (SmallVector<plan::BufferOp> moved = moveToWindow(transients); !moved.empty()) {
+        Arenas after = layOut(program, transients);
+        if (after.bytes() >= arenas.bytes()) { // gaps cost more than the bound promised
+          for (plan::BufferOp buffer : moved)
+            buffer.setWindow(false);
+          after = layOut(program, transients);
+        }
+        arenas = after;
+      }
     auto number = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
-    auto [bytes, live] = packArena(program, transients, /*window=*/false);
-    program.setArenaBytesAttr(number(bytes));
-    program.setMaxLiveBytesAttr(number(live));
-    auto [windowBytes, windowLive] = packArena(program, transients, /*window=*/true);
-    if (windowBytes == 0)
+    program.setArenaBytesAttr(number(arenas.own.bytes));
+    program.setMaxLiveBytesAttr(number(arenas.own.liveBytes));
+    if (arenas.window.bytes == 0)
       return;
-    program.setWindowBytesAttr(number(windowBytes));
-    program.setWindowMaxLiveBytesAttr(number(windowLive));
+    program.setWindowBytesAttr(number(arenas.window.bytes));
+    program.setWindowMaxLiveBytesAttr(number(arenas.window.liveBytes));
+  }
+
+  struct Arena {
+    int64_t bytes, liveBytes; // of the whole range; the bound that liveness sets
+  };
+  struct Arenas {
+    Arena own, window;
+    int64_t bytes() const { return own.bytes + window.bytes; }
+  };
+
+  static Arenas layOut(plan::ProgramOp program, const Lifetimes &transients) {
+    return {layOutArena(program, transients, /*window=*/false),
+            layOutArena(program, transients, /*window=*/true)};
   }
 
   /// Places the buffers of one arena: those that last one after another, then the transient ones.
-  /// Returns its bytes and their lower bound.
-  static std::pair<int64_t, int64_t> packArena(plan::ProgramOp program, const Lifetimes &transients,
-                                               bool window) {
+  static Arena layOutArena(plan::ProgramOp program, const Lifetimes &transients, bool window) {
     OpBuilder builder(program.getContext());
     int64_t base = 0, alignment = kGranularity;
     SmallVector<plan::BufferOp> buffers;
@@ -66,6 +91,66 @@ struct PackBuffers : impl::PackBuffersPassBase<PackBuffers> {
       buffer.setOffsetAttr(builder.getI64IntegerAttr(base + offset));
     return {base + packing.bytes, base + maxLiveBytes(blocks)};
   }
+
+  /// Lowers the peak of the own arena without raising that of the window: as long as there is one,
+  /// the largest buffer alive at the peak that the window has room for all its life moves there.
+  static SmallVector<plan::BufferOp> moveToWindow(const Lifetimes &transients) {
+    Profile own, window;
+    for (auto [buffer, block] : transients)
+      (buffer.getWindow() ? window : own).add(block);
+    const int64_t room = window.peak().bytes;
+    SmallVector<plan::BufferOp> moved;
+    while (true) {
+      const Profile::Peak peak = own.peak();
+      std::pair<plan::BufferOp, Block> best;
+      for (auto [buffer, block] : transients)
+        if (!buffer.getWindow() && block.begin <= peak.time && peak.time <= block.end &&
+            block.bytes > best.second.bytes && window.most(block) + block.bytes <= room)
+          best = {buffer, block};
+      auto [buffer, block] = best;
+      if (!buffer)
+        return moved;
+      buffer.setWindow(true);
+      own.remove(block);
+      window.add(block);
+      moved.push_back(buffer);
+    }
+  }
+
+  /// The bytes of live blocks at every time.
+  class Profile {
+  public:
+    struct Peak {
+      int64_t time, bytes;
+    };
+
+    void add(const Block &block) { change(block, block.bytes); }
+    void remove(const Block &block) { change(block, -block.bytes); }
+
+    Peak peak() const {
+      auto most = std::max_element(live.begin(), live.end());
+      return most == live.end() ? Peak{0, 0} : Peak{most - live.begin(), *most};
+    }
+
+    /// The most bytes live while `block` does.
+    int64_t most(const Block &block) const {
+      int64_t bytes = 0;
+      for (int64_t time = block.begin, end = std::min<int64_t>(block.end + 1, live.size());
+           time < end; ++time)
+        bytes = std::max(bytes, live[time]);
+      return bytes;
+    }
+
+  private:
+    void change(const Block &block, int64_t bytes) {
+      if (block.end >= static_cast<int64_t>(live.size()))
+        live.resize(block.end + 1);
+      for (int64_t time = block.begin; time <= block.end; ++time)
+        live[time] += bytes;
+    }
+
+    std::vector<int64_t> live;
+  };
 
   static void eraseUnused(plan::ProgramOp program) {
     program.walk([](plan::ViewOp view) {

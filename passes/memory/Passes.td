@@ -26,7 +26,8 @@ def PackBuffersPass : Pass<"pack-buffers", "::deepshard::plan::ProgramOp"> {
     %c = plan.buffer "c" transient bytes 64 align 64 offset 128
     ```
 
-    Buffers marked `window` lie in an arena of their own.
+    Buffers marked `window` lie in an arena of their own. Transient buffers are moved there (and marked) where it has room all
+    their life while the other arena is at its peak, if that makes the sum of both smaller.
 
     Leaves: offsets on all buffers; `arena`, `window` and `max_live` (the bound that liveness gives) on the program. Buffers that
     no task or table uses are erased.

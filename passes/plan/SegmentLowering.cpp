@@ -26,6 +26,12 @@ static bool isElementwise(Operation *op) {
   return evaluable && evaluable.isElementwise();
 }
 
+/// An op that reads an element of an operand before it writes that element of its result.
+static bool worksInPlace(Operation *op, Value operand) {
+  return isa<graph::AdamWOp, sharding::AllReduceOp>(op) ||
+         (isElementwise(op) && op->getResult(0).getType() == operand.getType());
+}
+
 static RankedTensorType tensorType(Value value) { return cast<RankedTensorType>(value.getType()); }
 
 SegmentLowering::SegmentLowering(ProgramLowering &program, func::FuncOp function,
@@ -166,6 +172,19 @@ bool SegmentLowering::aim(Value value, const Strided &place) {
   if (gather && gather.getDim() == 0 && gather.getX().hasOneUse())
     aim(gather.getX(), partOf(place, 0, gather.getGroup(),
                               sharding::lookupMesh(gather, gather.getGroup().getMesh())));
+  // What is added up is added up in place: the operand that waits longest for the others.
+  Operation *producer = value.getDefiningOp();
+  if (isElementwise(producer)) {
+    Operation *first = nullptr;
+    for (Value operand : producer->getOperands()) {
+      Operation *op = operand.getDefiningOp();
+      if (op && operand.hasOneUse() && worksInPlace(producer, operand) &&
+          (!first || positions[op] < positions[first]))
+        first = op;
+    }
+    if (first && first->getNumResults() == 1)
+      aim(first->getResult(0), place);
+  }
   return true;
 }
 
@@ -196,12 +215,6 @@ bool SegmentLowering::canComputeIn(Value value, const Strided &place) {
       return false;
   }
   return true;
-}
-
-/// An op that reads an element of an operand before it writes that element of its result.
-static bool worksInPlace(Operation *op, Value operand) {
-  return isa<graph::AdamWOp, sharding::AllReduceOp>(op) ||
-         (isElementwise(op) && op->getResult(0).getType() == operand.getType());
 }
 
 /// Inputs whose place the result may take, given the same type.

@@ -98,3 +98,33 @@ plan.program @two_streams streams ["compute", "communication"] {
     plan.launch "reference" "neg" ins(%2 : !plan.view<16xf32>) outs(%3 : !plan.view<16xf32>) on 0 attributes {} flops 0 phase "forward"
   }
 }
+
+// -----
+
+// The window is empty while x and y live: one of them moves there. z lives together with "in", and stays.
+
+sharding.mesh @mesh ["data" = 2]
+
+// CHECK-LABEL: plan.program @room_in_the_window
+// CHECK-SAME: arena 64 max_live 64 window 64 max_live 64
+// CHECK-DAG: plan.buffer "in" transient window bytes 64 align 64 offset 0
+// CHECK-DAG: plan.buffer "x" transient window bytes 64 align 64 offset 0
+// CHECK-DAG: plan.buffer "y" transient bytes 64 align 64 offset 0
+// CHECK-DAG: plan.buffer "z" transient bytes 64 align 64 offset 0
+plan.program @room_in_the_window streams ["compute"] {
+  %x = plan.buffer "x" transient bytes 64 align 64
+  %y = plan.buffer "y" transient bytes 64 align 64
+  %z = plan.buffer "z" transient bytes 64 align 64
+  %in = plan.buffer "in" transient window bytes 64 align 64
+  plan.segment @s {
+    %0 = plan.view %x offset 0 : !plan.view<16xf32>
+    %1 = plan.view %y offset 0 : !plan.view<16xf32>
+    %2 = plan.view %z offset 0 : !plan.view<16xf32>
+    %3 = plan.view %in offset 0 : !plan.view<16xf32>
+    plan.feed "x" %0 on 0 batch_dimension 0 : !plan.view<16xf32>
+    plan.launch "reference" "neg" ins(%0 : !plan.view<16xf32>) outs(%1 : !plan.view<16xf32>) on 0 attributes {} flops 16 phase "forward"
+    plan.feed "z" %2 on 0 batch_dimension 0 : !plan.view<16xf32>
+    plan.launch "reference" "neg" ins(%2 : !plan.view<16xf32>) outs(%3 : !plan.view<16xf32>) on 0 attributes {} flops 16 phase "forward"
+    plan.collective "all_reduce" "sum" over <{"data"}> in(%3 : !plan.view<16xf32>) out(%3 : !plan.view<16xf32>) split 0 concat 0 sources [] on 0 sequence 0 phase "forward"
+  }
+}

@@ -126,6 +126,35 @@ module {
 
 // -----
 
+// What is added up is added up in the bucket: the summand that waits longest is computed there too.
+
+// CHECK-LABEL: plan.program @train
+// CHECK: %[[G:.*]] = plan.buffer "gradient.0" step bytes 128
+// CHECK: plan.segment @micro_batch
+// CHECK: %[[EARLY:.*]] = plan.view %[[G]] offset 0 : <32xf32>
+// CHECK: plan.launch "reference" "mul" ins({{.*}}) outs(%[[EARLY]] : {{.*}})
+// CHECK: plan.launch "reference" "exp" ins({{.*}}) outs({{.*}})
+// CHECK: %[[SUMMAND:.*]] = plan.view %[[G]] offset 0 : <32xf32>
+// CHECK-NEXT: %[[SUM:.*]] = plan.view %[[G]] offset 0 : <32xf32>
+// CHECK-NEXT: plan.launch "reference" "add" ins(%{{.*}}, %[[SUMMAND]] : {{.*}}) outs(%[[SUM]] : {{.*}})
+// CHECK-NOT: "copy"
+module {
+  func.func @micro_batch(%x: tensor<32xf32> {graph.input = "x"})
+      -> (tensor<32xf32> {graph.gradient = "a", graph.member = #graph.member<kind = "gradient", index = 0, offset = 0>}) {
+    %0 = graph.mul %x, %x {graph.provider = "reference"} : tensor<32xf32>, tensor<32xf32>
+    %1 = graph.exp %x {graph.provider = "reference"} : tensor<32xf32>
+    %2 = graph.add %1, %0 {graph.provider = "reference"} : tensor<32xf32>, tensor<32xf32>
+    return %2 : tensor<32xf32>
+  }
+  func.func @update(%g: tensor<32xf32> {graph.bucket = #graph.bucket<kind = "gradient", index = 0>})
+      -> (tensor<f64> {graph.metric = "grad_norm"}) {
+    %0 = graph.sum_squares %g {graph.provider = "reference"} : tensor<32xf32>
+    return %0 : tensor<f64>
+  }
+}
+
+// -----
+
 // An accumulator that is read after its next value is made cannot be updated in place: the value is copied at the end.
 
 // CHECK-LABEL: plan.program @train
