@@ -403,6 +403,29 @@ LogicalResult SegmentLowering::emitView(Operation *op) {
   return success();
 }
 
+/// A transpose of `value` whose result is reshaped so that it would be copied if the value lay
+/// row-major, in `place`: heads merged behind attention.
+static graph::TransposeOp readBehind(Value value, const Strided &place) {
+  for (Operation *user : value.getUsers()) {
+    auto transpose = dyn_cast<graph::TransposeOp>(user);
+    std::optional<Strided> transposed = transpose ? viewOf(transpose, place) : std::nullopt;
+    if (transposed && llvm::any_of(transpose->getUsers(), [&](Operation *reader) {
+          return isa<graph::ReshapeOp>(reader) && !viewOf(reader, *transposed);
+        }))
+      return transpose;
+  }
+  return {};
+}
+
+/// The place of the operand of `transpose` whose result lies row-major in `buffer`.
+static Strided transposedBack(graph::TransposeOp transpose, Value buffer) {
+  Strided result = contiguousPlace(buffer, tensorType(transpose.getResult()));
+  Strided place = contiguousPlace(buffer, tensorType(transpose.getOperand()));
+  for (auto [dim, source] : llvm::enumerate(transpose.getPermutation()))
+    place.strides[source] = result.strides[dim];
+  return place;
+}
+
 SmallVector<Strided> SegmentLowering::inputPlaces(Operation *op) {
   bool broadcasts = isElementwise(op);
   return llvm::map_to_vector(op->getOperands(), [&](Value operand) {
@@ -414,7 +437,12 @@ SmallVector<Strided> SegmentLowering::inputPlaces(Operation *op) {
 SmallVector<Strided> SegmentLowering::outputPlaces(Operation *op) {
   return llvm::map_to_vector(op->getResults(), [&](Value result) {
     auto it = destinations.find(result);
-    return it != destinations.end() ? it->second : allocate(op, tensorType(result));
+    if (it != destinations.end())
+      return it->second;
+    Strided place = allocate(op, tensorType(result));
+    if (graph::TransposeOp transpose = readBehind(result, place))
+      place = transposedBack(transpose, place.buffer);
+    return place;
   });
 }
 
@@ -440,6 +468,12 @@ LogicalResult SegmentLowering::emitLaunch(Operation *op) {
 
   SmallVector<Strided> inputs = inputPlaces(op), outputs = outputPlaces(op);
   runtime::KernelSpec spec = specOf(op, inputs, outputs);
+  if (provider->whyNot(spec)) {
+    for (auto [result, output] : llvm::zip_equal(op->getResults(), outputs))
+      if (!destinations.contains(result))
+        output = contiguousPlace(output.buffer, tensorType(result));
+    spec = specOf(op, inputs, outputs);
+  }
   if (provider->whyNot(spec)) {
     for (Strided &input : inputs)
       if (!input.type().isContiguous())

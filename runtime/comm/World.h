@@ -45,7 +45,7 @@ public:
   /// What a rank is doing, for messages about ranks that hang: the index of a collective task.
   void note(int rank, uint32_t sequence) noexcept;
 
-  /// One number a rank publishes for all (peak resident bytes), and the largest of all ranks.
+  /// One number a rank publishes for all (peak bytes of memory), and the largest of all ranks.
   void publish(int rank, uint64_t number) noexcept;
   uint64_t largestPublished() const noexcept;
 

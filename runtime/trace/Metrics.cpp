@@ -9,19 +9,8 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 
 namespace deepshard::runtime {
-
-uint64_t peakResidentBytes() {
-  std::ifstream status("/proc/self/status");
-  std::string word;
-  uint64_t kibibytes = 0;
-  while (status >> word)
-    if (word == "VmHWM:" && status >> kibibytes)
-      return kibibytes * 1024;
-  return 0;
-}
 
 MetricsWriter::MetricsWriter(const std::string &path)
     : path(path), file(std::fopen(path.c_str(), "we")) {

@@ -20,13 +20,9 @@ struct StepMetrics {
   double stepSeconds = 0;
   double tokensPerSecond = 0; ///< samples where the model has no tokens
   uint64_t samples = 0;       ///< consumed since the start of the run
-  uint64_t peakBytes = 0;     ///< most physical memory the process has had
+  uint64_t peakBytes = 0;     ///< most of its own memory that a rank has had (PeakMemory.h)
   uint64_t plannedBytes = 0;
 };
-
-/// Most physical memory that this process has had so far, bytes (VmHWM); 0 if the system does not
-/// say.
-uint64_t peakResidentBytes();
 
 /// Writes metrics as JSON lines, each complete in the file when `write` returns. Numbers that are
 /// not finite are null.

@@ -9,6 +9,7 @@
 #include "runtime/plan/PlanFile.h"
 #include "runtime/plan/Summary.h"
 #include "runtime/trace/Metrics.h"
+#include "runtime/trace/PeakMemory.h"
 #include "runtime/trace/Progress.h"
 #include "tools/ds-run/JobFiles.h"
 
@@ -21,6 +22,7 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <span>
 
 #include <unistd.h>
 
@@ -140,6 +142,14 @@ bool goesOn(const Job &job, int rank, uint64_t done) {
   return true;
 }
 
+std::vector<std::span<const char>> windowsOfOthers(const Job &job, int rank) {
+  std::vector<std::span<const char>> windows;
+  for (int other = 0; job.world && other < job.world->ranks(); ++other)
+    if (other != rank)
+      windows.emplace_back(job.world->window(other), job.world->windowBytes());
+  return windows;
+}
+
 /// One rank, from loading to its share of what is saved.
 void runRank(const Job &job, int rank) {
   Executor executor(job.plan, job.settings, job.world, rank);
@@ -148,9 +158,10 @@ void runRank(const Job &job, int rank) {
     reporter = std::make_unique<Reporter>(job);
   if (!job.world)
     catchSignals(job.state);
+  PeakMemory peakMemory(windowsOfOthers(job, rank));
   for (uint64_t done = 0; goesOn(job, rank, done); ++done) {
     const StepResult &result = executor.step();
-    uint64_t peak = peakResidentBytes();
+    uint64_t peak = peakMemory.bytes();
     if (job.world)
       job.world->publish(rank, peak);
     if (!reporter)

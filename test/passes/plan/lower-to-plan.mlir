@@ -293,3 +293,42 @@ module {
     return %3 : tensor<f32>
   }
 }
+
+// -----
+
+// Heads are merged without a copy: what a transpose and a reshape read is laid out as they read it.
+
+// CHECK-LABEL: plan.program @train
+// CHECK: %[[HEADS:.*]] = plan.view %[[B:.*]] offset 0 : <2x3x4x5xf32 strides [60, 5, 15, 1]>
+// CHECK-NEXT: plan.launch "reference" "neg" ins({{.*}}) outs(%[[HEADS]] : {{.*}})
+// CHECK-NOT: "copy"
+// CHECK: %[[MERGED:.*]] = plan.view %[[B]] offset 0 : <120xf32>
+// CHECK: plan.launch "reference" "sum_squares" ins(%[[MERGED]] : {{.*}})
+module {
+  func.func @micro_batch(%x: tensor<2x3x4x5xf32> {graph.input = "x"}) -> (tensor<f64> {graph.metric = "y"}) {
+    %0 = graph.neg %x {graph.provider = "reference"} : tensor<2x3x4x5xf32>
+    %1 = graph.transpose %0 [0, 2, 1, 3] : tensor<2x3x4x5xf32>
+    %2 = graph.reshape %1 : tensor<2x4x3x5xf32> to tensor<120xf32>
+    %3 = graph.sum_squares %2 {graph.provider = "reference"} : tensor<120xf32>
+    return %3 : tensor<f64>
+  }
+}
+
+// -----
+
+// Not where the kernel writes row-major only.
+
+// CHECK-LABEL: plan.program @train
+// CHECK: plan.launch "native" "cross_entropy_grad" {{.*}} outs(%{{.*}} : !plan.view<6x8xf32>)
+// CHECK: "copy"
+module {
+  func.func @micro_batch(%x: tensor<6x8xf32> {graph.input = "x"}, %t: tensor<6xi64> {graph.input = "t"},
+                         %l: tensor<6xf32> {graph.input = "l"}, %d: tensor<f32> {graph.input = "d"})
+      -> (tensor<f64> {graph.metric = "y"}) {
+    %0 = graph.cross_entropy_grad %x, %t, %l, %d ignore_index -100 {graph.provider = "native"} : tensor<6x8xf32>, tensor<6xi64>, tensor<6xf32>, tensor<f32>
+    %1 = graph.transpose %0 [1, 0] : tensor<6x8xf32>
+    %2 = graph.reshape %1 : tensor<8x6xf32> to tensor<48xf32>
+    %3 = graph.sum_squares %2 {graph.provider = "reference"} : tensor<48xf32>
+    return %3 : tensor<f64>
+  }
+}

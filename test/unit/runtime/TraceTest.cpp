@@ -1,13 +1,18 @@
 //===- TraceTest.cpp - metrics and progress ---------------------------------------------------===//
 
 #include "runtime/trace/Metrics.h"
+#include "runtime/trace/PeakMemory.h"
 #include "runtime/trace/Progress.h"
 #include "test/unit/runtime/PlanBuilder.h"
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <sstream>
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 using namespace deepshard::runtime;
 using namespace deepshard::runtime::test;
@@ -63,13 +68,31 @@ TEST(MetricsTest, FullDiskIsAnError) {
   }
 }
 
-TEST(MetricsTest, PeakCountsTouchedMemory) {
-  uint64_t before = peakResidentBytes();
+TEST(PeakMemoryTest, CountsTouchedMemory) {
+  uint64_t before = PeakMemory({}).bytes();
   EXPECT_GT(before, 1u << 20);
   constexpr size_t kBytes = size_t{64} << 20;
   std::vector<char> touched(kBytes, 1);
   EXPECT_GT(touched[kBytes - 1], 0);
-  EXPECT_GE(peakResidentBytes(), before + kBytes / 2);
+  EXPECT_GE(PeakMemory({}).bytes(), before + kBytes / 2);
+}
+
+// Half of the range is touched; it counts only where it is not borrowed. The other half is not
+// memory.
+TEST(PeakMemoryTest, BorrowedPagesAreNotItsOwn) {
+  constexpr size_t kBytes = size_t{64} << 20;
+  void *mapped = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  std::span<char> range(static_cast<char *>(mapped), kBytes);
+  EXPECT_EQ(residentBytes(range), 0u);
+  const size_t middle = kBytes / 4;
+  std::fill_n(range.begin() + middle, kBytes / 2, 1);
+  EXPECT_EQ(residentBytes(range), kBytes / 2);
+  EXPECT_EQ(residentBytes(range.subspan(middle + 1, 1)), uint64_t(::sysconf(_SC_PAGESIZE)));
+  PeakMemory all({}), own({range});
+  EXPECT_EQ(own.bytes(), all.bytes() - kBytes / 2);
+  ::munmap(mapped, kBytes);
+  EXPECT_EQ(own.bytes(), all.bytes() - kBytes / 2); // the peak was before
 }
 
 std::string shown(bool isTerminal, uint64_t stepsPerPrint) {
