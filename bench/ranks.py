@@ -26,7 +26,7 @@ from support.models import MODELS, Failed, run_benchmark, run_watched
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "support", "ranks_worker.py")
 RANKS = 2
 # Elements of a bucket: DeepSpeed's default of 5e8 would be one bucket for the whole model.
-BUCKETS = {"25m": 4 << 20, "gpt2": 16 << 20}
+BUCKET = 4 << 20
 LEAST_SPEED_OF_STAGE_3 = 0.9
 MOST_MEMORY = {0: 0.8, 3: 0.5}
 
@@ -64,14 +64,14 @@ def measure(system, model, arguments, shop):
     steps = arguments.warmup + arguments.steps
     batch = MODELS[model]["batch"] // RANKS
     if system.startswith("zero-"):
-        overrides = {"mesh.data": RANKS, "zero_optimization.stage": int(system[-1]), "bucket_size": BUCKETS[model],
+        overrides = {"mesh.data": RANKS, "zero_optimization.stage": int(system[-1]), "bucket_size": BUCKET,
                      "parameter_gather": arguments.gather, "gradient_accumulation_steps": arguments.accumulation,
                      "train_micro_batch_size_per_gpu": batch}
         rows, resident = shop.run_plan(model, steps, 1, overrides)
         seconds, losses, peak = [row["step_seconds"] for row in rows], [row["loss"] for row in rows], rows[-1]["peak_bytes"]
     else:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}", WORKER, system,
-                   model, batch, arguments.accumulation, steps, BUCKETS[model], shop.rows(model)]
+                   model, batch, arguments.accumulation, steps, BUCKET, shop.rows(model)]
         output, _ = run_watched([str(word) for word in command], {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"})
         results = [line for line in output.splitlines() if line.startswith("RESULT ")]
         if len(results) != 1:
@@ -88,7 +88,7 @@ def bench(model, arguments, shop):
     shape = MODELS[model]
     print(f"\n{model}: {shape['n_layer']} layers x {shape['n_embd']}, vocabulary {shape['vocab_size']}, {RANKS} ranks x "
           f"{shape['batch'] // RANKS} x {shape['seq']} tokens, accumulation {arguments.accumulation}, f32, buckets of "
-          f"{BUCKETS[model]} elements")
+          f"{BUCKET} elements")
     partners = dict(systems_of(arguments.stage))
     speeds, losses = {system: [] for system in partners}, {}
     peaks, residents = dict.fromkeys(partners, 0), dict.fromkeys(partners, 0)
