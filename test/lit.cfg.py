@@ -21,7 +21,8 @@ python = os.environ.get("DEEPSHARD_PYTHON") or os.path.join(
     config.deepshard_source_dir, ".venv", "bin", "python"
 )
 if os.path.exists(python):
-    config.available_features.add("torch")
+    if config.deepshard_torchscript == "ON":
+        config.available_features.add("torch")
 else:
     python = shutil.which("python3")
 config.substitutions.append(("%python", python))
