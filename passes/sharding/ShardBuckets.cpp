@@ -325,7 +325,12 @@ private:
   }
 
   void reduce(GradientBucket &bucket) {
-    builder.setInsertionPointAfter(bucket.last);
+    Operation *position = bucket.last;
+    // One op may complete several buckets: what is reduced first is there to be added first.
+    if (Operation *reduced = previous.second ? previous.second.getDefiningOp() : nullptr;
+        reduced && position->isBeforeInBlock(reduced))
+      position = reduced;
+    builder.setInsertionPointAfter(position);
     finishPrevious();
     Location location = bucket.last->getLoc();
     SmallVector<Value> tensors;

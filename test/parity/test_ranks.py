@@ -152,6 +152,13 @@ class Ranks(unittest.TestCase):
         for a, b in zip(*runs, strict=True):
             self.assertLessEqual(abs(a["loss"] - b["loss"]), 1e-5 * abs(a["loss"]))
 
+    def test_bucket_for_each_parameter(self):
+        """The smallest buckets: one op completes several (the gradients of a layer norm's weight and bias)."""
+        for stage in (1, 3):
+            plan = self.plan(f"smallest-{stage}", "narrow", 2, precision="f64", zero={"stage": stage}, bucket_size=1,
+                             gradient_reduction="micro_batch")
+            self.assert_losses(self.train(plan, "narrow")[0], self.one_rank("narrow", "f64")[0], 1e-9)
+
     def test_without_overlap(self):
         """Collectives on the stream of the kernels give the same bits."""
         runs = [self.train(self.plan(f"overlap-{overlap}", "narrow", 2, zero={"stage": 3, "overlap_comm": overlap}),

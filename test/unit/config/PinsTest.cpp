@@ -21,7 +21,7 @@ bool matches(const std::string &pattern, const std::string &name) {
 TEST(Pins, everyFormOfADimension) {
   ConfigResult result = read(withPins(R"("*.attn.c_attn.weight": [[], "tensor"],
 "*.c_proj.weight": [["tensor"], null],
-"wte.weight": [["data", "tensor"], []], "scale": [])"));
+"wte.weight": [["pipe", "tensor"], []], "scale": [])"));
   ASSERT_THAT(errors(result), IsEmpty());
   const std::vector<Pin> &pins = result.config->pins;
   ASSERT_EQ(pins.size(), 4);
@@ -32,13 +32,13 @@ TEST(Pins, everyFormOfADimension) {
   EXPECT_EQ(pins[0].key, "deepshard.pins.*.attn.c_attn.weight");
   EXPECT_EQ(pins[1].dims, (Dims{{"tensor"}, {}}));
   EXPECT_EQ(pins[1].line, 3);
-  EXPECT_EQ(pins[2].dims, (Dims{{"data", "tensor"}, {}}));
+  EXPECT_EQ(pins[2].dims, (Dims{{"pipe", "tensor"}, {}}));
   EXPECT_EQ(pins[3].dims, Dims{});
 }
 
 TEST(Pins, onTheCommandLine) {
-  ConfigResult result = read(withPins("\"a\": [\"data\"]"),
-                             {"mesh.tensor=2", R"(pins={"*.w": ["tensor"], "b?": [[], "data"]})"});
+  ConfigResult result = read(withPins("\"a\": [\"tensor\"]"),
+                             {"mesh.tensor=2", R"(pins={"*.w": ["tensor"], "b?": [[], "pipe"]})"});
   ASSERT_THAT(errors(result), IsEmpty());
   const std::vector<Pin> &pins = result.config->pins;
   ASSERT_EQ(pins.size(), 2);
@@ -46,7 +46,7 @@ TEST(Pins, onTheCommandLine) {
   EXPECT_EQ(pins[0].dims, (Dims{{"tensor"}}));
   EXPECT_EQ(pins[0].file, "--set");
   EXPECT_EQ(pins[0].line, 0);
-  EXPECT_EQ(pins[1].dims, (Dims{{}, {"data"}}));
+  EXPECT_EQ(pins[1].dims, (Dims{{}, {"pipe"}}));
 }
 
 TEST(Pins, noneByDefault) {
@@ -60,8 +60,8 @@ TEST(Pins, everyFaultIsNamed) {
 "b.w": [[],
   "tenser"],
 "c.w": ["context"],
-"d.w": ["tensor", ["data", "tensor"]],
-"e.w": [["data", "data"]],
+"d.w": ["tensor", ["pipe", "tensor"]],
+"e.w": [["pipe", "pipe"], "data"],
 "f.w": [2, [[]]],
 "": [],
 "a.w": ["tensor"])"))),
@@ -74,8 +74,10 @@ TEST(Pins, everyFaultIsNamed) {
           "are pipe, data, tensor",
           "c.json:6: deepshard.pins.d.w: dimension 1: the axis \"tensor\" splits dimension 0 "
           "already; an axis can be used once",
-          "c.json:7: deepshard.pins.e.w: dimension 0: the axis \"data\" splits dimension 0 "
+          "c.json:7: deepshard.pins.e.w: dimension 0: the axis \"pipe\" splits dimension 0 "
           "already; an axis can be used once",
+          "c.json:7: deepshard.pins.e.w: dimension 1: the axis \"data\" splits the batch and cannot "
+          "split a parameter; zero_optimization.stage splits parameters over it",
           "c.json:8: deepshard.pins.f.w: dimension 0: expected null, an axis of the mesh or a list "
           "of axes, found the number 2",
           "c.json:8: deepshard.pins.f.w: dimension 1: expected null, an axis of the mesh or a list "

@@ -448,7 +448,7 @@ bool Explorer::met(State &state, uint32_t rank, uint32_t stream) const {
     for (uint32_t other = 0; other < ranks[member].size(); ++other)
       if (const Event *begun = next(state, member, other); begun && begun->step == Step::Meet &&
                                                            hasBegun(state, member, other) &&
-                                                           begun->members == event.members && true)
+                                                           begun->members == event.members)
         met.emplace_back(member, other);
   if (met.size() != event.members.size())
     return false;

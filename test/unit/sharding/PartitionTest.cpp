@@ -157,7 +157,9 @@ protected:
   static double distance(const HostTensor &a, const HostTensor &b) {
     double most = 0, scale = 1;
     for (int64_t i = 0; i < a.getType().getNumElements(); ++i) {
-      most = std::max(most, std::abs(a.as<double>()[i] - b.as<double>()[i]));
+      double apart = std::abs(a.as<double>()[i] - b.as<double>()[i]);
+      if (!(apart <= most)) // also if it is not a number
+        most = apart;
       scale = std::max(scale, std::abs(b.as<double>()[i]));
     }
     return most / scale;
