@@ -55,10 +55,11 @@ private:
                                           "list of axes, found {}",
                                           dimension, json::describe(axis)));
     if (axis.text == "data")
-      return error(axis.line,
-                   fmt::format("dimension {}: the axis \"data\" splits the batch and cannot split a "
-                               "parameter; zero_optimization.stage splits parameters over it",
-                               dimension));
+      return error(
+          axis.line,
+          fmt::format("dimension {}: the axis \"data\" splits the batch and cannot split a "
+                      "parameter; zero_optimization.stage splits parameters over it",
+                      dimension));
     if (std::find(axes_.begin(), axes_.end(), axis.text) == axes_.end())
       return error(axis.line, fmt::format("dimension {}: the mesh has no axis \"{}\"{}", dimension,
                                           axis.text, advice(axis.text)));

@@ -76,7 +76,8 @@ TEST(Pins, everyFaultIsNamed) {
           "already; an axis can be used once",
           "c.json:7: deepshard.pins.e.w: dimension 0: the axis \"pipe\" splits dimension 0 "
           "already; an axis can be used once",
-          "c.json:7: deepshard.pins.e.w: dimension 1: the axis \"data\" splits the batch and cannot "
+          "c.json:7: deepshard.pins.e.w: dimension 1: the axis \"data\" splits the batch and "
+          "cannot "
           "split a parameter; zero_optimization.stage splits parameters over it",
           "c.json:8: deepshard.pins.f.w: dimension 0: expected null, an axis of the mesh or a list "
           "of axes, found the number 2",
