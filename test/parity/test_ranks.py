@@ -220,6 +220,24 @@ class Ranks(unittest.TestCase):
                     self.assertGreaterEqual(sent(kind), 0.99 * units * unit - 2 * ROUNDING, msg=kind)
                     self.assertLessEqual(sent(kind), 1.01 * units * unit + 2 * ROUNDING, msg=kind)
 
+    def test_reduced_in_each_micro_batch(self):
+        """gradient_reduction micro_batch: as many reductions as micro-batches, and a rank adds up its own part only."""
+        data, accumulation = 4, 2
+        for stage, reduction in itertools.product((1, 2, 3), ("step", "micro_batch")):
+            with self.subTest(stage=stage, reduction=reduction):
+                plan = self.plan(f"reduced-{stage}-{reduction}", "wide", data, zero={"stage": stage},
+                                 accumulation=accumulation, gradient_reduction=reduction)
+                text = call([DS_RUN, plan, "--check"]).stdout
+                mebibytes = int(re.search(r"(\d+) numbers trained", text).group(1)) * 4 / 2**20
+                sent = float(re.search(r"reduce_scatter over data .*a rank sends ([\d.]+) MiB", text).group(1))
+                reductions, parts = (1, 1) if reduction == "step" else (accumulation, data)
+                unit = reductions * (data - 1) / data * mebibytes
+                self.assertTrue(unit - ROUNDING <= sent <= 1.01 * unit + ROUNDING, f"{sent} of {unit} MiB")
+                # What lasts a step: accumulators, and a few scalars.
+                held = float(re.search(r"step buffers: ([\d.]+) MiB", text).group(1))
+                whole = mebibytes / parts
+                self.assertTrue(whole - ROUNDING <= held <= 1.01 * whole + 2 * ROUNDING, f"{held} of {whole} MiB")
+
     def test_four_all_reduces_a_block(self):
         """A tensor-split block of a micro-batch adds up its summands twice forward and twice backward."""
         accumulation, tensor = 2, 2
