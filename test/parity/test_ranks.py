@@ -152,6 +152,17 @@ class Ranks(unittest.TestCase):
         for a, b in zip(*runs, strict=True):
             self.assertLessEqual(abs(a["loss"] - b["loss"]), 1e-5 * abs(a["loss"]))
 
+    def test_vocabulary_of_gpt2(self):
+        """50,257 rows are padded to be cut in two."""
+        try:
+            SIZES["gpt2-vocabulary"] = SIZES["narrow"] | {"vocab_size": 50257}
+            whole, weights = self.one_rank("gpt2-vocabulary", "f32")
+            metrics, cut = self.train(self.plan("vocabulary", "gpt2-vocabulary", tensor=2), "gpt2-vocabulary")
+        finally:
+            del SIZES["gpt2-vocabulary"]
+        self.assert_losses(metrics, whole, 2e-6)
+        self.assertEqual({k: v.shape for k, v in cut.items()}, {k: v.shape for k, v in weights.items()})
+
     def test_bucket_for_each_parameter(self):
         """The smallest buckets: one op completes several (the gradients of a layer norm's weight and bias)."""
         for stage in (1, 3):
