@@ -4,11 +4,11 @@
 The same model, batches, optimizer (AdamW, PyTorch's fused kernel), clipping and bucket size. A round runs every system once,
 in turn, each in processes of its own: ours at a ZeRO stage, then DeepSpeed at that stage; DDP beside ours at stage 0, FSDP2
 beside ours at stage 3. Ratios compare runs of one round, so that a machine that slows down slows all. Speed is that of the
-median step after the warm-up steps. Memory is the most that one rank adds to what the machine has in use: the peak resident
-size (RSS) of PyTorch's ranks less that of a process with all libraries loaded and ranks connected but no model; of our ranks
-`peak_bytes`, the peak resident size less what they read of each other's windows, which is the other's memory. RSS is printed
-beside it, with these pages counted twice. Ends with exit code 1 if
-our ZeRO-3 is slower than 0.9 of our ZeRO-0, or memory above 0.8 of DeepSpeed's at stage 0 or 0.5 at stage 3.
+median step after the warm-up steps. RSS is the peak resident size of the largest rank; of PyTorch's ranks that of a process
+with all libraries loaded and ranks connected but no model is taken off, of ours nothing. `own` is RSS without the pages of
+another rank's window that a rank has read (`peak_bytes` of the metrics): shared memory counts in the RSS of every process
+that touched it; PyTorch's ranks share none. Ends with exit code 1 if our ZeRO-3 is slower than 0.9 of our ZeRO-0, or RSS
+above 0.8 of DeepSpeed's at stage 0 or 0.5 at stage 3.
 
     ./dev bench ranks [--model 25m|gpt2] [--stage 0|1|2|3] [--rounds 3] [--steps 5] [--warmup 2] [--accumulation N]
                       [--gather regather|micro_batch|step]
@@ -60,7 +60,7 @@ def systems_of(stages):
 
 
 def measure(system, model, arguments, shop):
-    """(tokens a second of the median step, peak bytes of memory and of RSS of the largest rank, losses)"""
+    """(tokens a second of the median step, own and resident peak bytes of the largest rank, losses)"""
     steps = arguments.warmup + arguments.steps
     batch = MODELS[model]["batch"] // RANKS
     if system.startswith("zero-"):
@@ -97,23 +97,23 @@ def bench(model, arguments, shop):
             speed, peak, resident, losses[system] = measure(system, model, arguments, shop)
             speeds[system].append(speed)
             peaks[system], residents[system] = max(peaks[system], peak), max(residents[system], resident)
-            print(f"  round {index + 1}: {system:12} {speed:7.0f} tokens/s, {peak / 2**20:6.0f} MiB (RSS {resident / 2**20:.0f})",
+            print(f"  round {index + 1}: {system:12} {speed:7.0f} tokens/s, RSS {resident / 2**20:6.0f} MiB (own {peak / 2**20:.0f})",
                   flush=True)
 
     def median_ratio(ours, theirs):
         return statistics.median(our / their for our, their in zip(speeds[ours], speeds[theirs]))
 
     kept = True
-    print(f"  {'':12} {'tokens/s':>8} {'MiB':>6} {'RSS':>6}   speed, memory and RSS of ours over its")
+    print(f"  {'':12} {'tokens/s':>8} {'RSS':>6} {'own':>6}   speed, RSS and own memory of ours over its")
     for system, ours in partners.items():
-        line = f"  {system:12} {statistics.median(speeds[system]):8.0f} {peaks[system] / 2**20:6.0f} "
-        line += f"{residents[system] / 2**20:6.0f}"
+        line = f"  {system:12} {statistics.median(speeds[system]):8.0f} {residents[system] / 2**20:6.0f} "
+        line += f"{peaks[system] / 2**20:6.0f}"
         if ours:
-            memory = peaks[ours] / peaks[system]
-            line += f"   {median_ratio(ours, system):.2f} x, {memory:.2f} x, {residents[ours] / residents[system]:.2f} x"
+            memory = residents[ours] / residents[system]
+            line += f"   {median_ratio(ours, system):.2f} x, {memory:.2f} x, {peaks[ours] / peaks[system]:.2f} x"
             most = MOST_MEMORY.get(int(ours[-1])) if system.startswith("deepspeed") else None
             if most and memory > most:
-                line, kept = f"{line} (above {most})", False
+                line, kept = f"{line} (RSS above {most})", False
         print(line)
     if "zero-0" in partners and "zero-3" in partners:
         ratio = median_ratio("zero-3", "zero-0")
