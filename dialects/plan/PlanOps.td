@@ -138,20 +138,20 @@ def Plan_BufferOp : Plan_Op<"buffer", [Pure, HasParent<"ProgramOp">]> {
   let summary = "A range of bytes";
   let description = [{
     A persistent buffer keeps its bytes over all steps, a step buffer over one step, a transient one inside one run of
-    a segment. `constant` is its content at the start; without it the content is zero (persistent and step buffers) or
-    undefined (transient ones). `window` puts it where other ranks can reach it. `offset` in the arena is set by
-    `pack-buffers`.
+    a segment. `constant` is its content at the start; without it the content is zero (persistent buffers) or
+    undefined (at the start of a step or a run). `window` puts it where other ranks can reach it. `offset` in the arena is set by
+    `pack-buffers`. `kind` says what a step buffer holds, "gradient" or "gathered" (parameters): it is for people.
 
     Constraints:
     1. `bytes` is positive, `align` a power of two
     2. `offset`, if set, is a multiple of `align`
     3. `constant`, if set, is an i8 array of `bytes` elements, and the buffer is persistent
   }];
-  let arguments = (ins StrAttr:$name, Plan_LifetimeAttr:$lifetime, UnitAttr:$window, I64Attr:$bytes, I64Attr:$align,
+  let arguments = (ins StrAttr:$name, Plan_LifetimeAttr:$lifetime, OptionalAttr<StrAttr>:$kind, UnitAttr:$window, I64Attr:$bytes, I64Attr:$align,
                        OptionalAttr<I64Attr>:$offset, OptionalAttr<ElementsAttr>:$constant);
   let results = (outs Plan_BufferType:$result);
   let assemblyFormat = [{
-    $name $lifetime (`window` $window^)? `bytes` $bytes `align` $align (`offset` $offset^)? (`constant` $constant^)? attr-dict
+    $name $lifetime (`of` $kind^)? (`window` $window^)? `bytes` $bytes `align` $align (`offset` $offset^)? (`constant` $constant^)? attr-dict
   }];
   let hasVerifier = 1;
 }

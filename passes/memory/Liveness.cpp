@@ -1,7 +1,8 @@
-//===- Liveness.cpp - when the transient buffers of a program live ----------------------------===//
+//===- Liveness.cpp - when the buffers of a step live -----------------------------------------===//
 
 #include "passes/memory/Liveness.h"
 
+#include "llvm/ADT/SetVector.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -13,18 +14,54 @@ namespace {
 class Liveness {
 public:
   explicit Liveness(plan::ProgramOp program) {
-    for (auto segment : program.getBody().getOps<plan::SegmentOp>()) {
+    for (plan::SegmentOp segment : segmentsInOrder(program)) {
+      current = &spans[segment.getSymName()];
+      current->begin = time;
       for (Operation &op : segment.getBody().getOps())
         if (!isa<plan::ViewOp>(op))
           visit(&op);
       // What the compute stream does not wait for ends with the segment at the latest.
       join(running.size());
+      current->end = time;
     }
+    spanCalls(program);
+    for (auto metric : program.getBody().getOps<plan::MetricOp>())
+      lifetimes.erase(bufferOf(metric.getView()));
   }
 
   Lifetimes lifetimes;
 
 private:
+  /// The times of a segment and the step buffers that it touches.
+  struct Span {
+    int64_t begin = 0, end = 0;
+    llvm::SetVector<plan::BufferOp> stepBuffers;
+  };
+
+  void spanCalls(plan::ProgramOp program) {
+    SmallVector<Span *> calls;
+    for (auto schedule : program.getBody().getOps<plan::ScheduleOp>())
+      for (auto call : schedule.getCalls().getAsRange<plan::CallAttr>())
+        calls.push_back(&spans[call.getSegment().getValue()]);
+    for (auto &[name, span] : spans) {
+      auto first = llvm::find(calls, &span);
+      if (first == calls.end()) {
+        for (plan::BufferOp buffer : span.stepBuffers)
+          lifetimes.erase(buffer);
+        continue;
+      }
+      auto behindLast = std::find(calls.rbegin(), calls.rend(), &span).base();
+      if (behindLast - first == 1)
+        continue;
+      for (plan::BufferOp buffer : span.stepBuffers)
+        for (Span *call : llvm::make_range(first, behindLast))
+          if (auto it = lifetimes.find(buffer); it != lifetimes.end()) {
+            it->second.begin = std::min(it->second.begin, call->begin);
+            it->second.end = std::max(it->second.end, call->end);
+          }
+    }
+  }
+
   /// A task of another stream that the compute stream has not waited for.
   struct Running {
     int64_t stream;
@@ -50,8 +87,11 @@ private:
     SmallVector<plan::BufferOp> buffers;
     for (Value operand : task->getOperands()) {
       plan::BufferOp buffer = bufferOf(operand);
-      if (!buffer || buffer.getLifetime() != plan::Lifetime::Transient)
+      if (!buffer || (buffer.getLifetime() != plan::Lifetime::Transient &&
+                      buffer.getLifetime() != plan::Lifetime::Step))
         continue;
+      if (buffer.getLifetime() == plan::Lifetime::Step)
+        current->stepBuffers.insert(buffer);
       auto [it, inserted] = lifetimes.insert({buffer, Block{time, time, 0}});
       it->second.end = time;
       it->second.bytes =
@@ -87,11 +127,24 @@ private:
   }
 
   int64_t time = 0;
+  llvm::MapVector<StringRef, Span> spans; // complete before pointers into it are taken
+  Span *current = nullptr;
   SmallVector<Running> running;
   llvm::DenseMap<int64_t, std::pair<int64_t, size_t>> recorded; // event: stream, tasks before it
 };
 
 } // namespace
+
+SmallVector<plan::SegmentOp> segmentsInOrder(plan::ProgramOp program) {
+  llvm::SetVector<plan::SegmentOp> segments;
+  for (auto schedule : program.getBody().getOps<plan::ScheduleOp>())
+    for (auto call : schedule.getCalls().getAsRange<plan::CallAttr>())
+      if (auto segment = program.lookupSymbol<plan::SegmentOp>(call.getSegment()))
+        segments.insert(segment);
+  for (auto segment : program.getBody().getOps<plan::SegmentOp>())
+    segments.insert(segment);
+  return segments.takeVector();
+}
 
 Lifetimes lifetimesOf(plan::ProgramOp program) { return Liveness(program).lifetimes; }
 

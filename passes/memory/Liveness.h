@@ -1,10 +1,13 @@
-//===- Liveness.h - when the transient buffers of a program live ------------------------------===//
+//===- Liveness.h - when the buffers of a step live -------------------------------------------===//
 //
-// Time is the position of a task, counted through the segments one after another: transient buffers
-// of different segments never live together. The tasks of the compute stream run in this order. A
-// task of another stream begins no earlier than its position, since it waits for the compute stream
-// (synchronize-streams), and is over where the compute stream has waited for an event recorded
-// behind it: until there its buffers live.
+// Time is the position of a task, counted through the segments in the order of their first calls:
+// transient buffers of different segments never live together. The tasks of the compute stream run
+// in this order. A task of another stream begins no earlier than its position, since it waits for
+// the compute stream (synchronize-streams), and is over where the compute stream has waited for an
+// event recorded behind it: until there its buffers live.
+//
+// A step buffer lives through every call between the first and the last one of each segment that
+// touches it if that segment is called again, since it may carry a value from call to call.
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -21,8 +24,12 @@ namespace deepshard {
 /// Buffers begin and end at multiples of so many bytes.
 constexpr int64_t kGranularity = 64;
 
-/// From the first to the last task that touches a transient buffer, in the order of the first.
-/// Sizes are rounded so that every offset is aligned.
+/// The segments in the order of their first calls, behind them those that are never called.
+llvm::SmallVector<plan::SegmentOp> segmentsInOrder(plan::ProgramOp program);
+
+/// From the first to the last task that touches a transient or a step buffer, in the order of the
+/// first. Step buffers that the runtime reads after the step (metrics) or that are touched outside
+/// the schedule are left out: they live always. Sizes are rounded so that every offset is aligned.
 using Lifetimes = llvm::MapVector<plan::BufferOp, Block>;
 Lifetimes lifetimesOf(plan::ProgramOp program);
 

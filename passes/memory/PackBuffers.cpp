@@ -1,7 +1,7 @@
 //===- PackBuffers.cpp - where every byte lies ------------------------------------------------===//
 //
 // Buffers that collectives reach into lie in an arena of their own, the window. Where it would be
-// empty for a while it takes other transient buffers too: the two arenas seldom are full at the
+// empty for a while it takes other buffers of the step too: the two arenas seldom are full at the
 // same time (gathered parameters and saved activations live in one, buckets of gradients in the
 // other).
 //
@@ -29,16 +29,16 @@ struct PackBuffers : impl::PackBuffersPassBase<PackBuffers> {
   void runOnOperation() override {
     plan::ProgramOp program = getOperation();
     eraseUnused(program);
-    Lifetimes transients = lifetimesOf(program);
+    Lifetimes lifetimes = lifetimesOf(program);
     OpBuilder builder(program.getContext());
-    Arenas arenas = layOut(program, transients);
+    Arenas arenas = layOut(program, lifetimes);
     if (arenas.window.bytes > 0)
-      if (SmallVector<plan::BufferOp> moved = moveToWindow(transients); !moved.empty()) {
-        Arenas after = layOut(program, transients);
+      if (SmallVector<plan::BufferOp> moved = moveToWindow(lifetimes); !moved.empty()) {
+        Arenas after = layOut(program, lifetimes);
         if (after.bytes() >= arenas.bytes()) { // gaps cost more than the bound promised
           for (plan::BufferOp buffer : moved)
             buffer.setWindow(false);
-          after = layOut(program, transients);
+          after = layOut(program, lifetimes);
         }
         arenas = after;
       }
@@ -59,13 +59,13 @@ struct PackBuffers : impl::PackBuffersPassBase<PackBuffers> {
     int64_t bytes() const { return own.bytes + window.bytes; }
   };
 
-  static Arenas layOut(plan::ProgramOp program, const Lifetimes &transients) {
-    return {layOutArena(program, transients, /*window=*/false),
-            layOutArena(program, transients, /*window=*/true)};
+  static Arenas layOut(plan::ProgramOp program, const Lifetimes &lifetimes) {
+    return {layOutArena(program, lifetimes, /*window=*/false),
+            layOutArena(program, lifetimes, /*window=*/true)};
   }
 
-  /// Places the buffers of one arena: those that last one after another, then the transient ones.
-  static Arena layOutArena(plan::ProgramOp program, const Lifetimes &transients, bool window) {
+  /// Places the buffers of one arena: those that last one after another, then those of the step.
+  static Arena layOutArena(plan::ProgramOp program, const Lifetimes &lifetimes, bool window) {
     OpBuilder builder(program.getContext());
     int64_t base = 0, alignment = kGranularity;
     SmallVector<plan::BufferOp> buffers;
@@ -73,7 +73,7 @@ struct PackBuffers : impl::PackBuffersPassBase<PackBuffers> {
     for (auto buffer : program.getBody().getOps<plan::BufferOp>()) {
       if (buffer.getWindow() != window)
         continue;
-      if (auto it = transients.find(buffer); it != transients.end()) {
+      if (auto it = lifetimes.find(buffer); it != lifetimes.end()) {
         buffers.push_back(buffer);
         blocks.push_back(it->second);
         alignment = std::max<int64_t>(alignment, buffer.getAlign());
@@ -94,16 +94,16 @@ struct PackBuffers : impl::PackBuffersPassBase<PackBuffers> {
 
   /// Lowers the peak of the own arena without raising that of the window: as long as there is one,
   /// the largest buffer alive at the peak that the window has room for all its life moves there.
-  static SmallVector<plan::BufferOp> moveToWindow(const Lifetimes &transients) {
+  static SmallVector<plan::BufferOp> moveToWindow(const Lifetimes &lifetimes) {
     Profile own, window;
-    for (auto [buffer, block] : transients)
+    for (auto [buffer, block] : lifetimes)
       (buffer.getWindow() ? window : own).add(block);
     const int64_t room = window.peak().bytes;
     SmallVector<plan::BufferOp> moved;
     while (true) {
       const Profile::Peak peak = own.peak();
       std::pair<plan::BufferOp, Block> best;
-      for (auto [buffer, block] : transients)
+      for (auto [buffer, block] : lifetimes)
         if (!buffer.getWindow() && block.begin <= peak.time && peak.time <= block.end &&
             block.bytes > best.second.bytes && window.most(block) + block.bytes <= room)
           best = {buffer, block};

@@ -8,9 +8,11 @@ include "mlir/Pass/PassBase.td"
 def PackBuffersPass : Pass<"pack-buffers", "::deepshard::plan::ProgramOp"> {
   let summary = "Give every buffer its offset in the arena";
   let description = [{
-    Persistent and step buffers lie one after another at the start of the arena. A transient buffer lives from the first
-    task that touches it to the last (of a task of another stream, until the compute stream has waited for it); behind the others, transient buffers share bytes if they never live together.
-    Several greedy orders are tried and the smallest result is kept (Packing.h).
+    Persistent buffers, and step buffers that are read after the step (metrics), lie one after another at the start of the
+    arena. Other buffers live from the first task that touches them to the last (of a task of another stream, until the
+    compute stream has waited for it), step buffers through all calls of a segment that is called again; behind the
+    persistent ones, they share bytes if they never live together. So the gradients of a step with one micro-batch lie where
+    activations died. Several greedy orders are tried and the smallest result is kept (Packing.h).
 
     Input:
     ```mlir
@@ -26,7 +28,7 @@ def PackBuffersPass : Pass<"pack-buffers", "::deepshard::plan::ProgramOp"> {
     %c = plan.buffer "c" transient bytes 64 align 64 offset 128
     ```
 
-    Buffers marked `window` lie in an arena of their own. Transient buffers are moved there (and marked) where it has room all
+    Buffers marked `window` lie in an arena of their own. Buffers that do not live always are moved there (and marked) where it has room all
     their life while the other arena is at its peak, if that makes the sum of both smaller.
 
     Leaves: offsets on all buffers; `arena`, `window` and `max_live` (the bound that liveness gives) on the program. Buffers that

@@ -26,7 +26,7 @@ struct ReuseInputs : impl::ReuseInputsPassBase<ReuseInputs> {
     lifetimes = lifetimesOf(getOperation());
     // Times are those of `lifetimesOf`.
     int64_t time = 0;
-    for (auto segment : getOperation().getBody().getOps<plan::SegmentOp>())
+    for (plan::SegmentOp segment : segmentsInOrder(getOperation()))
       for (Operation &op : segment.getBody().getOps()) {
         if (auto launch = dyn_cast<plan::LaunchOp>(op); launch)
           reuse(launch, time);
@@ -74,7 +74,8 @@ private:
   /// Null for buffers that are not transient.
   Block *lifetimeOf(plan::BufferOp buffer) {
     auto it = lifetimes.find(buffer);
-    return it == lifetimes.end() ? nullptr : &it->second;
+    return it == lifetimes.end() || buffer.getLifetime() != plan::Lifetime::Transient ? nullptr
+                                                                                      : &it->second;
   }
 
   Lifetimes lifetimes;

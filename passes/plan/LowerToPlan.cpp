@@ -58,8 +58,10 @@ struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
                                  createSegment(segments, function.getLoc(), function.getName()))
                      .run()))
         return failure();
-    whole.zeroPadding();
-    zero(whole.getAccumulators(), zeroSegment);
+    auto zeroes = OpBuilder::atBlockEnd(&zeroSegment.getBody().front());
+    for (const Strided &place : whole.getAccumulators())
+      zero(place, zeroes);
+    zeroPadding(program, whole.padding());
     schedule(module, program, gather != nullptr, update != nullptr,
              !whole.getAccumulators().empty());
     if (whole.getAccumulators().empty())
@@ -75,15 +77,27 @@ struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
     return segment;
   }
 
-  void zero(ArrayRef<Strided> accumulators, plan::SegmentOp segment) {
-    auto tasks = OpBuilder::atBlockEnd(&segment.getBody().front());
+  static void zero(const Strided &place, OpBuilder &tasks) {
+    Location location = place.buffer.getLoc();
     auto attributes =
         tasks.getDictionaryAttr(tasks.getNamedAttr("value", tasks.getF64FloatAttr(0)));
-    for (const Strided &place : accumulators) {
-      Location location = place.buffer.getLoc();
-      Value view = createView(tasks, location, place);
-      plan::LaunchOp::create(tasks, location, "reference", "fill", ValueRange(), view, Value(),
-                             ArrayRef<int64_t>(), plan::kComputeStream, attributes, 0, "forward");
+    Value view = createView(tasks, location, place);
+    plan::LaunchOp::create(tasks, location, "reference", "fill", ValueRange(), view, Value(),
+                           ArrayRef<int64_t>(), plan::kComputeStream, attributes, 0, "forward");
+  }
+
+  /// Zeroes gaps of buckets before the first task that uses the bucket: until then its bytes are
+  /// free for others.
+  static void zeroPadding(plan::ProgramOp program, ArrayRef<Strided> gaps) {
+    llvm::DenseMap<Value, Operation *> firstUse;
+    program.walk([&](plan::TaskOpInterface task) {
+      for (Value operand : task->getOperands())
+        if (auto view = operand.getDefiningOp<plan::ViewOp>())
+          firstUse.try_emplace(view.getBuffer(), task);
+    });
+    for (const Strided &gap : gaps) {
+      OpBuilder tasks(firstUse.lookup(gap.buffer));
+      zero(gap, tasks);
     }
   }
 

@@ -37,8 +37,8 @@ ProgramLowering::ProgramLowering(plan::ProgramOp program, int threads, sharding:
 Value ProgramLowering::createBuffer(Location location, StringRef name, plan::Lifetime lifetime,
                                     int64_t bytes, ElementsAttr constant) {
   auto type = plan::BufferType::get(program.getContext());
-  return plan::BufferOp::create(declarations, location, type, name, lifetime, /*window=*/false,
-                                bytes, kAlignment, IntegerAttr(), constant);
+  return plan::BufferOp::create(declarations, location, type, name, lifetime, /*kind=*/StringAttr(),
+                                /*window=*/false, bytes, kAlignment, IntegerAttr(), constant);
 }
 
 static std::string bucketName(StringRef kind, int64_t index) {
@@ -79,8 +79,10 @@ LogicalResult ProgramLowering::declareBucket(Location location, DictionaryAttr a
   plan::Lifetime lifetime = isPersistent(kind) ? plan::Lifetime::Persistent : plan::Lifetime::Step;
   Strided place = contiguousPlace(createBuffer(location, name, lifetime, bufferBytes(type)), type);
   buckets[name] = place;
-  if (!isPersistent(kind))
+  if (!isPersistent(kind)) {
+    place.buffer.getDefiningOp<plan::BufferOp>().setKind(kind);
     return success();
+  }
   auto layout = attributes.getAs<sharding::LayoutAttr>(sharding::kLayoutAttr);
   auto over = layout ? layout.getDims()[0] : sharding::AxisListAttr::get(program.getContext(), {});
   int64_t parts = mesh ? mesh.sizeOf(over.getAxes()) : 1;
@@ -207,7 +209,8 @@ void ProgramLowering::zeroAtStart(const Strided &place) {
   zeroWhole(place);
 }
 
-void ProgramLowering::zeroPadding() {
+SmallVector<Strided> ProgramLowering::padding() const {
+  SmallVector<Strided> gaps;
   llvm::MapVector<Value, SmallVector<std::pair<int64_t, int64_t>>> covered;
   for (const Strided &part : parts) {
     int64_t bytes = part.type().getNumElements() * plan::elementBytes(part.elementType);
@@ -228,13 +231,14 @@ void ProgramLowering::zeroPadding() {
     int64_t at = 0;
     for (auto [begin, next] : ranges) {
       if (begin > at)
-        zeroWhole(contiguousPlace(
+        gaps.push_back(contiguousPlace(
             buffer,
             RankedTensorType::get({(begin - at) / plan::elementBytes(elementType)}, elementType),
             at));
       at = next;
     }
   }
+  return gaps;
 }
 
 void ProgramLowering::zeroWhole(const Strided &place) {

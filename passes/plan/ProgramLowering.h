@@ -60,9 +60,9 @@ public:
   void zeroAtStart(const Strided &place);
   /// A segment computes this value into a member of a bucket of the step.
   void notePart(const Strided &place) { parts.push_back(place); }
-  /// Zeroes what no member covers of the step's buckets, so that whole buckets can be read. Call it
-  /// last.
-  void zeroPadding();
+  /// What no member covers of the step's buckets, but for accumulators: zeroes belong there, so
+  /// that whole buckets can be read. Call it when all segments are lowered.
+  llvm::SmallVector<Strided> padding() const;
   llvm::ArrayRef<Strided> getAccumulators() const { return accumulators; }
 
   /// Other ranks reach into the buffer.

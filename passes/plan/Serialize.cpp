@@ -106,6 +106,7 @@ private:
     result.set_bytes(buffer.getBytes());
     result.set_alignment(buffer.getAlign());
     result.set_lifetime(static_cast<planpb::Lifetime>(buffer.getLifetime()));
+    result.set_kind(buffer.getKind().value_or("").str());
     result.set_arena(buffer.getWindow() ? 1 : 0);
     result.set_offset(*buffer.getOffset());
     if (auto constant = dyn_cast_or_null<DenseElementsAttr>(buffer.getConstantAttr())) {

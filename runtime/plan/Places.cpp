@@ -121,8 +121,8 @@ void PlacesCheck::checkBuffer(const planpb::Buffer &buffer) {
                buffer.name(), buffer.constant().size(), buffer.bytes());
 }
 
-/// Rule 3 by a sweep over addresses: two buffers of which at least one is not transient share no
-/// byte. Transient pairs are left to the order of their uses.
+/// Rule 3 by a sweep over addresses: two buffers of which at least one is neither transient nor of
+/// a step share no byte. Other pairs are left to the order of their uses.
 void PlacesCheck::checkSharing() {
   struct Interval {
     uint32_t arena;
@@ -141,13 +141,14 @@ void PlacesCheck::checkSharing() {
     return std::tie(a.arena, a.begin) < std::tie(b.arena, b.begin);
   });
   const Interval *furthest = nullptr;        // of all so far
-  const Interval *furthestLasting = nullptr; // of those that are not transient
+  const Interval *furthestLasting = nullptr; // of those that share with none
   for (const Interval &interval : intervals) {
-    bool isLasting = interval.buffer->lifetime() != planpb::TRANSIENT;
+    bool isLasting = interval.buffer->lifetime() != planpb::TRANSIENT &&
+                     interval.buffer->lifetime() != planpb::STEP;
     const Interval *other = isLasting ? furthest : furthestLasting;
     if (other && other->arena == interval.arena && other->end > interval.begin)
-      faults.add("buffers {} and {} share bytes {} to {} of arena {}, but one of them lives "
-                 "through the whole step",
+      faults.add("buffers {} and {} share bytes {} to {} of arena {}, but one of them has "
+                 "them for itself",
                  other->buffer->name(), interval.buffer->name(), interval.begin,
                  std::min(other->end, interval.end), interval.arena);
     auto isFurther = [&](const Interval *best) {

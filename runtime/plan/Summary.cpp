@@ -47,6 +47,7 @@ static std::string summarizeProgram(const planpb::Program &program) {
                                                   "window"};
   std::array<uint64_t, kNames.size()> bytes = {};
   std::array<size_t, kNames.size()> count = {};
+  std::map<std::string, std::pair<size_t, uint64_t>> kinds; // of step buffers: number and bytes
   for (const planpb::Buffer &buffer : program.buffers()) {
     auto lifetime = static_cast<size_t>(buffer.lifetime());
     if (lifetime >= kNames.size())
@@ -54,10 +55,17 @@ static std::string summarizeProgram(const planpb::Program &program) {
     uint64_t copies = buffer.lifetime() == planpb::SLOT ? slotCount(program) : 1;
     bytes[lifetime] += buffer.bytes() * copies;
     ++count[lifetime];
+    if (!buffer.kind().empty()) {
+      ++kinds[buffer.kind()].first;
+      kinds[buffer.kind()].second += buffer.bytes();
+    }
   }
   for (size_t i = 0; i < kNames.size(); ++i)
     if (count[i] > 0)
       text += fmt::format("  {} {} buffers: {}\n", count[i], kNames[i], mebibytes(bytes[i]));
+  for (const auto &[kind, total] : kinds)
+    text += fmt::format("  {} step buffers of kind {}: {}\n", total.first, kind,
+                        mebibytes(total.second));
   return text;
 }
 

@@ -128,3 +128,71 @@ plan.program @room_in_the_window streams ["compute"] {
     plan.collective "all_reduce" "sum" over <{"data"}> in(%3 : !plan.view<16xf32>) out(%3 : !plan.view<16xf32>) split 0 concat 0 sources [] on 0 sequence 0 phase "forward"
   }
 }
+
+// -----
+
+// A step buffer lives from the task that writes it to the last that reads it, over segments: x died before, y is
+// written behind. What the runtime reads after the step keeps its bytes.
+
+// CHECK-LABEL: plan.program @step_buffers_share
+// CHECK-SAME: arena 128 max_live 128
+// CHECK-DAG: plan.buffer "loss" step bytes 8 align 64 offset 0
+// CHECK-DAG: plan.buffer "x" transient bytes 64 align 64 offset 64
+// CHECK-DAG: plan.buffer "gradient" step bytes 64 align 64 offset 64
+// CHECK-DAG: plan.buffer "y" transient bytes 64 align 64 offset 64
+plan.program @step_buffers_share streams ["compute"] {
+  %x = plan.buffer "x" transient bytes 64 align 64
+  %g = plan.buffer "gradient" step bytes 64 align 64
+  %y = plan.buffer "y" transient bytes 64 align 64
+  %l = plan.buffer "loss" step bytes 8 align 64
+  plan.segment @update {
+    %0 = plan.view %g offset 0 : !plan.view<16xf32>
+    %1 = plan.view %y offset 0 : !plan.view<16xf32>
+    %2 = plan.view %l offset 0 : !plan.view<2xf32>
+    %3 = plan.view %g offset 0 : !plan.view<2xf32>
+    plan.launch "reference" "neg" ins(%3 : !plan.view<2xf32>) outs(%2 : !plan.view<2xf32>) on 0 attributes {} flops 16 phase "forward"
+    plan.feed "y" %1 on 0 batch_dimension 0 : !plan.view<16xf32>
+  }
+  plan.segment @micro_batch {
+    %0 = plan.view %x offset 0 : !plan.view<16xf32>
+    %1 = plan.view %g offset 0 : !plan.view<16xf32>
+    plan.feed "x" %0 on 0 batch_dimension 0 : !plan.view<16xf32>
+    plan.feed "x" %1 on 0 batch_dimension 0 : !plan.view<16xf32>
+  }
+  plan.schedule [#plan.call<@micro_batch, micro_batch = 0, slot = 0>, #plan.call<@update, micro_batch = 0, slot = 0>]
+  %loss = plan.view %l offset 0 : !plan.view<1xf64>
+  plan.metric "loss" %loss : !plan.view<1xf64>
+}
+
+// -----
+
+// A segment that is called again finds its step buffer as it left it, whatever lies between: x and y stay apart from it.
+// Before the first call z has its bytes.
+
+// CHECK-LABEL: plan.program @accumulators_stay
+// CHECK-SAME: arena 128 max_live 128
+// CHECK-DAG: plan.buffer "x" transient bytes 64 align 64 offset [[X:[0-9]+]]
+// CHECK-DAG: plan.buffer "sum" step bytes 64 align 64 offset [[SUM:[0-9]+]]
+// CHECK-DAG: plan.buffer "y" transient bytes 64 align 64 offset [[X]]
+// CHECK-DAG: plan.buffer "z" transient bytes 128 align 64 offset 0
+plan.program @accumulators_stay streams ["compute"] {
+  %x = plan.buffer "x" transient bytes 64 align 64
+  %s = plan.buffer "sum" step bytes 64 align 64
+  %y = plan.buffer "y" transient bytes 64 align 64
+  %z = plan.buffer "z" transient bytes 128 align 64
+  plan.segment @first {
+    %0 = plan.view %z offset 0 : !plan.view<32xf32>
+    plan.feed "z" %0 on 0 batch_dimension 0 : !plan.view<32xf32>
+  }
+  plan.segment @again {
+    %0 = plan.view %x offset 0 : !plan.view<16xf32>
+    %1 = plan.view %s offset 0 : !plan.view<16xf32>
+    plan.feed "x" %0 on 0 batch_dimension 0 : !plan.view<16xf32>
+    plan.launch "reference" "neg" ins(%0 : !plan.view<16xf32>) outs(%1 : !plan.view<16xf32>) on 0 attributes {} flops 16 phase "forward"
+  }
+  plan.segment @between {
+    %0 = plan.view %y offset 0 : !plan.view<16xf32>
+    plan.feed "y" %0 on 0 batch_dimension 0 : !plan.view<16xf32>
+  }
+  plan.schedule [#plan.call<@first, micro_batch = 0, slot = 0>, #plan.call<@again, micro_batch = 0, slot = 0>, #plan.call<@between, micro_batch = 0, slot = 0>, #plan.call<@again, micro_batch = 1, slot = 0>]
+}

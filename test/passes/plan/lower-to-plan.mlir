@@ -53,7 +53,7 @@ module {
 
 // CHECK-LABEL: plan.program @train
 // CHECK-DAG: %[[P:.*]] = plan.buffer "parameter.0" persistent bytes 128
-// CHECK-DAG: %[[G:.*]] = plan.buffer "gradient.0" step bytes 128
+// CHECK-DAG: %[[G:.*]] = plan.buffer "gradient.0" step of "gradient" bytes 128
 // CHECK: plan.segment @zero
 // CHECK: %[[Z:.*]] = plan.view %[[G]] offset 0 : <32xf32>
 // CHECK: plan.launch "reference" "fill" ins() outs(%[[Z]] : !plan.view<32xf32>)
@@ -99,16 +99,19 @@ module attributes {graph.accumulation_steps = 2 : i64} {
 
 // -----
 
-// A gradient bucket is read as a whole: what no member covers is zeroed, here bytes 16 to 64 and 80 to 128.
+// A gradient bucket is read as a whole: what no member covers is zeroed, here bytes 16 to 64 and 80 to 128, before the
+// first member is computed.
 
 // CHECK-LABEL: plan.program @train
-// CHECK: %[[G:.*]] = plan.buffer "gradient.0" step bytes 128
-// CHECK: plan.segment @zero
+// CHECK: %[[G:.*]] = plan.buffer "gradient.0" step of "gradient" bytes 128
+// CHECK-NOT: plan.segment @zero
+// CHECK: plan.segment @micro_batch
 // CHECK: %[[FIRST:.*]] = plan.view %[[G]] offset 16 : <12xf32>
 // CHECK-NEXT: plan.launch "reference" "fill" ins() outs(%[[FIRST]] : !plan.view<12xf32>)
 // CHECK: %[[LAST:.*]] = plan.view %[[G]] offset 80 : <12xf32>
 // CHECK-NEXT: plan.launch "reference" "fill" ins() outs(%[[LAST]] : !plan.view<12xf32>)
-// CHECK: plan.segment @micro_batch
+// CHECK-NEXT: plan.launch "reference" "neg"
+// CHECK: plan.segment @update
 module {
   func.func @micro_batch(%x: tensor<4xf32> {graph.input = "x"})
       -> (tensor<4xf32> {graph.gradient = "a", graph.member = #graph.member<kind = "gradient", index = 0, offset = 0>},
@@ -129,7 +132,7 @@ module {
 // What is added up is added up in the bucket: the summand that waits longest is computed there too.
 
 // CHECK-LABEL: plan.program @train
-// CHECK: %[[G:.*]] = plan.buffer "gradient.0" step bytes 128
+// CHECK: %[[G:.*]] = plan.buffer "gradient.0" step of "gradient" bytes 128
 // CHECK: plan.segment @micro_batch
 // CHECK: %[[EARLY:.*]] = plan.view %[[G]] offset 0 : <32xf32>
 // CHECK: plan.launch "reference" "mul" ins({{.*}}) outs(%[[EARLY]] : {{.*}})
@@ -235,7 +238,7 @@ module {
 
 // CHECK-LABEL: plan.program @train streams ["compute", "communication"]
 // CHECK-DAG: %[[P:.*]] = plan.buffer "parameter.0" persistent window bytes 128
-// CHECK-DAG: %[[G:.*]] = plan.buffer "gradient.0" step bytes 64
+// CHECK-DAG: %[[G:.*]] = plan.buffer "gradient.0" step of "gradient" bytes 64
 // CHECK-DAG: %[[B:.*]] = plan.buffer "pack" transient window bytes 128
 // CHECK: plan.segment @micro_batch
 // CHECK: plan.feed "x" %{{.*}} on 0 batch_dimension 0 over <{"data"}> : <4xf32>

@@ -10,7 +10,9 @@
 using namespace deepshard;
 using namespace deepshard::runtime;
 using namespace deepshard::runtime::test;
+using testing::AllOf;
 using testing::Contains;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -176,11 +178,17 @@ const Damage kDamages[] = {
     {"UnknownTask", [](TwoStreams &p) { p.body().mutable_tasks(0)->clear_kind(); },
      "of a kind that this ds-run does not know"},
     {"MissingInput", [](TwoStreams &p) { p.builder.feed(3, p.a); }, "input 3 of 0 does not exist"},
-    {"SharedWithLasting",
+    {"SharedWithPersistent",
      [](TwoStreams &p) {
+       p.program().mutable_buffers(0)->set_lifetime(planpb::PERSISTENT);
        p.program().mutable_buffers(1)->set_offset(p.program().buffers(0).offset());
      },
      "share bytes"},
+    {"SharedWithLivingOfTheStep",
+     [](TwoStreams &p) {
+       p.program().mutable_buffers(1)->set_offset(p.program().buffers(0).offset());
+     },
+     "reads buffer total, but bytes 0 to 64 of arena 0 were overwritten"},
     {"WriteOverOwnInput",
      [](TwoStreams &p) {
        p.program().mutable_buffers(2)->set_offset(p.program().buffers(1).offset());
@@ -220,6 +228,31 @@ TEST(CheckerTest, TransientDoesNotOutliveItsCall) {
   EXPECT_THAT(checkPlan(p.plan), Contains(HasSubstr("never written in this segment call")));
   p.program().mutable_buffers(0)->set_lifetime(planpb::STEP);
   EXPECT_THAT(checkPlan(p.plan), IsEmpty());
+}
+
+/// A gradient lies where an activation died, and a value of the update where the gradient did.
+TEST(CheckerTest, BuffersOfTheStepShareBytesAcrossSegments) {
+  PlanBuilder p;
+  planpb::View x = p.buffer("x", planpb::TRANSIENT, kF64, {8});
+  planpb::View gradient = p.buffer("gradient", planpb::STEP, kF64, {8});
+  planpb::View y = p.buffer("y", planpb::TRANSIENT, kF64, {8});
+  planpb::View result = p.buffer("result", planpb::PERSISTENT, kF64, {8});
+  for (int shared : {1, 2})
+    p.program().mutable_buffers(shared)->set_offset(p.program().buffers(0).offset());
+  uint32_t backward = p.segment("backward");
+  p.launch("fill", {}, {x});
+  p.launch("copy", {x}, {result});
+  p.launch("fill", {}, {gradient});
+  uint32_t update = p.segment("update");
+  p.launch("copy", {gradient}, {result});
+  p.launch("fill", {}, {y});
+  p.call(backward);
+  p.call(update);
+  EXPECT_THAT(checkPlan(p.plan), IsEmpty());
+  p.call(update); // finds y where the gradient was
+  EXPECT_THAT(checkPlan(p.plan),
+              ElementsAre(AllOf(HasSubstr("schedule entry 2"), HasSubstr("reads buffer gradient"),
+                                HasSubstr("they hold buffer y"))));
 }
 
 TEST(CheckerTest, SlotsAreApart) {

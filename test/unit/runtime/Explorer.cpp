@@ -517,7 +517,9 @@ void checkRules(const planpb::Program &program) {
   for (int i = 0; i < program.buffers_size(); ++i)
     for (int j = 0; j < i; ++j) {
       const planpb::Buffer &a = program.buffers(i), &b = program.buffers(j);
-      bool isLasting = a.lifetime() != planpb::TRANSIENT || b.lifetime() != planpb::TRANSIENT;
+      bool isLasting = false;
+      for (planpb::Lifetime lifetime : {a.lifetime(), b.lifetime()})
+        isLasting |= lifetime != planpb::STEP && lifetime != planpb::TRANSIENT;
       Bytes first = {a.offset(), a.offset() + a.bytes()};
       if (isLasting && a.arena() == b.arena() && first.meet({b.offset(), b.offset() + b.bytes()}))
         throw Fault{Finding::Rule, "buffers share bytes"};

@@ -21,8 +21,8 @@
 //
 // Where the checker is stricter than that on purpose, the explorer has the same rule (rule):
 //
-//   1. Views lie inside their buffers on all ranks; buffers that are not transient share no byte
-//      with another, used or not.
+//   1. Views lie inside their buffers on all ranks; persistent and slot buffers share no byte with
+//      another, used or not.
 //   2. What is waited for was recorded before, in this step.
 //   3. The sequence of collectives ascends in the order of the schedule.
 //   4. A view with axis strides counts, for races and for what other buffers lose, with all bytes

@@ -211,8 +211,8 @@ void Generator::insertChain() {
   }
 }
 
-/// Places transient buffers first-fit, lasting ones are apart: two transient buffers may share
-/// bytes if the last use of one comes before the first of the other.
+/// Places buffers first-fit. Persistent ones are apart; others may share bytes if the last use of
+/// one comes before the first of the other: every call writes them anew before it reads them.
 void Generator::pack() {
   std::map<uint32_t, std::pair<size_t, size_t>> life;
   for (size_t i = 0; i < drafts.size(); ++i)
@@ -230,8 +230,8 @@ void Generator::pack() {
             offset >= other.offset() + other.bytes() || offset + buffer.bytes() <= other.offset();
         auto [first, last] = life.at(static_cast<uint32_t>(i));
         auto [otherFirst, otherLast] = life.at(static_cast<uint32_t>(j));
-        bool mayShare = buffer.lifetime() == planpb::TRANSIENT &&
-                        other.lifetime() == planpb::TRANSIENT &&
+        bool mayShare = buffer.lifetime() != planpb::PERSISTENT &&
+                        other.lifetime() != planpb::PERSISTENT &&
                         (last < otherFirst || otherLast < first);
         return other.arena() == buffer.arena() && !isApart && !mayShare;
       });
