@@ -59,8 +59,9 @@ def SynchronizeStreamsPass : Pass<"synchronize-streams", "::deepshard::plan::Pro
   let summary = "Insert events between the streams of a program";
   let description = [{
     A task of another stream than the compute stream waits for all that the compute stream did before it in the segment. A
-    task of the compute stream waits for the tasks of other streams that use what it writes or write what it uses. At the
-    end of a segment the compute stream waits for the rest.
+    task of the compute stream waits for the tasks of other streams that use what it writes or write what it uses. When four
+    tasks of another stream are under way, the compute stream waits for the first: the memory that they use is taken until
+    then, and so a few buckets at a time and not all are. At the end of a segment it waits for the rest.
 
     Requires: `lower-to-plan`. Leaves: `plan.record` and `plan.wait`; on one stream nothing changes.
 

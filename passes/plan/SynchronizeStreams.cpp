@@ -9,6 +9,8 @@
 //                               its earliest time
 //   a task of the compute       waits for each earlier task of another stream with which it
 //   stream                      conflicts: one of them writes a buffer that the other uses
+//   the compute stream          waits for all but the last kMostBehind tasks of another stream:
+//                               what they use is not free before, and reduced buckets pile up
 //   the end of the segment      the compute stream waits for what the others still do
 //
 // State: per stream the last task, the event that marks it (if recorded), and what the compute
@@ -30,6 +32,9 @@ namespace deepshard {
 #include "passes/plan/Passes.h.inc"
 
 namespace {
+
+/// Two reductions in flight behind the bucket that is computed, and a gather ahead of it.
+constexpr size_t kMostBehind = 3;
 
 /// The buffers a task uses, and whether it writes them.
 SmallVector<std::pair<Value, bool>> usesOf(plan::TaskOpInterface task) {
@@ -81,6 +86,14 @@ private:
     if (computeEvent >= 0 && followers.insert(stream).second)
       plan::WaitOp::create(builder, task.getLoc(), computeEvent, stream);
     pending.push_back({task, usesOf(task)});
+    SmallVector<size_t> behind;
+    for (auto [index, other] : llvm::enumerate(pending))
+      if (plan::TaskOpInterface(other.task).getTaskStream() == stream)
+        behind.push_back(index);
+    if (behind.size() > kMostBehind) {
+      builder.setInsertionPointAfter(task);
+      waitFor(behind[behind.size() - kMostBehind - 1], task.getLoc());
+    }
   }
 
   /// Holds the compute stream until every pending task is over that `uses` conflict with.
