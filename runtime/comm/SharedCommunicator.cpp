@@ -117,13 +117,20 @@ void SharedCommunicator::enter(uint64_t offset) {
   rendezvous.arriveWith(offset);
 }
 
+void SharedCommunicator::noteUse(int member, const void *begin, int64_t bytes) {
+  if (member != self)
+    peerPages.touched(static_cast<const char *>(begin), bytes);
+}
+
 void SharedCommunicator::leave() {
   rendezvous.arrive();
+  peerPages.trim(); // while the others finish
   rendezvous.awaitAll();
 }
 
-template <typename Read> void SharedCommunicator::readEach(uint64_t offset, const Read &read) {
-  enter(offset);
+template <typename Read>
+void SharedCommunicator::readEach(const void *input, int64_t bytes, const Read &read) {
+  enter(offsetOf(input, bytes));
   for (int turn = 0; turn < members; ++turn) {
     const int member = (self + turn) % members;
     rendezvous.await(member);
@@ -176,6 +183,9 @@ void SharedCommunicator::allReduce(const void *input, void *output, int64_t elem
   }
   reduce(inputs.data(), members, outputs.data(), members, slice.end - slice.begin,
          storesFor(elements * bytes, input == output));
+  for (int member = 0; member < members; ++member)
+    for (const void *used : {inputs[member], static_cast<const void *>(outputs[member])})
+      noteUse(member, used, (slice.end - slice.begin) * bytes);
   leave();
 }
 
@@ -198,23 +208,28 @@ void SharedCommunicator::reduceScatter(const void *input, void *output, int64_t 
     void *rowOutput = to + row * inner * bytes;
     reduce(inputs.data(), members, &rowOutput, 1, inner, stores);
   }
+  for (int member = 0; member < members && outer > 0; ++member)
+    noteUse(member, inputOf(member) + self * inner * bytes,
+            ((outer - 1) * members + 1) * inner * bytes);
   leave();
 }
 
 void SharedCommunicator::allGather(const void *input, void *output, int64_t outer, int64_t inner,
                                    DType type) {
   const int64_t bytes = inner * static_cast<int64_t>(sizeOf(type));
-  readEach(offsetOf(input, outer * bytes), [&](int member, const char *from) {
+  readEach(input, outer * bytes, [&](int member, const char *from) {
     copy(static_cast<char *>(output) + member * bytes, from,
          {outer, bytes, members * bytes, bytes});
+    noteUse(member, from, outer * bytes);
   });
 }
 
 void SharedCommunicator::allToAllForward(const void *input, void *output, int64_t outer,
                                          int64_t middle, int64_t inner, DType type) {
   const int64_t bytes = inner * static_cast<int64_t>(sizeOf(type));
-  const uint64_t offset = offsetOf(input, outer * members * middle * bytes);
-  readEach(offset, [&](int member, const char *from) {
+  const int64_t whole = outer * members * middle * bytes;
+  readEach(input, whole, [&](int member, const char *from) {
+    noteUse(member, from, whole);
     for (int64_t o = 0; o < outer; ++o)
       copy(static_cast<char *>(output) + (o * middle * members + member) * bytes,
            from + (o * members + self) * middle * bytes, {middle, bytes, members * bytes, bytes});
@@ -224,8 +239,9 @@ void SharedCommunicator::allToAllForward(const void *input, void *output, int64_
 void SharedCommunicator::allToAllBackward(const void *input, void *output, int64_t outer,
                                           int64_t middle, int64_t inner, DType type) {
   const int64_t bytes = inner * static_cast<int64_t>(sizeOf(type));
-  const uint64_t offset = offsetOf(input, outer * middle * members * bytes);
-  readEach(offset, [&](int member, const char *from) {
+  const int64_t whole = outer * middle * members * bytes;
+  readEach(input, whole, [&](int member, const char *from) {
+    noteUse(member, from, whole);
     for (int64_t o = 0; o < outer; ++o)
       copy(static_cast<char *>(output) + (o * members + member) * middle * bytes,
            from + (o * middle * members + self) * bytes, {middle, bytes, bytes, members * bytes});
@@ -239,9 +255,11 @@ void SharedCommunicator::permute(const void *input, void *output, int64_t elemen
     throw Error(fmt::format("permute was given {} sources that are not those of a group of {}",
                             sources.size(), members),
                 ExitCode::Internal);
-  readEach(offsetOf(input, bytes), [&](int member, const char *from) {
-    if (member == sources[self])
-      copy(static_cast<char *>(output), from, {1, bytes, 0, 0});
+  readEach(input, bytes, [&](int member, const char *from) {
+    if (member != sources[self])
+      return;
+    copy(static_cast<char *>(output), from, {1, bytes, 0, 0});
+    noteUse(member, from, bytes);
   });
 }
 

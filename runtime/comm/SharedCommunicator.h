@@ -5,6 +5,7 @@
 
 #include "runtime/comm/Communicator.h"
 #include "runtime/comm/Loops.h"
+#include "runtime/comm/PeerPages.h"
 #include "runtime/comm/Rendezvous.h"
 
 #include <vector>
@@ -48,10 +49,12 @@ private:
   const char *inputOf(int member) const { return windows[member] + rendezvous.offsetOf(member); }
   /// Says that this rank's input is ready, at `offset`.
   void enter(uint64_t offset);
-  /// Calls `read(member, its input)` for each member once its input is ready, itself first; returns
-  /// when all members have done so.
-  template <typename Read> void readEach(uint64_t offset, const Read &read);
+  /// Calls `read(member, its input of so many bytes)` for each member once its input is ready,
+  /// itself first; returns when all members have done so.
+  template <typename Read> void readEach(const void *input, int64_t bytes, const Read &read);
   void copy(char *to, const char *from, const Pieces &pieces) const;
+  /// `bytes` from `begin` on in the window of `member` were used.
+  void noteUse(int member, const void *begin, int64_t bytes);
   void leave();
 
   Rendezvous rendezvous;
@@ -60,6 +63,7 @@ private:
   std::vector<char *> windows;
   uint64_t windowBytes;
   const comm::Loops &loops;
+  PeerPages peerPages;
   std::vector<const void *> inputs; // of a reduction, one per member
   std::vector<void *> outputs;
 };

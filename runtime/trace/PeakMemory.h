@@ -19,7 +19,8 @@ public:
 
   /// Bytes: the peak resident size (VmHWM) less the touched pages of what is borrowed. If these
   /// are still growing when the peak is reached, as in the first step of a job, it is up to their
-  /// growth since too small. 0 if the system does not say.
+  /// growth since too small, and too large by what was given back since (PeerPages.h). 0 if the
+  /// system does not say.
   uint64_t bytes();
 
 private:

@@ -1,0 +1,39 @@
+//===- PeerPages.h - pages of other ranks' windows in this process ----------------------------===//
+
+#ifndef DEEPSHARD_RUNTIME_COMM_PEERPAGES_H
+#define DEEPSHARD_RUNTIME_COMM_PEERPAGES_H
+
+#include <cstdint>
+#include <vector>
+
+namespace deepshard::runtime {
+
+/// Keeps small what this process maps of other ranks' windows. A page of shared memory counts as
+/// resident in every process that has touched it, so a rank that reads its share of all gradients
+/// seems to hold them. Parts that were not touched for a while are unmapped, which leaves their
+/// content alone; touched again, they cost page faults: a copy then takes about twice as long.
+class PeerPages {
+public:
+  /// `bytes` from `begin` on in another rank's window were read or written. Less than 1 MiB is not
+  /// worth counting.
+  void touched(const char *begin, int64_t bytes);
+
+  /// Unmaps what was touched longest ago until 32 MiB are left, but never what was touched since
+  /// the last call: a collective that is repeated finds its pages.
+  void trim();
+
+private:
+  struct Part {
+    const char *begin;
+    int64_t bytes;
+    uint64_t turn; // of the last touch
+  };
+
+  std::vector<Part> parts; // the longest untouched first
+  int64_t total = 0;       // bytes of all parts
+  uint64_t turn = 0;       // calls of trim
+};
+
+} // namespace deepshard::runtime
+
+#endif // DEEPSHARD_RUNTIME_COMM_PEERPAGES_H
