@@ -78,7 +78,8 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
     if (isa<graph::ConstantOp, graph::ReshapeOp, graph::TransposeOp, graph::BroadcastOp,
             graph::SliceOp>(op))
       return success();
-    if (const runtime::KernelProvider *provider = preferredProvider(contiguousSpec(op, threads))) {
+    if (const runtime::KernelProvider *provider =
+            preferredProvider(contiguousSpec(op, threads), referenceOnly)) {
       op->setAttr(graph::kProviderAttr, StringAttr::get(&getContext(), provider->name()));
       return success();
     }

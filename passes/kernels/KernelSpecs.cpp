@@ -8,6 +8,8 @@
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/TypeSwitch.h"
 
+#include <array>
+
 using namespace mlir;
 
 namespace deepshard {
@@ -45,8 +47,10 @@ runtime::TensorDesc tensorDesc(plan::ViewType type) {
   return desc;
 }
 
-const runtime::KernelProvider *preferredProvider(const runtime::KernelSpec &spec) {
-  for (std::string_view name : {"onednn", "native", "reference"})
+const runtime::KernelProvider *preferredProvider(const runtime::KernelSpec &spec,
+                                                 bool referenceOnly) {
+  const std::array<std::string_view, 3> names = {"onednn", "native", "reference"};
+  for (std::string_view name : llvm::ArrayRef(names).drop_front(referenceOnly ? 2 : 0))
     if (const runtime::KernelProvider *provider = runtime::findProvider(name);
         provider && !provider->whyNot(spec))
       return provider;

@@ -1,4 +1,8 @@
 // RUN: ds-opt %s -split-input-file -verify-diagnostics --choose-kernels | FileCheck %s
+// RUN: ds-opt %s -split-input-file -verify-diagnostics --choose-kernels=reference-only | FileCheck %s --check-prefix=REFERENCE
+
+// REFERENCE-NOT: graph.provider = "onednn"
+// REFERENCE-NOT: graph.provider = "native"
 
 // A composite without a kernel is decomposed until every op has one.
 
