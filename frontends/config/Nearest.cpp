@@ -24,7 +24,7 @@ size_t editDistance(std::string_view a, std::string_view b) {
 }
 
 std::string nearest(std::string_view word, const std::vector<std::string> &candidates) {
-  size_t limit = std::max<size_t>(2, word.size() / 3);
+  size_t limit = std::max<size_t>(word.size() > 4 ? 2 : 1, word.size() / 3);
   std::string best;
   size_t bestDistance = limit + 1;
   for (const std::string &candidate : candidates) {

@@ -11,7 +11,8 @@ namespace deepshard {
 size_t editDistance(std::string_view a, std::string_view b);
 
 /// The candidate with the smallest edit distance to `word` if it is near enough to be a slip of the
-/// pen (a third of the word's length), else an empty string. Ties go to the first.
+/// pen (a third of the word's length, at least 2, 1 for words of up to four letters), else an empty
+/// string. Ties go to the first.
 std::string nearest(std::string_view word, const std::vector<std::string> &candidates);
 
 } // namespace deepshard

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace deepshard {
 namespace {
@@ -60,7 +61,7 @@ std::string typeNames(std::string_view types) {
 }
 
 /// "; did you mean ...?" for an unknown key: the nearest in its own section, else the nearest
-/// anywhere.
+/// anywhere, else what a small section has.
 std::string suggestion(const std::string &key, std::string_view prefix, const std::string &path) {
   std::vector<std::string> siblings, names, paths;
   for (const SchemaKey &row : schema()) {
@@ -77,6 +78,9 @@ std::string suggestion(const std::string &key, std::string_view prefix, const st
     for (size_t i = 0; i < names.size(); ++i)
       if (names[i] == name)
         return fmt::format("; did you mean \"{}\"?", paths[i]);
+  constexpr size_t kFew = 5;
+  if (!siblings.empty() && siblings.size() <= kFew)
+    return fmt::format("; \"{}\" has {}", prefix, fmt::join(siblings, ", "));
   return "; docs/config.md lists the keys";
 }
 

@@ -346,6 +346,7 @@ class Ranks(unittest.TestCase):
         self.assertIn('3 heads do not split over {"tensor"} of size 2; choose a size that divides them: 1, 3',
                       finished.stderr)
         self.assertIn("transformer.h.0.attn", finished.stderr)
+        self.assertNotIn("see current operation", finished.stderr)
 
     def test_pins_that_match_nothing(self):
         path = self.shop.path("pins.json")

@@ -7,6 +7,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -36,10 +37,22 @@ public:
       if (!isUsed[index])
         fault(pin, "matches no parameter of the model; `ds-opt MODEL --emit graph` shows their "
                    "names as graph.parameter");
+    if (good)
+      noteIdleAxes();
     return success(good);
   }
 
 private:
+  /// Only pins split over other axes than the data axis: without one the ranks of an axis all
+  /// compute the same.
+  void noteIdleAxes() {
+    for (auto [name, size] : config.mesh.axes())
+      if (size > 1 && StringRef(name) != kData && !splits.contains(StringRef(name)))
+        llvm::errs() << "ds-opt: note: deepshard.mesh." << name << ": no pin splits a "
+                     << "parameter over it, so its " << size
+                     << " ranks compute the same; see deepshard.pins in docs/config.md\n";
+  }
+
   static int64_t rankOf(BlockArgument argument) {
     return cast<RankedTensorType>(argument.getType()).getRank();
   }
@@ -86,8 +99,11 @@ private:
       return fault(pin, "names " + Twine(pin.dims.size()) + " dimensions, but " + name.getValue() +
                             " has " + Twine(rankOf(argument)));
     sharding::LayoutAttr layout = sharding::LayoutAttr::replicated(mesh, rankOf(argument));
-    for (auto [dim, names] : llvm::enumerate(pin.dims))
+    for (auto [dim, names] : llvm::enumerate(pin.dims)) {
       layout = layout.withAxes(dim, axes(names));
+      for (const std::string &axis : names)
+        splits.insert(axis);
+    }
     if (!layout.isReplicated())
       setLayout(argument, layout);
   }
@@ -103,6 +119,7 @@ private:
   FlatSymbolRefAttr mesh;
   sharding::MeshAttr grid;
   std::vector<bool> isUsed;
+  llvm::StringSet<> splits; // axes of the pins that were applied
   bool good = true;
 };
 

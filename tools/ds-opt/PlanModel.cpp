@@ -227,6 +227,7 @@ int planModel(int argc, char **argv) {
   DialectRegistry registry;
   registerDialects(registry);
   MLIRContext context(registry);
+  context.printOpOnDiagnostic(false); // the place is for users, the op's text is not
   context.loadAllAvailableDialects();
   UserDiagnostics diagnostics(&context);
   if (options->explain)

@@ -122,19 +122,21 @@ TEST(Config, overrides) {
 }
 
 TEST(Config, faultsOfOverrides) {
-  EXPECT_THAT(errors(read(withOptimizer(""),
-                          {"gradient_clippin=1", "mesh.pipe=2", "noequals", "=3", "a..b=1",
-                           "gradient_clipping.norm=1", "zero_optimization.stage=two"})),
-              testing::UnorderedElementsAre(
-                  "--set: gradient_clippin: unknown key; did you mean \"gradient_clipping\"?",
-                  "--set: deepshard.mesh.pipe: an axis of size 2 is not supported yet; leave it "
-                  "out or set it to 1",
-                  "--set: expected KEY=VALUE with a dotted key, found \"noequals\"",
-                  "--set: expected KEY=VALUE with a dotted key, found \"=3\"",
-                  "--set: expected KEY=VALUE with a dotted key, found \"a..b=1\"",
-                  "--set: gradient_clipping: expected a number, found an object",
-                  "--set: zero_optimization.stage: expected 0, 1, 2 or 3, found the string "
-                  "\"two\""));
+  EXPECT_THAT(
+      errors(read(withOptimizer(""),
+                  {"gradient_clippin=1", "mesh.foo=2", "mesh.pipe=2", "noequals", "=3", "a..b=1",
+                   "gradient_clipping.norm=1", "zero_optimization.stage=two"})),
+      testing::UnorderedElementsAre(
+          "--set: gradient_clippin: unknown key; did you mean \"gradient_clipping\"?",
+          "--set: deepshard.mesh.foo: unknown key; \"deepshard.mesh\" has data, tensor, pipe",
+          "--set: deepshard.mesh.pipe: an axis of size 2 is not supported yet; leave it "
+          "out or set it to 1",
+          "--set: expected KEY=VALUE with a dotted key, found \"noequals\"",
+          "--set: expected KEY=VALUE with a dotted key, found \"=3\"",
+          "--set: expected KEY=VALUE with a dotted key, found \"a..b=1\"",
+          "--set: gradient_clipping: expected a number, found an object",
+          "--set: zero_optimization.stage: expected 0, 1, 2 or 3, found the string "
+          "\"two\""));
   EXPECT_THAT(errors(read(withOptimizer("\"gradient_clipping\": 1"), {"gradient_clipping.norm=1"})),
               ElementsAre("--set: gradient_clipping.norm: a part of this key is not a section in "
                           "the configuration"));

@@ -146,6 +146,7 @@ TEST(Nearest, editDistance) {
 TEST(Nearest, farWordsHaveNone) {
   EXPECT_EQ(nearest("stge", {"page", "stage"}), "stage");
   EXPECT_EQ(nearest("completely", {"page", "stage"}), "");
+  EXPECT_EQ(nearest("foo", {"aio"}), ""); // two of three letters differ
 }
 
 } // namespace
