@@ -39,27 +39,35 @@ private:
   };
 
   void spanCalls(plan::ProgramOp program) {
-    SmallVector<Span *> calls;
+    SmallVector<const Span *> calls;
     for (auto schedule : program.getBody().getOps<plan::ScheduleOp>())
       for (auto call : schedule.getCalls().getAsRange<plan::CallAttr>())
         calls.push_back(&spans[call.getSegment().getValue()]);
-    for (auto &[name, span] : spans) {
-      auto first = llvm::find(calls, &span);
-      if (first == calls.end()) {
-        for (plan::BufferOp buffer : span.stepBuffers)
-          lifetimes.erase(buffer);
-        continue;
-      }
-      auto behindLast = std::find(calls.rbegin(), calls.rend(), &span).base();
-      if (behindLast - first == 1)
-        continue;
+    for (auto &[name, span] : spans)
       for (plan::BufferOp buffer : span.stepBuffers)
-        for (Span *call : llvm::make_range(first, behindLast))
-          if (auto it = lifetimes.find(buffer); it != lifetimes.end()) {
-            it->second.begin = std::min(it->second.begin, call->begin);
-            it->second.end = std::max(it->second.end, call->end);
-          }
-    }
+        spanCalls(buffer, calls);
+  }
+
+  /// Lets a step buffer live through all calls between the first and the last one that touch it.
+  void spanCalls(plan::BufferOp buffer, ArrayRef<const Span *> calls) {
+    auto touches = [&](const Span *span) { return span->stepBuffers.contains(buffer); };
+    auto first = llvm::find_if(calls, touches);
+    auto it = lifetimes.find(buffer);
+    if (first == calls.end() && it != lifetimes.end())
+      lifetimes.erase(it);
+    if (first == calls.end())
+      return;
+    auto last = calls.end() - 1;
+    while (!touches(*last))
+      --last;
+    auto liveThrough = [&](const Span *span) {
+      it->second.begin = std::min(it->second.begin, span->begin);
+      it->second.end = std::max(it->second.end, span->end);
+    };
+    for (auto between = first + 1; between < last; ++between)
+      liveThrough(*between);
+    if (first != last && *first == *last)
+      liveThrough(*first);
   }
 
   /// A task of another stream that the compute stream has not waited for.

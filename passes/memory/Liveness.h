@@ -6,8 +6,8 @@
 // the compute stream (synchronize-streams), and is over where the compute stream has waited for an
 // event recorded behind it: until there its buffers live.
 //
-// A step buffer lives through every call between the first and the last one of each segment that
-// touches it if that segment is called again, since it may carry a value from call to call.
+// A step buffer may carry a value from one call to another: it lives through every call between
+// the first and the last that touch it.
 //
 //===------------------------------------------------------------------------------------------===//
 
