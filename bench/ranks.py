@@ -5,9 +5,7 @@ The same model, batches, optimizer (AdamW, PyTorch's fused kernel), clipping and
 in turn, each in processes of its own: ours at a ZeRO stage, then DeepSpeed at that stage; DDP beside ours at stage 0, FSDP2
 beside ours at stage 3. Ratios compare runs of one round, so that a machine that slows down slows all. Speed is that of the
 median step after the warm-up steps. RSS is the peak resident size of the largest rank; of PyTorch's ranks that of a process
-with all libraries loaded and ranks connected but no model is taken off, of ours nothing. `own` is RSS without the pages of
-another rank's window that a rank has read (`peak_bytes` of the metrics): shared memory counts in the RSS of every process
-that touched it; PyTorch's ranks share none. Ends with exit code 1 if our ZeRO-3 is slower than 0.9 of our ZeRO-0, or RSS
+with all libraries loaded and ranks connected but no model is taken off, of ours nothing. Ends with exit code 1 if our ZeRO-3 is slower than 0.9 of our ZeRO-0, or RSS
 above 0.8 of DeepSpeed's at stage 0 or 0.5 at stage 3.
 
     ./dev bench ranks [--model 25m|gpt2] [--stage 0|1|2|3] [--rounds 3] [--steps 5] [--warmup 2] [--accumulation N]
@@ -60,15 +58,15 @@ def systems_of(stages):
 
 
 def measure(system, model, arguments, shop):
-    """(tokens a second of the median step, own and resident peak bytes of the largest rank, losses)"""
+    """(tokens a second of the median step, peak resident bytes of the largest rank, losses)"""
     steps = arguments.warmup + arguments.steps
     batch = MODELS[model]["batch"] // RANKS
     if system.startswith("zero-"):
         overrides = {"mesh.data": RANKS, "zero_optimization.stage": int(system[-1]), "bucket_size": BUCKET,
                      "parameter_gather": arguments.gather, "gradient_accumulation_steps": arguments.accumulation,
                      "train_micro_batch_size_per_gpu": batch}
-        rows, resident = shop.run_plan(model, steps, 1, overrides)
-        seconds, losses, peak = [row["step_seconds"] for row in rows], [row["loss"] for row in rows], rows[-1]["peak_bytes"]
+        rows, peak = shop.run_plan(model, steps, 1, overrides)
+        seconds, losses = [row["step_seconds"] for row in rows], [row["loss"] for row in rows]
     else:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}", WORKER, system,
                    model, batch, arguments.accumulation, steps, BUCKET, shop.rows(model)]
@@ -77,10 +75,9 @@ def measure(system, model, arguments, shop):
         if len(results) != 1:
             raise Failed(f"{system} printed no result:\n{output[-2000:]}")
         found = json.loads(results[0].removeprefix("RESULT "))
-        seconds, losses, resident = found["seconds"], found["losses"], found["peak_bytes"] - found["idle_bytes"]
-        peak = resident
+        seconds, losses, peak = found["seconds"], found["losses"], found["peak_bytes"] - found["idle_bytes"]
     tokens = RANKS * batch * arguments.accumulation * MODELS[model]["seq"]
-    return tokens / statistics.median(seconds[arguments.warmup:]), peak, resident, losses
+    return tokens / statistics.median(seconds[arguments.warmup:]), peak, losses
 
 
 def bench(model, arguments, shop):
@@ -91,26 +88,24 @@ def bench(model, arguments, shop):
           f"{BUCKET} elements")
     partners = dict(systems_of(arguments.stage))
     speeds, losses = {system: [] for system in partners}, {}
-    peaks, residents = dict.fromkeys(partners, 0), dict.fromkeys(partners, 0)
+    peaks = dict.fromkeys(partners, 0)
     for index in range(arguments.rounds):
         for system in partners:
-            speed, peak, resident, losses[system] = measure(system, model, arguments, shop)
+            speed, peak, losses[system] = measure(system, model, arguments, shop)
             speeds[system].append(speed)
-            peaks[system], residents[system] = max(peaks[system], peak), max(residents[system], resident)
-            print(f"  round {index + 1}: {system:12} {speed:7.0f} tokens/s, RSS {resident / 2**20:6.0f} MiB (own {peak / 2**20:.0f})",
-                  flush=True)
+            peaks[system] = max(peaks[system], peak)
+            print(f"  round {index + 1}: {system:12} {speed:7.0f} tokens/s, RSS {peak / 2**20:6.0f} MiB", flush=True)
 
     def median_ratio(ours, theirs):
         return statistics.median(our / their for our, their in zip(speeds[ours], speeds[theirs]))
 
     kept = True
-    print(f"  {'':12} {'tokens/s':>8} {'RSS':>6} {'own':>6}   speed, RSS and own memory of ours over its")
+    print(f"  {'':12} {'tokens/s':>8} {'RSS':>6}   speed and RSS of ours over its")
     for system, ours in partners.items():
-        line = f"  {system:12} {statistics.median(speeds[system]):8.0f} {residents[system] / 2**20:6.0f} "
-        line += f"{peaks[system] / 2**20:6.0f}"
+        line = f"  {system:12} {statistics.median(speeds[system]):8.0f} {peaks[system] / 2**20:6.0f}"
         if ours:
-            memory = residents[ours] / residents[system]
-            line += f"   {median_ratio(ours, system):.2f} x, {memory:.2f} x, {peaks[ours] / peaks[system]:.2f} x"
+            memory = peaks[ours] / peaks[system]
+            line += f"   {median_ratio(ours, system):.2f} x, {memory:.2f} x"
             most = MOST_MEMORY.get(int(ours[-1])) if system.startswith("deepspeed") else None
             if most and memory > most:
                 line, kept = f"{line} (RSS above {most})", False

@@ -11,7 +11,6 @@ using namespace deepshard::runtime;
 
 namespace {
 
-constexpr int64_t kLeastCounted = int64_t{1} << 20;
 constexpr int64_t kMostKept = int64_t{32} << 20;
 
 /// Whole pages: a neighbour on the same page is unmapped too, which costs it a page fault.
@@ -26,25 +25,25 @@ void unmap(const char *begin, int64_t bytes) {
 } // namespace
 
 void PeerPages::touched(const char *begin, int64_t bytes) {
-  if (bytes < kLeastCounted)
-    return;
-  auto known = std::find_if(parts.begin(), parts.end(),
-                            [&](const Part &part) { return part.begin == begin; });
-  if (known != parts.end()) {
-    bytes = std::max(bytes, known->bytes);
-    total -= known->bytes;
-    parts.erase(known);
+  auto [place, isNew] = places.try_emplace(begin);
+  if (isNew) {
+    place->second = parts.insert(parts.end(), {begin, 0, turn});
+  } else {
+    parts.splice(parts.end(), parts, place->second);
   }
-  parts.push_back({begin, bytes, turn});
-  total += bytes;
+  Part &part = *place->second;
+  part.turn = turn;
+  total += std::max<int64_t>(bytes - part.bytes, 0);
+  part.bytes = std::max(bytes, part.bytes);
 }
 
 void PeerPages::trim() {
-  auto old = parts.begin();
-  for (; old != parts.end() && total > kMostKept && old->turn != turn; ++old) {
-    unmap(old->begin, old->bytes);
-    total -= old->bytes;
+  while (total > kMostKept && parts.front().turn != turn) {
+    const Part &part = parts.front();
+    unmap(part.begin, part.bytes);
+    total -= part.bytes;
+    places.erase(part.begin);
+    parts.pop_front();
   }
-  parts.erase(parts.begin(), old);
   ++turn;
 }

@@ -4,7 +4,8 @@
 #define DEEPSHARD_RUNTIME_COMM_PEERPAGES_H
 
 #include <cstdint>
-#include <vector>
+#include <list>
+#include <unordered_map>
 
 namespace deepshard::runtime {
 
@@ -14,8 +15,7 @@ namespace deepshard::runtime {
 /// content alone; touched again, they cost page faults: a copy then takes about twice as long.
 class PeerPages {
 public:
-  /// `bytes` from `begin` on in another rank's window were read or written. Less than 1 MiB is not
-  /// worth counting.
+  /// `bytes` from `begin` on in another rank's window were read or written. O(1).
   void touched(const char *begin, int64_t bytes);
 
   /// Unmaps what was touched longest ago until 32 MiB are left, but never what was touched since
@@ -28,10 +28,12 @@ private:
     int64_t bytes;
     uint64_t turn; // of the last touch
   };
+  using Parts = std::list<Part>;
 
-  std::vector<Part> parts; // the longest untouched first
-  int64_t total = 0;       // bytes of all parts
-  uint64_t turn = 0;       // calls of trim
+  Parts parts;                                              // the longest untouched first
+  std::unordered_map<const char *, Parts::iterator> places; // by the begin of a part
+  int64_t total = 0;                                        // bytes of all parts
+  uint64_t turn = 0;                                        // calls of trim
 };
 
 } // namespace deepshard::runtime

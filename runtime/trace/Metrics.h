@@ -20,7 +20,7 @@ struct StepMetrics {
   double stepSeconds = 0;
   double tokensPerSecond = 0; ///< samples where the model has no tokens
   uint64_t samples = 0;       ///< consumed since the start of the run
-  uint64_t peakBytes = 0;     ///< most of its own memory that a rank has had (PeakMemory.h)
+  uint64_t peakBytes = 0;     ///< largest resident size that a rank has had
   uint64_t plannedBytes = 0;
 };
 

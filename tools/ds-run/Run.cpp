@@ -22,7 +22,6 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
-#include <span>
 
 #include <unistd.h>
 
@@ -142,14 +141,6 @@ bool goesOn(const Job &job, int rank, uint64_t done) {
   return true;
 }
 
-std::vector<std::span<const char>> windowsOfOthers(const Job &job, int rank) {
-  std::vector<std::span<const char>> windows;
-  for (int other = 0; job.world && other < job.world->ranks(); ++other)
-    if (other != rank)
-      windows.emplace_back(job.world->window(other), job.world->windowBytes());
-  return windows;
-}
-
 /// One rank, from loading to its share of what is saved.
 void runRank(const Job &job, int rank) {
   Executor executor(job.plan, job.settings, job.world, rank);
@@ -158,10 +149,9 @@ void runRank(const Job &job, int rank) {
     reporter = std::make_unique<Reporter>(job);
   if (!job.world)
     catchSignals(job.state);
-  PeakMemory peakMemory(windowsOfOthers(job, rank));
   for (uint64_t done = 0; goesOn(job, rank, done); ++done) {
     const StepResult &result = executor.step();
-    uint64_t peak = peakMemory.bytes();
+    uint64_t peak = peakResidentBytes();
     if (job.world)
       job.world->publish(rank, peak);
     if (!reporter)
