@@ -60,6 +60,9 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
   using ChooseKernelsPassBase::ChooseKernelsPassBase;
 
   void runOnOperation() override {
+    order.assign(providers.begin(), providers.end());
+    if (order.empty())
+      order = {"onednn", "native", "reference"};
     SmallVector<Operation *> work;
     getOperation().walk([&](func::FuncOp function) {
       for (Operation &op : function.getOps())
@@ -79,7 +82,7 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
             graph::SliceOp>(op))
       return success();
     if (const runtime::KernelProvider *provider =
-            preferredProvider(contiguousSpec(op, threads), referenceOnly)) {
+            firstProvider(contiguousSpec(op, threads), order)) {
       op->setAttr(graph::kProviderAttr, StringAttr::get(&getContext(), provider->name()));
       return success();
     }
@@ -103,6 +106,8 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
     work.append(listener.inserted.rbegin(), listener.inserted.rend());
     return success();
   }
+
+  std::vector<std::string> order; // of providers
 };
 
 } // namespace

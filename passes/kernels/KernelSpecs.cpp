@@ -8,8 +8,6 @@
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/TypeSwitch.h"
 
-#include <array>
-
 using namespace mlir;
 
 namespace deepshard {
@@ -47,10 +45,9 @@ runtime::TensorDesc tensorDesc(plan::ViewType type) {
   return desc;
 }
 
-const runtime::KernelProvider *preferredProvider(const runtime::KernelSpec &spec,
-                                                 bool referenceOnly) {
-  const std::array<std::string_view, 3> names = {"onednn", "native", "reference"};
-  for (std::string_view name : llvm::ArrayRef(names).drop_front(referenceOnly ? 2 : 0))
+const runtime::KernelProvider *firstProvider(const runtime::KernelSpec &spec,
+                                             ArrayRef<std::string> providers) {
+  for (const std::string &name : providers)
     if (const runtime::KernelProvider *provider = runtime::findProvider(name);
         provider && !provider->whyNot(spec))
       return provider;

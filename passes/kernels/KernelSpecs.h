@@ -23,10 +23,9 @@ mlir::DictionaryAttr kernelAttributes(mlir::Operation *op);
 runtime::TensorDesc tensorDesc(mlir::RankedTensorType type);
 runtime::TensorDesc tensorDesc(plan::ViewType type);
 
-/// The first provider in the order of preference (oneDNN, native, reference; with `referenceOnly`
-/// the last alone) that runs `spec`; null if none does.
-const runtime::KernelProvider *preferredProvider(const runtime::KernelSpec &spec,
-                                                 bool referenceOnly = false);
+/// The first of `providers` that runs `spec`; null if none does.
+const runtime::KernelProvider *firstProvider(const runtime::KernelSpec &spec,
+                                             llvm::ArrayRef<std::string> providers);
 
 } // namespace deepshard
 

@@ -32,8 +32,8 @@ def ChooseKernelsPass : Pass<"choose-kernels", "::mlir::ModuleOp"> {
   let dependentDialects = ["::deepshard::graph::GraphDialect"];
   let options = [
     Option<"threads", "threads", "int", /*default=*/"1", "Threads a rank will run its kernels with">,
-    Option<"referenceOnly", "reference-only", "bool", /*default=*/"false",
-           "Ask the reference kernels alone: to compare with, and to look for races in plain C++">
+    ListOption<"providers", "providers", "std::string",
+               "Ask these providers in this order; default: onednn,native,reference">
   ];
 }
 

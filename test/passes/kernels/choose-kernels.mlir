@@ -1,5 +1,5 @@
 // RUN: ds-opt %s -split-input-file -verify-diagnostics --choose-kernels | FileCheck %s
-// RUN: ds-opt %s -split-input-file -verify-diagnostics --choose-kernels=reference-only | FileCheck %s --check-prefix=REFERENCE
+// RUN: ds-opt %s -split-input-file -verify-diagnostics --choose-kernels=providers=reference | FileCheck %s --check-prefix=REFERENCE
 
 // REFERENCE-NOT: graph.provider = "onednn"
 // REFERENCE-NOT: graph.provider = "native"
