@@ -273,16 +273,25 @@ def Sharding_ZeroAttr : AttrDef<Sharding_Dialect, "Zero"> {
     what the optimizer keeps, stage 2 the gradients too, stage 3 the parameters too, but for buckets of parameters of at
     most `kept_whole` elements.
 
+    Ranks along `copies` hold copies of the parts too (MiCS, arXiv 2205.00119): gradients are reduced over `axes`, then their
+    parts over `copies`. Together the two cut the batch.
+
     `reduction` is "step" (gradients of all micro-batches are added up, then reduced once) or "micro_batch" (reduced each
     time). `gather` says how long a parameter of stage 3 is whole: "regather" (the forward; again for the backward),
-    "micro_batch" (forward and backward), "step".
+    "micro_batch" (forward and backward), "step". With `regather_over`, sub-axes at the minor end of `axes`, each rank keeps its
+    part over these from the forward, and the backward gathers from them alone (hpZ of ZeRO++, arXiv 2306.10209).
 
     ```mlir
-    #sharding.zero<axes = {"data"}, stage = 3, reduction = "step", gather = "regather", kept_whole = 100000>
+    #sharding.zero<axes = <{"data"}>, stage = 3, reduction = "step", gather = "regather", kept_whole = 100000>
+    #sharding.zero<axes = <{"data":(2)4}>, copies = <{"data":(1)2}>, stage = 3, reduction = "step", gather = "regather", kept_whole = 0>
+    #sharding.zero<axes = <{"data"}>, stage = 3, reduction = "step", gather = "regather", regather_over = <{"data":(2)4}>,
+                   kept_whole = 0>
     ```
   }];
-  let parameters = (ins "::deepshard::sharding::AxisListAttr":$axes, "int64_t":$stage, "::mlir::StringAttr":$reduction,
-                        "::mlir::StringAttr":$gather, "int64_t":$kept_whole);
+  let parameters = (ins "::deepshard::sharding::AxisListAttr":$axes,
+                        OptionalParameter<"::deepshard::sharding::AxisListAttr">:$copies, "int64_t":$stage,
+                        "::mlir::StringAttr":$reduction, "::mlir::StringAttr":$gather,
+                        OptionalParameter<"::deepshard::sharding::AxisListAttr">:$regather_over, "int64_t":$kept_whole);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

@@ -182,6 +182,8 @@ std::string TrainingConfig::str() const {
   line("zero_optimization.stage", zero.stage);
   line("zero_optimization.stage3_param_persistence_threshold", zero.persistenceThreshold);
   line("zero_optimization.overlap_comm", zero.overlap);
+  line("zero_optimization.mics_shard_size", zero.shardSize);
+  line("zero_optimization.zero_hpz_partition_size", zero.regatherSize);
   line("deepshard.gradient_reduction", zero.gradientReduction);
   line("deepshard.parameter_gather", zero.parameterGather);
   line("deepshard.bucket_size", bucketSize);
@@ -204,9 +206,9 @@ ConfigResult parseConfigText(std::string_view text, const std::string &name,
 
   Reader reader(*root, name, result);
   TrainingConfig config;
+  readMesh(reader, config);
   readZero(reader, config);
   checkAgainstSchema(*root, {.zeroStage = config.zero.stage}, result.errors, result.notes);
-  readMesh(reader, config);
   readPins(reader, config);
   readBatch(reader, options, config);
   readOptimizer(reader, options, config);

@@ -63,6 +63,10 @@ struct Zero {
   /// the buckets, which must not depend on the stage.
   int64_t persistenceThreshold = 100000;
   bool overlap = true; ///< whether collectives run beside computations
+  /// Stage 3: neighbours among the data ranks that hold all parameters between them (MiCS), and
+  /// from whom the backward gathers (hpZ); both are mesh.data if they are off.
+  int64_t shardSize = 1;
+  int64_t regatherSize = 1;
 };
 
 /// A layout that the user asks for.

@@ -46,7 +46,7 @@ private:
   ConfigResult &result_;
 };
 
-/// Stage, bucket size and the other settings of ZeRO.
+/// Stage, bucket size and the other settings of ZeRO; to be called after the mesh is known.
 void readZero(Reader &reader, TrainingConfig &config);
 /// The layouts of parameters that the user asks for; to be called after the mesh is known.
 void readPins(Reader &reader, TrainingConfig &config);

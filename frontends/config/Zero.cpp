@@ -1,5 +1,6 @@
 #include "frontends/config/Reader.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <limits>
 
@@ -45,6 +46,40 @@ int64_t readBucketSize(Reader &reader, int64_t fallback) {
   return ours;
 }
 
+/// The size of a group of neighbours among the data ranks; all of them if the key is off (`off`).
+int64_t readGroup(Reader &reader, std::string_view key, int64_t off, const TrainingConfig &config) {
+  const int64_t data = config.mesh.data;
+  const int64_t size = reader.whole(key).value_or(off);
+  if (size == off || size == 0)
+    return data;
+  if (config.zero.stage != 3) {
+    reader.note(key, "without effect below stage 3");
+    return data;
+  }
+  if (size >= 2 && data % size == 0)
+    return size;
+  reader.error(key, fmt::format("groups of {} do not make up the {} ranks of deepshard.mesh.data; "
+                                "choose a number from 2 on that divides it",
+                                size, data));
+  return data;
+}
+
+/// Groups of ZeRO-3: of ranks that hold all parts between them, and of ranks that the backward
+/// gathers from.
+void readGroups(Reader &reader, TrainingConfig &config) {
+  constexpr std::string_view kParts = "zero_optimization.mics_shard_size";
+  constexpr std::string_view kRegather = "zero_optimization.zero_hpz_partition_size";
+  Zero &zero = config.zero;
+  zero.shardSize = readGroup(reader, kParts, -1, config);
+  zero.regatherSize = std::min(readGroup(reader, kRegather, 1, config), zero.shardSize);
+  if (zero.regatherSize < zero.shardSize && zero.shardSize < config.mesh.data)
+    reader.error(kRegather, fmt::format("cannot be used together with {}", kParts));
+  if (zero.regatherSize < zero.shardSize && zero.parameterGather != "regather")
+    reader.note(kRegather, fmt::format("without effect: with deepshard.parameter_gather \"{}\" the "
+                                       "backward gathers nothing",
+                                       zero.parameterGather));
+}
+
 } // namespace
 
 void readZero(Reader &reader, TrainingConfig &config) {
@@ -57,6 +92,7 @@ void readZero(Reader &reader, TrainingConfig &config) {
   zero.gradientReduction = reader.oneOf("deepshard.gradient_reduction", {"step", "micro_batch"});
   zero.parameterGather =
       reader.oneOf("deepshard.parameter_gather", {"regather", "micro_batch", "step"});
+  readGroups(reader, config);
   config.bucketSize = readBucketSize(reader, config.bucketSize);
 }
 

@@ -10,6 +10,11 @@
 //     2                own part         own part    whole
 //     3                own part         own part   own part (small ones whole)
 //
+// Groups. Bytes may be cut over sub-axes only, with copies over the rest (MiCS): the part that a
+// rank has of a reduced bucket is then reduced once more, over its copies. Or they are cut over all
+// ranks, but the backward gathers from fewer, near ones (hpZ): each keeps a larger part of its own
+// from the forward.
+//
 // Gradients of stage 1 are whole only while they are accumulated as summands (`reduction` =
 // "step"); once reduced, the own part is all that is needed, as at stage 2.
 //
@@ -22,7 +27,7 @@
 //                  gathers whole parameters
 //
 // The bits do not depend on the stage: every sum over ranks is the same tree, the norm is always
-// taken part by part, and the optimizer works element by element.
+// taken part by part, and the optimizer works element by element. Copies change the norm's parts.
 //
 // O(ops x buckets) in @micro_batch.
 //
@@ -55,6 +60,10 @@ struct Zero {
   sharding::MeshAttr grid;
 
   GroupAttr group() const { return GroupAttr::get(mesh, options.getAxes().getAxes()); }
+  /// The ranks that hold the same part; null if there is one.
+  GroupAttr copies() const { return groupOf(options.getCopies()); }
+  /// From whom the backward gathers, if that is not `group`; else null.
+  GroupAttr regatherGroup() const { return groupOf(options.getRegatherOver()); }
   int64_t parts() const { return grid.sizeOf(options.getAxes().getAxes()); }
   bool splitsState() const { return parts() > 1 && options.getStage() >= 1; }
   /// Whether parameters of a bucket are cut: not those of small parameters, which are kept whole.
@@ -73,9 +82,16 @@ struct Zero {
 
   Value reduce(OpBuilder &builder, Location location, Value summands) const {
     constexpr auto sum = sharding::Reduction::Sum;
-    if (splitsState())
-      return sharding::ReduceScatterOp::create(builder, location, sum, summands, group(), 0, grid);
-    return sharding::AllReduceOp::create(builder, location, sum, summands, group());
+    if (!splitsState())
+      return sharding::AllReduceOp::create(builder, location, sum, summands, group());
+    Value part =
+        sharding::ReduceScatterOp::create(builder, location, sum, summands, group(), 0, grid);
+    return copies() ? sharding::AllReduceOp::create(builder, location, sum, part, copies()) : part;
+  }
+
+private:
+  GroupAttr groupOf(sharding::AxisListAttr axes) const {
+    return axes && !axes.empty() ? GroupAttr::get(mesh, axes.getAxes()) : GroupAttr();
   }
 };
 
@@ -474,8 +490,15 @@ private:
     PhaseListener listener(phase.empty() ? StringRef(kForward) : phase);
     OpBuilder builder(before, &listener);
     Location location = shards[bucket.index].getLoc();
-    Value whole = sharding::AllGatherOp::create(builder, location, bucket.type,
-                                                shards[bucket.index], zero.group(), 0);
+    Value whole;
+    if (phase == kBackward && zero.regatherGroup() && forwards.contains(bucket.index))
+      whole = sharding::AllGatherOp::create(builder, location, bucket.type, keptPart(bucket),
+                                            zero.regatherGroup(), 0);
+    else
+      whole = sharding::AllGatherOp::create(builder, location, bucket.type, shards[bucket.index],
+                                            zero.group(), 0);
+    if (phase == kForward)
+      forwards[bucket.index] = whole;
     for (unsigned index : bucket.arguments) {
       BlockArgument argument = function.getArgument(index);
       auto member = function.getArgAttrOfType<graph::MemberAttr>(index, graph::kMemberAttr);
@@ -488,6 +511,19 @@ private:
         return use.getOwner() != tensor.getDefiningOp() && isIn(use.getOwner(), phase);
       });
     }
+  }
+
+  /// This rank's part over the regather group of what the forward gathered: a copy, so that the
+  /// whole can go.
+  Value keptPart(const ParameterBucket &bucket) {
+    Value whole = forwards.lookup(bucket.index);
+    PhaseListener listener(kForward);
+    OpBuilder builder(whole.getContext(), &listener);
+    builder.setInsertionPointAfterValue(whole);
+    Value part = sharding::LocalSliceOp::create(builder, whole.getLoc(), whole,
+                                                zero.regatherGroup(), 0, zero.grid);
+    return sharding::PackOp::create(builder, whole.getLoc(), part.getType(), ValueRange(part),
+                                    ArrayRef<int64_t>{0});
   }
 
   void eraseArguments(const llvm::MapVector<int64_t, ParameterBucket> &buckets) {
@@ -534,6 +570,7 @@ private:
   func::FuncOp function;
   const Zero &zero;
   llvm::DenseMap<int64_t, BlockArgument> shards;
+  llvm::DenseMap<int64_t, Value> forwards; // what the forward gathered
 };
 
 struct ShardBucketsPass : impl::ShardBucketsBase<ShardBucketsPass> {

@@ -52,7 +52,7 @@ SHAPES = SIZES | {
     "llama": LLAMA,
     "vocabulary of gpt2": SIZES["narrow"] | {"vocab_size": 50257},
     # Parameters outweigh everything else.
-    "heavy": SIZES["narrow"] | {"n_embd": 512, "vocab_size": 8200, "n_positions": 512, "seq": 5, "micro": 2},
+    "heavy": SIZES["narrow"] | {"n_embd": 1024, "vocab_size": 16400, "seq": 5, "micro": 2},
     "deep": SIZES["wide"] | {"n_layer": SIZES["wide"]["n_layer"] + 2},
 }
 
@@ -179,6 +179,45 @@ class Ranks(unittest.TestCase):
                     for name, tensor_value in first[1].items():
                         self.assertEqual(weights[name].tobytes(), tensor_value.tobytes(), name)
 
+    def test_groups(self):
+        """hpZ 2 and MiCS 2 at 4 data ranks: the bits of ZeRO-3, and numbers near them; traffic as the formulas say."""
+        accumulation = 2
+
+        def run(name, **zero):
+            plan = self.plan(f"groups-{name}", "wide", 4, zero={"stage": 3} | zero, accumulation=accumulation)
+            text = call([DS_RUN, plan, "--check"]).stdout
+            sent = {(kind, axes): float(mebibytes) for kind, axes, mebibytes in re.findall(
+                r"(\w+) over (\S+) \(\d ranks\): \d+ a step, a rank sends ([\d.]+) MiB", text)}
+            return *self.train(plan, "wide"), text, sent
+
+        plain, weights, text, _ = run("none")
+        near, near_weights, _, near_sent = run("hpz", zero_hpz_partition_size=2)
+        copies, _, copies_text, copies_sent = run("mics", mics_shard_size=2)
+
+        self.assertEqual([(s["loss"], s["grad_norm"]) for s in near], [(s["loss"], s["grad_norm"]) for s in plain])
+        for name, tensor in weights.items():
+            self.assertEqual(near_weights[name].tobytes(), tensor.tobytes(), name)
+        self.assert_losses(copies, plain, 1e-5)
+
+        whole = int(re.search(r"(\d+) numbers trained", text).group(1)) * 4 / 2**20
+        inner, outer = "data:(2)2", "data:(1)2"
+        expected = [
+            # The forward of each micro-batch gathers from all, the backward from one neighbour.
+            (near_sent, ("all_gather", "data"), accumulation * 3 / 4), (near_sent, ("all_gather", inner), accumulation / 2),
+            (near_sent, ("reduce_scatter", "data"), 3 / 4),
+            # Everything from one neighbour; halves of the gradients are added up across the groups.
+            (copies_sent, ("all_gather", inner), 2 * accumulation / 2), (copies_sent, ("reduce_scatter", inner), 1 / 2),
+            (copies_sent, ("all_reduce", outer), 2 * 1 / 2 * 1 / 2),
+        ]
+        for sent, key, units in expected:
+            # A bucket of biases alone is not gathered again for the backward; padding is at most 1 %.
+            self.assertGreaterEqual(sent[key], 0.99 * units * whole - 2 * ROUNDING, key)
+            self.assertLessEqual(sent[key], 1.01 * units * whole + 2 * ROUNDING, key)
+        self.assertNotIn(("all_gather", "data"), copies_sent)
+        for kind in ("exp_avg", "exp_avg_sq", "parameter"):
+            held = float(re.search(rf"buckets of kind {kind}: ([\d.]+) MiB", copies_text).group(1))
+            self.assertTrue(whole / 2 - ROUNDING <= held <= 1.01 * whole / 2 + ROUNDING, f"{kind}: {held} of {whole} MiB")
+
     def test_reductions_agree(self):
         """Reducing once a step or in every micro-batch adds in another order only."""
         runs = [self.train(self.plan(f"order-{reduction}", "narrow", 2, dropout=0.1, zero={"stage": 2},
@@ -281,25 +320,23 @@ class Ranks(unittest.TestCase):
                 self.assertTrue(whole - ROUNDING <= held <= 1.01 * whole + ROUNDING, f"{held} of {whole} MiB")
 
     def test_memory_of_running_ranks(self):
-        """Running ranks take what their plan says, and that follows the formulas: P, parameters, is 41 MiB."""
-        besides = {}
-        # Of P: parameters, two moments, gradients that are added up over micro-batches.
+        """Running ranks take what their plan says, and that follows the formulas. What comes on top is less than any stage
+        saves, 80 MiB: libraries, and at most 32 MiB and the largest collective of other ranks' windows."""
+        # Of P, the parameters: parameters, two moments, gradients that are added up over micro-batches.
         for stage, formula in enumerate([1 + 2 + 1, 1 + 2 / 2 + 1 / 2, 1 + 2 / 2 + 1 / 2, 1 / 2 + 2 / 2 + 1 / 2]):
             with self.subTest(stage=stage):
                 plan = self.plan(f"taken-{stage}", "heavy", 2, zero={"stage": stage}, bucket_size=1 << 20,
                                  gradient_reduction="micro_batch")
                 text = call([DS_RUN, plan, "--check"]).stdout
-                whole = int(re.search(r"(\d+) numbers trained", text).group(1)) * 4 / 2**20 * formula
+                whole = int(re.search(r"(\d+) numbers trained", text).group(1)) * 4 / 2**20
+                self.assertGreater(whole / 2, 80)
                 held = sum(float(re.search(rf"{kind}: ([\d.]+) MiB", text).group(1))
                            for kind in ("persistent buffers", "step buffers of kind gradient"))
-                self.assertTrue(whole - ROUNDING <= held <= 1.01 * whole + 0.1, f"{held} of {whole} MiB")
+                self.assertTrue(formula * whole - ROUNDING <= held <= 1.01 * formula * whole + 0.1, f"{held} of {whole} MiB")
                 metrics, _ = self.train(plan, "heavy", steps=2)
                 planned, taken = metrics[-1]["planned_bytes"] / 2**20, metrics[-1]["peak_bytes"] / 2**20
                 self.assertGreaterEqual(planned, held)
-                besides[stage] = taken - planned
-                self.assertTrue(0 < besides[stage] < 32, f"{taken} of {planned} MiB planned")
-        # Libraries and the loading of weights, whatever the stage: far less than what a stage saves.
-        self.assertLess(max(besides.values()) - min(besides.values()), 12, besides)
+                self.assertTrue(planned < taken < planned + 80, f"{taken} of {planned} MiB planned")
 
     def test_four_all_reduces_a_block(self):
         """A tensor-split block of a micro-batch adds up its summands twice forward and twice backward."""

@@ -138,14 +138,23 @@ LogicalResult pinLayouts(ModuleOp module, const TrainingConfig &config) {
   }
   auto mesh = sharding::MeshOp::create(builder, module.getLoc(), kMesh,
                                        sharding::MeshAttr::get(context, names, sizes));
-  SmallVector<sharding::AxisRefAttr> data =
-      mesh.getAxes().canonical({sharding::AxisRefAttr::get(context, StringRef(kData))});
-  module->setAttr(sharding::kZeroAttr,
-                  sharding::ZeroAttr::get(context, sharding::AxisListAttr::get(context, data),
-                                          config.zero.stage,
-                                          builder.getStringAttr(config.zero.gradientReduction),
-                                          builder.getStringAttr(config.zero.parameterGather),
-                                          config.zero.persistenceThreshold));
+  // Groups are neighbours: the minor part of the axis.
+  auto part = [&](int64_t before, int64_t size) {
+    auto axis = size == config.mesh.data
+                    ? sharding::AxisRefAttr::get(context, StringRef(kData))
+                    : sharding::AxisRefAttr::get(context, StringRef(kData), before, size);
+    return sharding::AxisListAttr::get(context, mesh.getAxes().canonical({axis}));
+  };
+  const int64_t copies = config.mesh.data / config.zero.shardSize;
+  const int64_t regathers = config.zero.shardSize / config.zero.regatherSize;
+  module->setAttr(
+      sharding::kZeroAttr,
+      sharding::ZeroAttr::get(context, part(copies, config.zero.shardSize),
+                              copies > 1 ? part(1, copies) : nullptr, config.zero.stage,
+                              builder.getStringAttr(config.zero.gradientReduction),
+                              builder.getStringAttr(config.zero.parameterGather),
+                              regathers > 1 ? part(regathers, config.zero.regatherSize) : nullptr,
+                              config.zero.persistenceThreshold));
   return Pinning(module.lookupSymbol<func::FuncOp>("forward"), config, mesh).run();
 }
 

@@ -5,6 +5,8 @@
 // RUN: sed -e 's/STAGE/2/; s/REDUCTION/micro_batch/; s/GATHER/regather/; s/STEPS/2/' %s | ds-opt - --accumulate-gradients --create-update --shard-buckets | FileCheck %s --check-prefix=STAGE2
 // RUN: sed -e 's/STAGE/3/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=STAGE3
 // RUN: sed -e 's/STAGE/3/; s/REDUCTION/step/; s/GATHER/step/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=ONCE
+// RUN: sed -e 's/"data" = 2/"data" = 4/; s/axes = <{"data"}>/axes = <{"data":(2)2}>, copies = <{"data":(1)2}>/; s/STAGE/3/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=COPIES
+// RUN: sed -e 's/"data" = 2/"data" = 4/; s/kept_whole/regather_over = <{"data":(2)2}>, kept_whole/; s/STAGE/3/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=NEAR
 
 // Everything is copied; the norm is taken part by part all the same.
 // STAGE0-LABEL: func.func @micro_batch
@@ -58,6 +60,26 @@
 // ONCE-LABEL: func.func @micro_batch
 // ONCE-SAME: graph.member = #graph.member<kind = "gathered", index = 0, offset = 0>
 // ONCE-NOT: sharding.all_gather
+
+// Bytes are cut in two, two ranks have each part: it is reduced over these too.
+// COPIES-LABEL: func.func @micro_batch
+// COPIES-SAME: tensor<16xf32> {graph.bucket = #graph.bucket<kind = "parameter", index = 0>
+// COPIES: %[[S:.*]] = sharding.reduce_scatter sum %{{.*}} over @mesh {"data":(2)2} dim 0 {{.*}} : tensor<32xf32> to tensor<16xf32>
+// COPIES-NEXT: %[[A:.*]] = sharding.all_reduce sum %[[S]] over @mesh {"data":(1)2}
+// COPIES: return %{{.*}}, %[[A]]
+// COPIES-LABEL: func.func @update
+// COPIES: sharding.all_reduce sum %{{.*}} over @mesh {"data":(2)2} {{.*}} : tensor<1xf64>
+// COPIES-NOT: sharding.all_reduce
+
+// The backward gathers from a neighbour what both have kept of the forward.
+// NEAR-LABEL: func.func @micro_batch
+// NEAR-SAME: %[[SHARD:arg[0-9]+]]: tensor<16xf32> {graph.bucket = #graph.bucket<kind = "parameter", index = 0>
+// NEAR: %[[F:.*]] = sharding.all_gather %[[SHARD]] over @mesh {"data"} dim 0 {graph.phase = "forward"}
+// NEAR: %[[HALF:.*]] = sharding.local_slice %[[F]] over @mesh {"data":(2)2} dim 0 {graph.phase = "forward"} : tensor<64xf32> to tensor<32xf32>
+// NEAR: %[[KEPT:.*]] = sharding.pack %[[HALF]] offsets [0] {graph.phase = "forward"}
+// NEAR: graph.mul
+// NEAR: sharding.all_gather %[[KEPT]] over @mesh {"data":(2)2} dim 0 {graph.phase = "backward"} : tensor<32xf32> to tensor<64xf32>
+// NEAR: sharding.reduce_scatter sum %{{.*}} over @mesh {"data"}
 
 module attributes {graph.accumulation_steps = STEPS : i64, graph.gradient_clipping = 1.0 : f64,
                    graph.optimizer = #graph.adamw<learning_rate = 0.1 : f64, beta1 = 0.9 : f64, beta2 = 0.99 : f64,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 using namespace deepshard;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -145,7 +146,7 @@ TEST(Zero, whatWouldChangeTheResultOrItsPlaceIsRefusedFromItsStageOn) {
 "offload_optimizer": {"device": "cpu", "pin_memory": true},
 "offload_param": {"device": "nvme", "nvme_path": "/local"},
 "zero_quantized_weights": true,
-"zero_hpz_partition_size": 8,
+"zero_quantized_gradients": true,
 "zenflow": {"topk_ratio": 0.1},
 "mics_shard_size": 0,
 "cpu_offload": false})";
@@ -163,8 +164,47 @@ TEST(Zero, whatWouldChangeTheResultOrItsPlaceIsRefusedFromItsStageOn) {
   EXPECT_THAT(at("3"), ElementsAre(HasSubstr("offload_optimizer.device: known"),
                                    HasSubstr("offload_param.device: known"),
                                    HasSubstr("zero_quantized_weights: known"),
-                                   HasSubstr("zero_hpz_partition_size: known"),
+                                   HasSubstr("zero_quantized_gradients: known"),
                                    HasSubstr("zenflow: known")));
+}
+
+TEST(Zero, groupsDivideTheDataRanks) {
+  auto config = [](const std::string &keys, const std::string &data = "8") {
+    return read(withOptimizer("\"deepshard\": {\"mesh\": {\"data\": " + data +
+                              "}},\n\"zero_optimization\": {" + keys + "}"));
+  };
+  ConfigResult off =
+      config("\"stage\": 3, \"mics_shard_size\": -1, \"zero_hpz_partition_size\": 1");
+  ASSERT_TRUE(off.config);
+  EXPECT_EQ(off.config->zero.shardSize, 8);
+  EXPECT_EQ(off.config->zero.regatherSize, 8);
+
+  ConfigResult mics = config("\"stage\": 3, \"mics_shard_size\": 4");
+  ASSERT_TRUE(mics.config);
+  EXPECT_EQ(mics.config->zero.shardSize, 4);
+  EXPECT_EQ(mics.config->zero.regatherSize, 4);
+
+  ConfigResult hpz = config("\"stage\": 3, \"zero_hpz_partition_size\": 2");
+  ASSERT_TRUE(hpz.config);
+  EXPECT_EQ(hpz.config->zero.shardSize, 8);
+  EXPECT_EQ(hpz.config->zero.regatherSize, 2);
+
+  EXPECT_THAT(
+      errors(config("\"stage\": 3,\n\"mics_shard_size\": 3,\n\"zero_hpz_partition_size\": 16")),
+      ElementsAre("c.json:3: zero_optimization.mics_shard_size: groups of 3 do not make up "
+                  "the 8 ranks of deepshard.mesh.data; choose a number from 2 on that "
+                  "divides it",
+                  "c.json:4: zero_optimization.zero_hpz_partition_size: groups of 16 do not "
+                  "make up the 8 ranks of deepshard.mesh.data; choose a number from 2 on "
+                  "that divides it"));
+  EXPECT_THAT(
+      errors(config("\"stage\": 3, \"mics_shard_size\": 4, \"zero_hpz_partition_size\": 2")),
+      ElementsAre(HasSubstr("cannot be used together with")));
+  ConfigResult below = config("\"stage\": 2, \"mics_shard_size\": 3");
+  EXPECT_THAT(errors(below), IsEmpty());
+  EXPECT_THAT(notes(below),
+              ElementsAre("c.json:2: zero_optimization.mics_shard_size: without effect "
+                          "below stage 3"));
 }
 
 TEST(Zero, reductionsInFp32AreWhatHappens) {
