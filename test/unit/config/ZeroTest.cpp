@@ -202,9 +202,8 @@ TEST(Zero, groupsDivideTheDataRanks) {
       ElementsAre(HasSubstr("cannot be used together with")));
   ConfigResult below = config("\"stage\": 2, \"mics_shard_size\": 3");
   EXPECT_THAT(errors(below), IsEmpty());
-  EXPECT_THAT(notes(below),
-              ElementsAre("c.json:2: zero_optimization.mics_shard_size: without effect "
-                          "below stage 3"));
+  EXPECT_THAT(notes(below), Contains("c.json:2: zero_optimization.mics_shard_size: without effect "
+                                     "below stage 3"));
 }
 
 TEST(Zero, reductionsInFp32AreWhatHappens) {
