@@ -44,10 +44,11 @@ void CostNetwork::add(unsigned a, unsigned b, std::span<const Cost> costs) {
 
 Cost CostNetwork::costOf(std::span<const unsigned> choices) const {
   Cost cost = 0;
-  for (size_t variable = 0; variable < domains.size(); ++variable)
+  for (size_t variable = 0; variable < choices.size(); ++variable)
     cost = addCosts(cost, domains[variable][choices[variable]]);
   for (const Pair &pair : pairs)
-    cost = addCosts(cost, pair.costs[choices[pair.a] * domains[pair.b].size() + choices[pair.b]]);
+    if (pair.b < choices.size())
+      cost = addCosts(cost, pair.costs[choices[pair.a] * domains[pair.b].size() + choices[pair.b]]);
   return cost;
 }
 

@@ -77,7 +77,8 @@ public:
   std::optional<CostTable> project(std::span<const unsigned> kept,
                                    size_t mostEntries = kMostEntries) const;
 
-  /// The cost of one combination.
+  /// The cost of one combination, or of choices for the first variables only: what depends on
+  /// others too is left out.
   Cost costOf(std::span<const unsigned> choices) const;
 
   static constexpr size_t kMostEntries = size_t{1} << 26;

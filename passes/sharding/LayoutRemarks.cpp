@@ -85,7 +85,7 @@ void LayoutRemarks::chosen(Operation *op, ArrayRef<Axes> factors, ArrayRef<unsig
   for (auto [result, layout] : llvm::zip_equal(op->getResults(), results)) {
     std::string from;
     for (AxisRefAttr axis : axesOf(layout)) {
-      std::string source = sourceOf(op, axis, factors, givers);
+      std::string source = givers.empty() ? "the search" : sourceOf(op, axis, factors, givers);
       sources[result].push_back({axis, source});
       from += (from.empty() ? "" : ", ") + sharding::textOf(axis) + " from " + source;
     }

@@ -113,7 +113,7 @@ def VerifyAnnotated : Pass<"verify-annotated", "::mlir::ModuleOp"> {
     2. every op has a sharding rule, axes for as many factors as its rule has and a layout for each result; a constraint has
        a layout
     3. axes divide the factor that they split; a factor that has to be whole is not split
-    4. a result's layout is what the factors give, or that with its summands added up
+    4. a result is declared to lie where what the factors give can be moved: it divides, and holds no summands that those do not
   }];
   let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
 }

@@ -1,9 +1,7 @@
 //===- PropagateLayouts.cpp - layouts of all values from those of the arguments ---------------===//
 //
-// Ops are visited in order, so the layouts of an op's operands are known. Each axis of each operand
-// is a wish for the factor it lies on. Wishes are granted by size, the tensors with most elements
-// first: moving a large tensor costs more than moving a small one. A wish is refused if its factor
-// is split already or must not be split, or if its axes split another factor.
+// Ops are visited in order, so the layouts of an op's operands are known and say how its factors
+// are split (FactorChoice.h):
 //
 //   linear  x [b:{data}, s, k] , w [k, n:{tensor}]   ->  b = {data}, n = {tensor}
 //           y [b:{data}, s, n:{tensor}]
@@ -12,12 +10,13 @@
 // in them (the rule says which); the first op that is not gets the reduced value, and so does every
 // op that adds something once to the result (a bias).
 //
-// O(ops x wishes log wishes). Greedy, as Shardy's conflict resolution
-// (insert_explicit_reshards.cc, design notes in docs of Shardy); no look-ahead.
+// Ops that have layouts already (choose-layouts) keep them. O(ops x wishes log wishes). No
+// look-ahead.
 //
 //===------------------------------------------------------------------------------------------===//
 
 #include "passes/sharding/Arguments.h"
+#include "passes/sharding/FactorChoice.h"
 #include "passes/sharding/LayoutRemarks.h"
 #include "passes/sharding/OpLayouts.h"
 #include "passes/sharding/Passes.h"
@@ -34,20 +33,6 @@ namespace deepshard {
 namespace {
 
 using sharding::LayoutAttr;
-
-/// Axes for a factor, as an operand of `elements` elements would have it.
-struct Wish {
-  unsigned factor;
-  Axes axes;
-  unsigned operand;
-  int64_t elements;
-};
-
-/// The axes that split each factor of an op, and the operand that each has them from.
-struct Choice {
-  SmallVector<Axes> factors;
-  SmallVector<unsigned> givers;
-};
 
 int64_t rankOf(Type type) { return cast<RankedTensorType>(type).getRank(); }
 
@@ -135,7 +120,9 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     if (auto reshape = dyn_cast<graph::ReshapeOp>(op);
         reshape && failed(checkHeads(reshape, rule, layouts, operands[0])))
       return failure();
-    auto [factors, givers] = chooseFactors(op, rule, layouts, operands);
+    auto decided = op->getAttrOfType<ArrayAttr>(sharding::kLayoutsAttr);
+    auto [factors, givers] = decided ? FactorChoice{factorAxes(op, rule), {}}
+                                     : chooseFactors(op, rule, layouts, operands, grid);
     StringRef name = op->getName().stripDialect();
     for (auto [index, operand] : llvm::enumerate(op->getOperands()))
       remarks->moved(operand, operands[index], layouts.operandLayout(index, factors), op->getLoc(),
@@ -145,11 +132,13 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     for (auto [index, result] : llvm::enumerate(op->getResults())) {
       LayoutAttr layout = layouts.resultLayout(index, factors);
       results.push_back(layout);
-      // What is added once to the result can be added only to the whole of it.
-      if (layout.isPartial() && !rule.once.empty()) {
+      if (decided)
+        results.back() = cast<LayoutAttr>(decided[index]);
+      else if (layout.isPartial() && !rule.once.empty())
+        // What is added once to the result can be added only to the whole of it.
         results.back() = layout.withPartial(nullptr);
+      if (results.back() != layout)
         remarks->moved(result, layout, results.back(), op->getLoc(), name);
-      }
     }
     remarks->chosen(op, factors, givers, results);
     auto lists = llvm::map_to_vector(factors, [&](const Axes &axes) {
@@ -199,66 +188,6 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
       return error;
     }
     return success();
-  }
-
-  Choice chooseFactors(Operation *op, const graph::ShardingRule &rule, const OpLayouts &layouts,
-                       ArrayRef<LayoutAttr> operands) {
-    SmallVector<Wish> wishes;
-    for (auto [index, layout] : llvm::enumerate(operands)) {
-      int64_t elements = cast<RankedTensorType>(op->getOperand(index).getType()).getNumElements();
-      for (auto [factors, axes] : llvm::zip(rule.operands[index], layout.getDims()))
-        for (auto &[factor, taken] : layouts.project(factors, axes.getAxes()))
-          wishes.push_back({factor, taken, static_cast<unsigned>(index), elements});
-    }
-    llvm::stable_sort(wishes, [](const Wish &a, const Wish &b) { return a.elements > b.elements; });
-    SmallVector<Axes> factors(rule.factors.size());
-    SmallVector<unsigned> givers(rule.factors.size());
-    for (const Wish &wish : wishes) {
-      bool taken = !factors[wish.factor].empty() ||
-                   rule.factors[wish.factor].kind == graph::FactorKind::Replicate;
-      for (const Axes &axes : factors)
-        taken |= overlap(axes, wish.axes);
-      if (!taken && !isTwofold(rule, factors, wish.factor)) {
-        factors[wish.factor] = wish.axes;
-        givers[wish.factor] = wish.operand;
-      }
-    }
-    while (dropStrided(rule, factors)) {
-    }
-    return {factors, givers};
-  }
-
-  /// A layout cuts a dimension into ranges: where a dimension is several factors, a minor one can
-  /// be split only if those before it are split completely. Unsplits a factor that breaks this in
-  /// any tensor of the op; false if there is none.
-  bool dropStrided(const graph::ShardingRule &rule, SmallVector<Axes> &factors) {
-    for (ArrayRef<graph::TensorFactors> tensors : {ArrayRef(rule.operands), ArrayRef(rule.results)})
-      for (const graph::TensorFactors &tensor : tensors)
-        for (const graph::DimensionFactors &dimension : tensor) {
-          bool isComplete = true;
-          for (unsigned factor : dimension) {
-            if (!isComplete && !factors[factor].empty()) {
-              factors[factor].clear();
-              return true;
-            }
-            isComplete &= grid.sizeOf(factors[factor]) == rule.factors[factor].size;
-          }
-        }
-    return false;
-  }
-
-  /// Whether splitting `factor` too would leave a result that is partial in two ways.
-  static bool isTwofold(const graph::ShardingRule &rule, ArrayRef<Axes> factors, unsigned factor) {
-    for (unsigned result = 0; result < rule.results.size(); ++result)
-      for (auto [other, axes] : llvm::enumerate(factors)) {
-        if (axes.empty())
-          continue;
-        std::optional<graph::ReductionKind> a = rule.partialKind(result, other);
-        std::optional<graph::ReductionKind> b = rule.partialKind(result, factor);
-        if (a && b && *a != *b)
-          return true;
-      }
-    return false;
   }
 
   /// A gradient lies as its parameter, and is left as summands over the axes that cut the batch:

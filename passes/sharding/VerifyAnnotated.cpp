@@ -123,9 +123,13 @@ struct VerifyAnnotatedPass : impl::VerifyAnnotatedBase<VerifyAnnotatedPass> {
     SmallVector<Axes> factors = factorAxes(op, rule);
     for (auto [index, layout] : llvm::enumerate(declared.getAsRange<LayoutAttr>())) {
       LayoutAttr given = layouts.resultLayout(index, factors);
-      if (layout != given && layout != given.withPartial(nullptr))
+      ArrayRef<int64_t> shape = cast<RankedTensorType>(op->getResult(index).getType()).getShape();
+      bool becomesPartial = llvm::any_of(layout.getPartialAxes(), [&](sharding::AxisRefAttr axis) {
+        return !llvm::is_contained(given.getPartialAxes(), axis);
+      });
+      if (becomesPartial || layout.firstUnevenDim(grid, shape))
         fault(op->getLoc()) << "result " << index << " is declared to lie as " << layout
-                            << "; its factors give " << given;
+                            << "; its factors give " << given << ", which cannot be moved there";
     }
   }
 

@@ -8,6 +8,7 @@
 #include "passes/kernels/Passes.h"
 #include "passes/memory/Passes.h"
 #include "passes/plan/Passes.h"
+#include "passes/planner/Passes.h"
 #include "passes/sharding/Passes.h"
 #include "passes/simplify/Passes.h"
 #include "passes/training/Passes.h"
@@ -35,6 +36,7 @@ int runPasses(int argc, char **argv) {
   registerKernelsPasses();
   registerPlanPasses();
   registerMemoryPasses();
+  registerPlannerPasses();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "DeepShard's compiler: passes on IR\n", registry));
 }

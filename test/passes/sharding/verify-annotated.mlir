@@ -66,8 +66,8 @@ func.func @f(%x: tensor<4x4xf32> {sharding.layout = #sharding.layout<@mesh, [{},
 sharding.mesh @mesh ["data" = 2]
 func.func @f(%x: tensor<4xf32> {sharding.layout = #sharding.layout<@mesh, [{}]>})
     -> (tensor<4xf32> {sharding.layout = #sharding.layout<@mesh, [{}]>}) {
-  // expected-error @+1 {{result 0 is declared to lie as #sharding.layout<@mesh, [{}]>; its factors give #sharding.layout<@mesh, [{"data"}]>}}
-  %y = graph.tanh %x {sharding.factors = #sharding.factors<[{"data"}]>, sharding.layouts = [#sharding.layout<@mesh, [{}]>]}
+  // expected-error @+1 {{result 0 is declared to lie as #sharding.layout<@mesh, [{}], partial = sum {"data"}>; its factors give #sharding.layout<@mesh, [{"data"}]>, which cannot be moved there}}
+  %y = graph.tanh %x {sharding.factors = #sharding.factors<[{"data"}]>, sharding.layouts = [#sharding.layout<@mesh, [{}], partial = sum {"data"}>]}
       : tensor<4xf32>
   return %y : tensor<4xf32>
 }

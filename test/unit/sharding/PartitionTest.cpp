@@ -2,13 +2,15 @@
 //
 // Blocks of models are given random layouts of their arguments and results on random meshes,
 // propagated, partitioned and run on simulated ranks; what the ranks return is joined and compared
-// with the whole program, in f64. Whatever the layouts are, the numbers must not change.
+// with the whole program, in f64. Whatever the layouts are, the numbers must not change. So it is
+// with layouts that choose-layouts finds around some that are given.
 //
 //===------------------------------------------------------------------------------------------===//
 
 #include "test/unit/sharding/Testing.h"
 
 #include "dialects/graph/Interpreter.h"
+#include "passes/planner/Passes.h"
 #include "passes/sharding/Passes.h"
 
 #include "mlir/Pass/PassManager.h"
@@ -165,26 +167,29 @@ protected:
     return most / scale;
   }
 
-  /// Returns false if the layouts are refused because heads do not divide.
-  bool check(const Program &program, const char *axes, Random &random) {
+  /// Returns false if the layouts are refused because heads do not divide, or if there are too many
+  /// to search. With `searches`, two of
+  /// three arguments are parameters that the search places, and results are whole.
+  bool check(const Program &program, const char *axes, Random &random, bool searches) {
     OwningOpRef<ModuleOp> module = parse(axes, program.text);
     EXPECT_TRUE(module);
     auto function = *module->getOps<func::FuncOp>().begin();
     MeshAttr grid = mesh(axes);
     std::vector<HostTensor> arguments;
-    std::vector<Parts> parts;
     for (auto [index, type] : llvm::enumerate(function.getArgumentTypes())) {
       auto tensorType = cast<RankedTensorType>(type);
       LayoutAttr layout = randomLayout(tensorType, grid, random);
-      function.setArgAttr(index, kLayoutAttr, layout);
+      if (searches && random() % 3 != 0 && tensorType.getElementType().isF64())
+        function.setArgAttr(index, graph::kParameterAttr,
+                            StringAttr::get(&context, "p" + std::to_string(index)));
+      else
+        function.setArgAttr(index, kLayoutAttr, layout);
       arguments.push_back(randomTensor(tensorType, random));
-      parts.push_back(split(arguments.back(), layout, grid));
     }
-    SmallVector<LayoutAttr> results;
-    for (auto [index, type] : llvm::enumerate(function.getResultTypes())) {
-      results.push_back(randomLayout(cast<RankedTensorType>(type), grid, random));
-      function.setResultAttr(index, kLayoutAttr, results.back());
-    }
+    for (auto [index, type] : llvm::enumerate(function.getResultTypes()))
+      if (!searches)
+        function.setResultAttr(index, kLayoutAttr,
+                               randomLayout(cast<RankedTensorType>(type), grid, random));
     FailureOr<SmallVector<HostTensor>> expected = graph::evaluateFunction(function, arguments);
     EXPECT_TRUE(succeeded(expected));
 
@@ -194,18 +199,26 @@ protected:
       return success();
     });
     PassManager passes(&context);
+    if (searches)
+      passes.addPass(createChooseLayouts());
     passes.addPass(createPropagateLayouts());
+    passes.addPass(createVerifyAnnotated());
     passes.addPass(createPartition());
     if (failed(passes.run(*module))) {
-      EXPECT_NE(message.find("do not split over"), std::string::npos) << message;
+      const char *known = searches ? "too many layouts" : "do not split over";
+      EXPECT_NE(message.find(known), std::string::npos) << message;
       return false;
     }
+    std::vector<Parts> parts;
+    for (auto [argument, value] : llvm::zip_equal(function.getArguments(), arguments))
+      parts.push_back(split(value, layoutOf(argument), grid));
     FailureOr<std::vector<Parts>> returned = evaluateOnRanks(function, grid, parts);
     EXPECT_TRUE(succeeded(returned)) << message;
     if (failed(returned))
       return false;
     auto emit = [&] { return emitError(function.getLoc()); };
-    for (auto [index, layout] : llvm::enumerate(results)) {
+    for (unsigned index = 0; index < function.getNumResults(); ++index) {
+      auto layout = function.getResultAttrOfType<LayoutAttr>(index, kLayoutAttr);
       FailureOr<HostTensor> whole = join(emit, (*returned)[index], layout, grid);
       EXPECT_TRUE(succeeded(whole)) << message;
       if (succeeded(whole)) {
@@ -214,24 +227,27 @@ protected:
     }
     return true;
   }
+
+  void checkAll(int trials, bool searches) {
+    for (const Program &program : kPrograms) {
+      int checked = 0;
+      for (const char *axes : kMeshes)
+        for (int trial = 0; trial < trials; ++trial) {
+          SCOPED_TRACE(std::string(program.name) + " on " + axes + ", trial " +
+                       std::to_string(trial));
+          Random random(trial);
+          checked += check(program, axes, random, searches);
+          if (HasFailure())
+            return;
+        }
+      EXPECT_GT(checked, 2 * trials) << program.name;
+    }
+  }
 };
 
-TEST_F(PartitionTest, RandomLayouts) {
-  constexpr int kTrials = 25;
-  for (const Program &program : kPrograms) {
-    int checked = 0;
-    for (const char *axes : kMeshes)
-      for (int trial = 0; trial < kTrials; ++trial) {
-        SCOPED_TRACE(std::string(program.name) + " on " + axes + ", trial " +
-                     std::to_string(trial));
-        Random random(trial);
-        checked += check(program, axes, random);
-        if (HasFailure())
-          return;
-      }
-    EXPECT_GT(checked, 2 * kTrials) << program.name;
-  }
-}
+TEST_F(PartitionTest, RandomLayouts) { checkAll(25, /*searches=*/false); }
+
+TEST_F(PartitionTest, LayoutsThatTheSearchFinds) { checkAll(2, /*searches=*/true); }
 
 } // namespace
 } // namespace deepshard::sharding

@@ -1,0 +1,90 @@
+//===- LayoutNetwork.h - the layouts of a function as choices with costs ----------------------===//
+//
+// Variables of the cost network (CostNetwork.h):
+//
+//   argument   its layout: what is pinned, else every way to split dimensions of a parameter
+//   op         a candidate: axes per factor, how operands must lie, how results come out
+//   home       of a value with several readers, or that something is added to once: the layout it
+//              is brought to once and that all readers take it from
+//
+// Costs: an op its arithmetic and memory traffic (shared by the axes that split it); a parameter
+// the update of its part and the reduction of its gradient over the axes that cut the batch;
+// between the variable that makes a value and the one that reads it, the collectives from one
+// layout to the other (Reshard.h, which the partition emits). So the sum is the time of a step on
+// one rank without overlap, but for readers that bring a value from its home to the same further
+// layout: the partition does that once, here each of them pays.
+//
+// Axes that are not searched stay where propagation from the arguments puts them (FactorChoice.h).
+//
+// O(ops x candidates^2) table entries; costs of equal moves are computed once.
+//
+//===------------------------------------------------------------------------------------------===//
+
+#ifndef DEEPSHARD_PASSES_PLANNER_LAYOUTNETWORK_H
+#define DEEPSHARD_PASSES_PLANNER_LAYOUTNETWORK_H
+
+#include "passes/planner/LayoutCandidates.h"
+#include "passes/planner/MachineModel.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/MapVector.h"
+
+namespace deepshard {
+
+class LayoutNetwork {
+public:
+  /// `free`: the axes that are searched, in the order of the mesh.
+  LayoutNetwork(mlir::func::FuncOp function, mlir::FlatSymbolRefAttr mesh, sharding::MeshAttr grid,
+                llvm::ArrayRef<sharding::AxisRefAttr> free, const MachineModel &machine);
+
+  /// Builds variables and costs. Fails, with an error at the op, if one has no sharding rule.
+  mlir::LogicalResult build();
+
+  const CostNetwork &costs() const { return network; }
+
+  /// Writes a combination down: `sharding.layout` of arguments, `sharding.factors` and
+  /// `sharding.layouts` of ops. propagate-layouts keeps them.
+  void annotate(llvm::ArrayRef<unsigned> choices);
+
+private:
+  /// What makes a value, or its home: a variable and the layout under each choice.
+  struct Source {
+    unsigned variable = 0;
+    llvm::SmallVector<sharding::LayoutAttr> layouts;
+  };
+  struct OpChoices {
+    unsigned variable = 0;
+    llvm::SmallVector<Candidate> candidates;
+  };
+
+  void addArgument(mlir::BlockArgument argument);
+  mlir::LogicalResult addOp(mlir::Operation *op);
+  void addHome(mlir::Value value, const Source &made, bool mustBeWhole);
+  void connectUses();
+  void connectResult(mlir::OpOperand &returned);
+  void connectGradient(mlir::Value value, const Source &from, const Source &parameter);
+  /// The cost of moving `value` for every pair of choices.
+  void connect(mlir::Value value, const Source &from, unsigned to,
+               llvm::ArrayRef<sharding::LayoutAttr> layouts);
+  void addCostsOf(unsigned a, unsigned b, llvm::ArrayRef<Cost> pairs);
+  Cost moveCost(mlir::RankedTensorType type, sharding::LayoutAttr from, sharding::LayoutAttr to);
+  llvm::SmallVector<sharding::LayoutAttr> layoutsOf(mlir::BlockArgument argument);
+  Cost updateCost(mlir::RankedTensorType type, sharding::LayoutAttr layout);
+  sharding::LayoutAttr withoutFree(sharding::LayoutAttr layout) const;
+
+  mlir::func::FuncOp function;
+  mlir::FlatSymbolRefAttr mesh;
+  sharding::MeshAttr grid;
+  Axes free;
+  MachineModel machine;
+  CostNetwork network;
+  Axes batch;                                              // axes that cut the batch
+  llvm::DenseMap<mlir::Value, sharding::LayoutAttr> fixed; // layouts without the free axes
+  llvm::MapVector<mlir::Value, Source> made, homes;
+  llvm::MapVector<mlir::Operation *, OpChoices> ops;
+  llvm::DenseMap<std::tuple<mlir::Type, mlir::Attribute, mlir::Attribute>, Cost> moves;
+};
+
+} // namespace deepshard
+
+#endif // DEEPSHARD_PASSES_PLANNER_LAYOUTNETWORK_H

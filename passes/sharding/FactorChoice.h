@@ -1,0 +1,37 @@
+//===- FactorChoice.h - which axes split the factors of an op ---------------------------------===//
+
+#ifndef DEEPSHARD_PASSES_SHARDING_FACTORCHOICE_H
+#define DEEPSHARD_PASSES_SHARDING_FACTORCHOICE_H
+
+#include "passes/sharding/OpLayouts.h"
+
+namespace deepshard {
+
+/// The axes that split each factor of an op, and the operand that each has them from.
+struct FactorChoice {
+  llvm::SmallVector<Axes> factors;
+  llvm::SmallVector<unsigned> givers;
+};
+
+/// Leaves the operands where they are as far as the op can. Each axis of each operand is a wish for
+/// the factor it lies on. Wishes are granted by size, the tensors with most elements first: moving
+/// a large tensor costs more than moving a small one. A wish is refused if its factor is split
+/// already or must not be split, if its axes split another factor, or if a result would be partial
+/// in two ways. Greedy, as Shardy's conflict resolution (insert_explicit_reshards.cc, design notes
+/// in docs of Shardy).
+FactorChoice chooseFactors(mlir::Operation *op, const graph::ShardingRule &rule,
+                           const OpLayouts &layouts, llvm::ArrayRef<sharding::LayoutAttr> operands,
+                           sharding::MeshAttr grid);
+
+/// A factor that may not be split as it is: a layout cuts a dimension into ranges, so where a
+/// dimension of an operand or result is several factors, a minor one can be split only if those
+/// before it are split completely.
+std::optional<unsigned> findStrided(const graph::ShardingRule &rule, llvm::ArrayRef<Axes> factors,
+                                    sharding::MeshAttr grid);
+
+/// Whether splitting `factor` too would leave a result that is partial in two ways.
+bool isTwofold(const graph::ShardingRule &rule, llvm::ArrayRef<Axes> factors, unsigned factor);
+
+} // namespace deepshard
+
+#endif // DEEPSHARD_PASSES_SHARDING_FACTORCHOICE_H
