@@ -191,7 +191,7 @@ class Ranks(unittest.TestCase):
             return *self.train(plan, "wide"), text, sent
 
         plain, weights, text, _ = run("none")
-        near, near_weights, _, near_sent = run("hpz", zero_hpz_partition_size=2)
+        near, near_weights, near_text, near_sent = run("hpz", zero_hpz_partition_size=2)
         copies, _, copies_text, copies_sent = run("mics", mics_shard_size=2)
 
         self.assertEqual([(s["loss"], s["grad_norm"]) for s in near], [(s["loss"], s["grad_norm"]) for s in plain])
@@ -214,6 +214,9 @@ class Ranks(unittest.TestCase):
             self.assertGreaterEqual(sent[key], 0.99 * units * whole - 2 * ROUNDING, key)
             self.assertLessEqual(sent[key], 1.01 * units * whole + 2 * ROUNDING, key)
         self.assertNotIn(("all_gather", "data"), copies_sent)
+        # What the forward leaves for the backward: a half on each rank.
+        buffers = [float(re.search(r"transient buffers: ([\d.]+) MiB", found).group(1)) for found in (text, near_text)]
+        self.assertAlmostEqual(buffers[1] - buffers[0], whole / 2, delta=0.01 * whole + 2 * ROUNDING)
         for kind in ("exp_avg", "exp_avg_sq", "parameter"):
             held = float(re.search(rf"buckets of kind {kind}: ([\d.]+) MiB", copies_text).group(1))
             self.assertTrue(whole / 2 - ROUNDING <= held <= 1.01 * whole / 2 + ROUNDING, f"{kind}: {held} of {whole} MiB")
