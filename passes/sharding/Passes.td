@@ -9,6 +9,21 @@
 
 include "mlir/Pass/PassBase.td"
 
+def VerifyHeads : Pass<"verify-heads", "::mlir::func::FuncOp"> {
+  let summary = "Refuse pins that would split heads of attention";
+  let description = [{
+    The columns of a linear op whose result reaches an operand of attention through elementwise and layout ops are its heads
+    (of keys and values there may be fewer, repeated behind it). A `sharding.layout` that splits these columns into parts
+    that are not whole heads is an error at the attention; equal ones are reported once.
+
+    ```mlir
+    %q = graph.linear %x, %w : tensor<1x4x6xf32>, tensor<6x6xf32>    // %w pinned to [{}, {"tensor"} ], tensor = 2
+    ...
+    %o, %l = graph.attention %heads, ...                             // 3 heads of 2: error
+    ```
+  }];
+}
+
 def SplitFusedProjections : Pass<"split-fused-projections", "::mlir::func::FuncOp"> {
   let summary = "Give the parts of a fused projection a dimension of their own";
   let description = [{

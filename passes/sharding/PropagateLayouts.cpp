@@ -21,8 +21,6 @@
 #include "passes/sharding/OpLayouts.h"
 #include "passes/sharding/Passes.h"
 
-#include <numeric>
-
 using namespace mlir;
 
 namespace deepshard {
@@ -117,9 +115,6 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     SmallVector<LayoutAttr> operands = llvm::map_to_vector(
         op->getOperands(), [](Value operand) { return sharding::layoutOf(operand); });
     OpLayouts layouts(op, rule, operands, mesh, grid);
-    if (auto reshape = dyn_cast<graph::ReshapeOp>(op);
-        reshape && failed(checkHeads(reshape, rule, layouts, operands[0])))
-      return failure();
     auto decided = op->getAttrOfType<ArrayAttr>(sharding::kLayoutsAttr);
     auto [factors, givers] = decided ? FactorChoice{factorAxes(op, rule), {}}
                                      : chooseFactors(op, rule, layouts, operands, grid);
@@ -147,46 +142,6 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     op->setAttr(sharding::kFactorsAttr, sharding::FactorsAttr::get(&getContext(), lists));
     SmallVector<Attribute> attributes(results.begin(), results.end());
     op->setAttr(sharding::kLayoutsAttr, ArrayAttr::get(&getContext(), attributes));
-    return success();
-  }
-
-  /// The attention that reads `value`, transposed or not.
-  static graph::AttentionOp attentionBehind(Value value) {
-    for (Operation *user : value.getUsers()) {
-      if (auto attention = dyn_cast<graph::AttentionOp>(user))
-        return attention;
-      if (auto transpose = dyn_cast<graph::TransposeOp>(user))
-        if (graph::AttentionOp attention = attentionBehind(transpose))
-          return attention;
-    }
-    return nullptr;
-  }
-
-  /// A projection whose columns are split is split by heads. If these do not divide, gathering it
-  /// would undo what the user asked for.
-  LogicalResult checkHeads(graph::ReshapeOp reshape, const graph::ShardingRule &rule,
-                           const OpLayouts &layouts, LayoutAttr layout) {
-    for (auto [factors, axes] : llvm::zip(rule.operands[0], layout.getDims())) {
-      size_t placed = 0;
-      for (auto &[factor, taken] : layouts.project(factors, axes.getAxes()))
-        placed += taken.size();
-      graph::AttentionOp attention =
-          placed < axes.getAxes().size() ? attentionBehind(reshape) : nullptr;
-      if (!attention)
-        continue;
-      int64_t heads = std::gcd(attention.getQ().getType().getDimSize(1),
-                               attention.getK().getType().getDimSize(1));
-      InFlightDiagnostic error = attention->emitError();
-      error << attention.getQ().getType().getDimSize(1) << " heads";
-      if (heads != attention.getQ().getType().getDimSize(1))
-        error << " with " << attention.getK().getType().getDimSize(1) << " key/value heads";
-      error << " do not split over " << sharding::textOf(axes.getAxes()) << " of size "
-            << grid.sizeOf(axes.getAxes()) << "; choose a size that divides them:";
-      for (int64_t size = 1; size <= heads; ++size)
-        if (heads % size == 0)
-          error << (size == 1 ? " " : ", ") << size;
-      return error;
-    }
     return success();
   }
 

@@ -257,19 +257,27 @@ static void writeBox(const OutputFile &file, uint64_t begin, const TensorDesc &i
 }
 
 void saveWeights(const planpb::Plan &plan, const Memory &memory, OutputFile &file) {
-  std::vector<SavedTensor> tensors;
+  // By name: plans that keep the same tensors in other buckets write the same file.
+  std::vector<const planpb::Parameter *> parameters;
   for (const planpb::Parameter &parameter : plan.parameters())
+    parameters.push_back(&parameter);
+  std::sort(parameters.begin(), parameters.end(),
+            [](const auto *a, const auto *b) { return a->name() < b->name(); });
+  std::vector<SavedTensor> tensors;
+  for (const planpb::Parameter *entry : parameters) {
+    const planpb::Parameter &parameter = *entry;
     tensors.push_back({parameter.name(),
                        {parameter.aliases().begin(), parameter.aliases().end()},
                        TensorDesc::contiguous(dtypeOf(parameter.dtype()),
                                               {parameter.shape().begin(), parameter.shape().end()}),
                        nullptr});
+  }
   SafeTensorsStart start = startSafeTensors(tensors);
   if (memory.rank() == 0)
     file.writeAt(0, start.bytes.data(), start.bytes.size());
   auto rank = static_cast<uint64_t>(memory.rank());
-  for (int i = 0; i < plan.parameters_size(); ++i) {
-    const planpb::Parameter &parameter = plan.parameters(i);
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const planpb::Parameter &parameter = *parameters[i];
     const planpb::Bucket &bucket = memory.program().buckets(static_cast<int>(parameter.bucket()));
     if (lowestHolder(memory.mesh(), bucket, parameter, rank) != rank)
       continue;

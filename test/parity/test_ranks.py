@@ -51,6 +51,8 @@ LLAMA = {
 SHAPES = SIZES | {
     "llama": LLAMA,
     "vocabulary of gpt2": SIZES["narrow"] | {"vocab_size": 50257},
+    "3 heads": SIZES["narrow"] | {"n_embd": 36, "n_head": 3},
+    "3 odd heads": SIZES["narrow"] | {"n_embd": 63, "n_head": 3},
     # Parameters outweigh everything else.
     "heavy": SIZES["narrow"] | {"n_embd": 1024, "vocab_size": 16400, "seq": 5, "micro": 2},
     "deep": SIZES["wide"] | {"n_layer": SIZES["wide"]["n_layer"] + 2},
@@ -178,6 +180,21 @@ class Ranks(unittest.TestCase):
                     self.assertEqual(values, first[0])
                     for name, tensor_value in first[1].items():
                         self.assertEqual(weights[name].tobytes(), tensor_value.tobytes(), name)
+
+    def test_zero_bits_of_one_micro_batch(self):
+        """The same where gradients share memory with activations, on one stream or two; the files are equal."""
+        for data, tensor in [(2, 1), (2, 2)]:
+            first = None
+            for stage, overlap in itertools.product(range(4), (True, False)):
+                with self.subTest(data=data, tensor=tensor, stage=stage, overlap=overlap):
+                    plan = self.plan(f"one-micro-{data}-{tensor}-{stage}-{overlap}", "narrow", data, tensor, dropout=0.1,
+                                     accumulation=1, zero={"stage": stage, "overlap_comm": overlap})
+                    metrics, _ = self.train(plan, "narrow", steps=10)
+                    with open(f"{plan}.safetensors", "rb") as stream:
+                        found = [(step["loss"], step["grad_norm"]) for step in metrics], stream.read()
+                    first = first or found
+                    self.assertEqual(found[0], first[0])
+                    self.assertTrue(found[1] == first[1], "weights differ")
 
     def test_groups(self):
         """hpZ 2 and MiCS 2 at 4 data ranks: the bits of ZeRO-3, and numbers near them; traffic as the formulas say."""
@@ -373,20 +390,20 @@ class Ranks(unittest.TestCase):
         self.assertIn(check.split("sound\n", 1)[1].strip(), text)
 
     def test_heads_that_do_not_divide(self):
-        config = gpt2.make_config(gpt2.SIZES["small"])
-        config["deepshard"] = {"mesh": {"tensor": 2}, "pins": PINS}
-        path = self.shop.path("heads.json")
-        with open(path, "w", encoding="utf-8") as stream:
-            json.dump(config, stream)
-        model = self.shop.model("small", "sdpa", 0.0)
-        finished = subprocess.run([DS_OPT, model, "--config", path, "-o", self.shop.path("heads.dsplan"),
-                                   "--input", "input_ids=i64[batchx17]", "--input", "labels=i64[batchx17]"],
-                                  capture_output=True, text=True)
-        self.assertEqual(finished.returncode, 1)
-        self.assertIn('3 heads do not split over {"tensor"} of size 2; choose a size that divides them: 1, 3',
-                      finished.stderr)
-        self.assertIn("transformer.h.0.attn", finished.stderr)
-        self.assertNotIn("see current operation", finished.stderr)
+        """Refused whether the width divides (36) or would be padded (63), and if only key/value heads do not divide."""
+        three = r'3 heads do not split over {"tensor"} of size 2; choose a size that divides them: 1, 3'
+        grouped = r'4 heads with 2 key/value heads do not split over {"tensor"} of size 4; choose a size that divides them: 1, 2'
+        for size, tensor, message, place in [("3 heads", 2, three, "transformer.h.0.attn"),
+                                             ("3 odd heads", 2, three, "transformer.h.0.attn"),
+                                             ("llama", 4, grouped, "model.layers.0.self_attn")]:
+            with self.subTest(size=size):
+                with self.assertRaises(AssertionError) as refused:
+                    self.plan(f"heads-{size}", size, tensor=tensor)
+                text = str(refused.exception)
+                self.assertIn("exit code 1\n", text)
+                self.assertEqual(text.count("ds-opt: error: " + message), 1, text)
+                self.assertIn(place, text)
+                self.assertNotIn("see current operation", text)
 
     def test_pins_that_match_nothing(self):
         path = self.shop.path("pins.json")

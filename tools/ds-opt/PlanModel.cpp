@@ -130,6 +130,7 @@ static LogicalResult compile(ModuleOp module, const Options &options,
     buildTrainingPipeline(passes, training);
   if (options.emit >= Emit::Annotated) {
     // Layouts of parameters that need another shape change the forward, before it has gradients.
+    passes.addNestedPass<func::FuncOp>(createVerifyHeads());
     passes.addNestedPass<func::FuncOp>(createSplitFusedProjections());
     passes.addNestedPass<func::FuncOp>(createPadParameters());
     buildGradientPipeline(passes, training);

@@ -98,18 +98,6 @@ func.func @gradient(%w: tensor<3x2xf32> {graph.parameter = "w"},
 
 sharding.mesh @mesh ["tensor" = 2]
 
-func.func @heads(%x: tensor<1x4x6xf32> {sharding.layout = #sharding.layout<@mesh, [{}, {}, {"tensor"}]>}) -> tensor<1x3x4x2xf32> {
-  %0 = graph.reshape %x : tensor<1x4x6xf32> to tensor<1x4x3x2xf32>
-  %1 = graph.transpose %0 [0, 2, 1, 3] : tensor<1x4x3x2xf32>
-  // expected-error @+1 {{3 heads do not split over {"tensor"} of size 2; choose a size that divides them: 1, 3}}
-  %o, %l = graph.attention %1, %1, %1 scale 1.0 : tensor<1x3x4x2xf32>, tensor<1x3x4x2xf32>, tensor<1x3x4x2xf32>
-  return %o : tensor<1x3x4x2xf32>
-}
-
-// -----
-
-sharding.mesh @mesh ["tensor" = 2]
-
 // expected-error @+1 {{dimension 0 of size 7 does not split over {"tensor"} of size 2; run pad-parameters first}}
 func.func @uneven(%x: tensor<7xf32> {sharding.layout = #sharding.layout<@mesh, [{"tensor"}]>}) -> tensor<7xf32> {
   return %x : tensor<7xf32>
