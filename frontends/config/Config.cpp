@@ -177,6 +177,7 @@ std::string TrainingConfig::str() const {
   line("deepshard.mesh.data", mesh.data);
   line("deepshard.mesh.tensor", mesh.tensor);
   line("deepshard.mesh.pipe", mesh.pipe);
+  line("deepshard.layouts", searchLayouts ? "auto" : "pinned");
   for (const Pin &pin : pins)
     line("deepshard.pins." + quoted(pin.pattern), fmt::format("{}", pin.dims));
   line("zero_optimization.stage", zero.stage);

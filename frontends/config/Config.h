@@ -93,6 +93,7 @@ struct TrainingConfig {
   int64_t stepsPerPrint = 0;     ///< 0: not given
   Mesh mesh;
   std::vector<Pin> pins; ///< the first that matches a parameter's name holds
+  bool searchLayouts = true; ///< of what is not pinned; false: follow from the pins alone
   Zero zero;
   int64_t bucketSize = 4194304; ///< elements
   uint64_t hash = 0;            ///< XXH3-64 of str()

@@ -16,7 +16,8 @@
 //
 // Axes that are not searched stay where propagation from the arguments puts them (FactorChoice.h).
 //
-// O(ops x candidates^2) table entries; costs of equal moves are computed once.
+// Ops of one class (OpClass) have the same candidates and costs, values of one type between the
+// same lists of layouts the same moves; each is computed once. What is left per op is O(operands).
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -28,6 +29,9 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/MapVector.h"
+
+#include <map>
+#include <set>
 
 namespace deepshard {
 
@@ -47,30 +51,53 @@ public:
   void annotate(llvm::ArrayRef<unsigned> choices);
 
 private:
+  /// Equal lists are one.
+  using Layouts = const std::vector<sharding::LayoutAttr> *;
+
+  struct ByAddress {
+    bool operator()(const std::vector<sharding::LayoutAttr> &a,
+                    const std::vector<sharding::LayoutAttr> &b) const {
+      return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(),
+                                          [](sharding::LayoutAttr x, sharding::LayoutAttr y) {
+                                            return x.getAsOpaquePointer() < y.getAsOpaquePointer();
+                                          });
+    }
+  };
+
   /// What makes a value, or its home: a variable and the layout under each choice.
   struct Source {
     unsigned variable = 0;
-    llvm::SmallVector<sharding::LayoutAttr> layouts;
+    Layouts layouts = nullptr;
+  };
+  /// What ops that differ in nothing that matters here have in common.
+  struct OpClass {
+    llvm::SmallVector<Candidate> candidates;
+    CostStore::Id costs = 0;
+    llvm::SmallVector<Layouts> operands, results;         // under each candidate
+    llvm::SmallVector<sharding::LayoutAttr> fixedResults; // without the free axes
+    bool mustBeWhole = false; // results, where they are read: something is added to them once
   };
   struct OpChoices {
     unsigned variable = 0;
-    llvm::SmallVector<Candidate> candidates;
+    const OpClass *kind = nullptr;
   };
 
   void addArgument(mlir::BlockArgument argument);
   mlir::LogicalResult addOp(mlir::Operation *op);
+  const OpClass *classOf(mlir::Operation *op);
+  OpClass makeClass(mlir::Operation *op, graph::ShardingRuleOpInterface ruled);
   void addHome(mlir::Value value, const Source &made, bool mustBeWhole);
   void connectUses();
   void connectResult(mlir::OpOperand &returned);
   void connectGradient(mlir::Value value, const Source &from, const Source &parameter);
   /// The cost of moving `value` for every pair of choices.
-  void connect(mlir::Value value, const Source &from, unsigned to,
-               llvm::ArrayRef<sharding::LayoutAttr> layouts);
-  void addCostsOf(unsigned a, unsigned b, llvm::ArrayRef<Cost> pairs);
+  void connect(mlir::Value value, const Source &from, unsigned to, Layouts layouts);
+  void addCostsOf(unsigned a, unsigned b, CostStore::Id costs);
   Cost moveCost(mlir::RankedTensorType type, sharding::LayoutAttr from, sharding::LayoutAttr to);
-  llvm::SmallVector<sharding::LayoutAttr> layoutsOf(mlir::BlockArgument argument);
+  std::vector<sharding::LayoutAttr> layoutsOf(mlir::BlockArgument argument);
   Cost updateCost(mlir::RankedTensorType type, sharding::LayoutAttr layout);
   sharding::LayoutAttr withoutFree(sharding::LayoutAttr layout) const;
+  Layouts intern(std::vector<sharding::LayoutAttr> layouts);
 
   mlir::func::FuncOp function;
   mlir::FlatSymbolRefAttr mesh;
@@ -82,6 +109,12 @@ private:
   llvm::DenseMap<mlir::Value, sharding::LayoutAttr> fixed; // layouts without the free axes
   llvm::MapVector<mlir::Value, Source> made, homes;
   llvm::MapVector<mlir::Operation *, OpChoices> ops;
+
+  using Key = llvm::SmallVector<const void *>;
+  std::map<Key, OpClass> classes;
+  std::set<std::vector<sharding::LayoutAttr>, ByAddress> lists;
+  std::map<Key, Layouts> homeLists;
+  std::map<Key, CostStore::Id> moveTables;
   llvm::DenseMap<std::tuple<mlir::Type, mlir::Attribute, mlir::Attribute>, Cost> moves;
 };
 

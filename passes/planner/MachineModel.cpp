@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+using namespace mlir;
+
 namespace deepshard {
 
 static Cost picoseconds(double seconds) { return std::llround(seconds * 1e12); }
@@ -15,6 +17,28 @@ Cost MachineModel::compute(const graph::OpCost &cost, int64_t parts) const {
       static_cast<double>(parts));
 }
 
+/// Ranks between the first and the last of a group over `axes`, rounded up to where groups begin:
+/// the axes inside the outermost one vary within it.
+static int64_t spanOf(ArrayRef<sharding::AxisRefAttr> axes, sharding::MeshAttr grid) {
+  int64_t span = 1, stride = 1;
+  for (auto [name, size] : llvm::reverse(llvm::zip_equal(grid.getNames(), grid.getSizes()))) {
+    stride *= size;
+    for (sharding::AxisRefAttr axis : axes)
+      if (axis.getName() == name)
+        span = std::max(span, stride / std::max<int64_t>(axis.getPreSize(), 1)); // a sub-axis
+  }
+  return span;
+}
+
+const Tier &MachineModel::tierOf(ArrayRef<sharding::AxisRefAttr> axes,
+                                 sharding::MeshAttr grid) const {
+  const int64_t span = spanOf(axes, grid);
+  for (const Tier &tier : tiers)
+    if (tier.size % span == 0)
+      return tier;
+  return tiers.back();
+}
+
 Cost MachineModel::communicate(const sharding::Steps &steps, unsigned bits,
                                sharding::MeshAttr grid) const {
   Cost cost = 0;
@@ -23,7 +47,8 @@ Cost MachineModel::communicate(const sharding::Steps &steps, unsigned bits,
       continue;
     const unsigned width = step.reducedIn ? step.reducedIn.getIntOrFloatBitWidth() : bits;
     const double bytes = static_cast<double>(step.receivedElements(grid)) * width / 8;
-    cost += picoseconds(latencySeconds + bytes / linkBytesPerSecond);
+    const Tier &tier = tierOf(step.axes, grid);
+    cost += picoseconds(tier.latencySeconds + bytes / tier.bytesPerSecond);
   }
   return cost;
 }

@@ -9,19 +9,29 @@
 
 namespace deepshard {
 
+/// The links between ranks that are neighbours: the ranks r with the same r / size.
+struct Tier {
+  int64_t size;
+  double latencySeconds;
+  double bytesPerSecond; // that a rank receives
+};
+
 /// Times in picoseconds: the sums of a step stay far below kForbidden.
 struct MachineModel {
   /// One rank.
   double flopsPerSecond = 5e10;
   double memoryBytesPerSecond = 8e9;
-  /// The links of every axis.
-  double latencySeconds = 2e-6;
-  double linkBytesPerSecond = 4e9;
+  /// Innermost first, ascending sizes; the last one holds for all groups that no other holds. The
+  /// defaults are those of a host's memory: what they are matters less than that they are in
+  /// proportion.
+  llvm::SmallVector<Tier> tiers = {{1, 2e-6, 4e9}};
 
   /// An op of which a rank has one of `parts` equal parts: arithmetic and memory one after another.
   Cost compute(const graph::OpCost &cost, int64_t parts) const;
-  /// Collectives on elements of `bits` bits.
+  /// Collectives on elements of `bits` bits: each one latency, and the bytes that a rank receives.
   Cost communicate(const sharding::Steps &steps, unsigned bits, sharding::MeshAttr grid) const;
+  /// The innermost tier that no group over `axes` leaves.
+  const Tier &tierOf(llvm::ArrayRef<sharding::AxisRefAttr> axes, sharding::MeshAttr grid) const;
 };
 
 } // namespace deepshard

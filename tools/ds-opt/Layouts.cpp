@@ -37,13 +37,13 @@ public:
       if (!isUsed[index])
         fault(pin, "matches no parameter of the model; `ds-opt MODEL --emit graph` shows their "
                    "names as graph.parameter");
-    if (good)
+    if (good && !config.searchLayouts)
       noteIdleAxes();
     return success(good);
   }
 
 private:
-  /// Only pins split over other axes than the data axis: without one the ranks of an axis all
+  /// If only pins split over other axes than the data axis, the ranks of an axis without one all
   /// compute the same.
   void noteIdleAxes() {
     for (auto [name, size] : config.mesh.axes())
@@ -104,8 +104,7 @@ private:
       for (const std::string &axis : names)
         splits.insert(axis);
     }
-    if (!layout.isReplicated())
-      setLayout(argument, layout);
+    setLayout(argument, layout);
   }
 
   void fault(const Pin &pin, const Twine &message) {

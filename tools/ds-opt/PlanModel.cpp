@@ -10,6 +10,7 @@
 #include "passes/memory/Passes.h"
 #include "passes/plan/Passes.h"
 #include "passes/plan/Serialize.h"
+#include "passes/planner/Passes.h"
 #include "passes/sharding/Passes.h"
 #include "passes/simplify/Passes.h"
 #include "passes/training/Passes.h"
@@ -131,9 +132,11 @@ static LogicalResult compile(ModuleOp module, const Options &options,
   if (options.emit >= Emit::Annotated) {
     // Layouts of parameters that need another shape change the forward, before it has gradients.
     passes.addNestedPass<func::FuncOp>(createVerifyHeads());
-    passes.addNestedPass<func::FuncOp>(createSplitFusedProjections());
-    passes.addNestedPass<func::FuncOp>(createPadParameters());
+    passes.addNestedPass<func::FuncOp>(createSplitFusedProjections({config.searchLayouts}));
+    passes.addNestedPass<func::FuncOp>(createPadParameters({config.searchLayouts}));
     buildGradientPipeline(passes, training);
+    if (config.searchLayouts)
+      passes.addPass(createChooseLayouts());
     passes.addPass(createPropagateLayouts());
     passes.addPass(createVerifyAnnotated());
   }
