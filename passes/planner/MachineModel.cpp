@@ -30,10 +30,10 @@ static int64_t spanOf(ArrayRef<sharding::AxisRefAttr> axes, sharding::MeshAttr g
   return span;
 }
 
-const Tier &MachineModel::tierOf(ArrayRef<sharding::AxisRefAttr> axes,
-                                 sharding::MeshAttr grid) const {
+const LinkTier &MachineModel::tierOf(ArrayRef<sharding::AxisRefAttr> axes,
+                                     sharding::MeshAttr grid) const {
   const int64_t span = spanOf(axes, grid);
-  for (const Tier &tier : tiers)
+  for (const LinkTier &tier : tiers)
     if (tier.size % span == 0)
       return tier;
   return tiers.back();
@@ -47,7 +47,7 @@ Cost MachineModel::communicate(const sharding::Steps &steps, unsigned bits,
       continue;
     const unsigned width = step.reducedIn ? step.reducedIn.getIntOrFloatBitWidth() : bits;
     const double bytes = static_cast<double>(step.receivedElements(grid)) * width / 8;
-    const Tier &tier = tierOf(step.axes, grid);
+    const LinkTier &tier = tierOf(step.axes, grid);
     cost += picoseconds(tier.latencySeconds + bytes / tier.bytesPerSecond);
   }
   return cost;

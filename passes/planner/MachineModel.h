@@ -10,7 +10,7 @@
 namespace deepshard {
 
 /// The links between ranks that are neighbours: the ranks r with the same r / size.
-struct Tier {
+struct LinkTier {
   int64_t size;
   double latencySeconds;
   double bytesPerSecond; // that a rank receives
@@ -24,14 +24,14 @@ struct MachineModel {
   /// Innermost first, ascending sizes; the last one holds for all groups that no other holds. The
   /// defaults are those of a host's memory: what they are matters less than that they are in
   /// proportion.
-  llvm::SmallVector<Tier> tiers = {{1, 2e-6, 4e9}};
+  llvm::SmallVector<LinkTier> tiers = {{1, 5e-6, 4e9}};
 
   /// An op of which a rank has one of `parts` equal parts: arithmetic and memory one after another.
   Cost compute(const graph::OpCost &cost, int64_t parts) const;
   /// Collectives on elements of `bits` bits: each one latency, and the bytes that a rank receives.
   Cost communicate(const sharding::Steps &steps, unsigned bits, sharding::MeshAttr grid) const;
   /// The innermost tier that no group over `axes` leaves.
-  const Tier &tierOf(llvm::ArrayRef<sharding::AxisRefAttr> axes, sharding::MeshAttr grid) const;
+  const LinkTier &tierOf(llvm::ArrayRef<sharding::AxisRefAttr> axes, sharding::MeshAttr grid) const;
 };
 
 } // namespace deepshard

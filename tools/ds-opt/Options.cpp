@@ -18,6 +18,9 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
                "ds-opt");
   app.add_option("MODEL", options.model, "TorchScript archive (torch.jit.save)")->required();
   app.add_option("--config", options.config, "ds_config.json; docs/config.md lists the keys");
+  app.add_option("--cluster", options.cluster,
+                 "cluster.json: devices and links, which decide what pays and what fits; "
+                 "docs/cluster.md lists the keys (default: ranks on the cores of one host)");
   app.add_option("--set", options.overrides,
                  "KEY=VALUE: overrides one key of the configuration, by dotted name")
       ->allow_extra_args(false);
@@ -49,8 +52,10 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
          "--threads", options.threads,
          "threads a rank will use (default: the cores of this machine, shared by the ranks)")
       ->check(CLI::PositiveNumber);
-  app.add_option("--memory-gib", options.memoryGib,
-                 "memory a rank may use; a plan that needs more is refused")
+  app.add_option(
+         "--memory-gib", options.memoryGib,
+         "memory a rank may use; a plan that needs more is refused (default: what the cluster "
+         "file says, else no limit)")
       ->check(CLI::PositiveNumber);
   app.add_option("--fold-mib", options.foldMib,
                  "largest tensor that is computed at import (default: 64)")

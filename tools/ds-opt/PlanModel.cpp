@@ -4,6 +4,7 @@
 
 #include "dialects/graph/Graph.h"
 #include "dialects/plan/Plan.h"
+#include "frontends/config/Cluster.h"
 #include "frontends/config/Config.h"
 #include "frontends/torchscript/Import.h"
 #include "passes/kernels/Passes.h"
@@ -58,10 +59,36 @@ static LogicalResult checkRanks(const Options &options, const Mesh &mesh) {
               "); change one of them, for example with --set mesh.data=N");
 }
 
-/// Reads configuration and inputs, printing all faults of both.
-static LogicalResult readSettings(const Options &options, TrainingConfig &config,
-                                  std::vector<InputSpec> &inputs) {
+/// What the user asks for.
+struct Settings {
+  TrainingConfig config;
+  std::optional<Cluster> cluster;
+  std::vector<InputSpec> inputs;
+};
+
+/// The name of the element type in which a model computes, as in the cluster file.
+static StringRef precisionName(const Options &options) { return options.f64 ? "f64" : "f32"; }
+
+/// The plan has to fit into the cluster, and the cluster to know its arithmetic.
+static LogicalResult checkCluster(const Options &options, const Settings &settings) {
+  if (!settings.cluster)
+    return success();
   bool good = true;
+  StringRef precision = precisionName(options);
+  if (!settings.cluster->device.matmul.contains(std::string_view(precision)))
+    good &= succeeded(fail(options.cluster + ": device.matmul: has no \"" + precision +
+                           "\", in which the model computes; add its peak_tflops"));
+  if (settings.config.mesh.ranks() > settings.cluster->ranks())
+    good &= succeeded(fail(options.cluster + ": tiers: the outermost is shared by " +
+                           llvm::Twine(settings.cluster->ranks()) + " ranks, but the mesh has " +
+                           llvm::Twine(settings.config.mesh.ranks())));
+  return success(good);
+}
+
+/// Reads configuration, cluster and inputs, printing all faults of all of them.
+static LogicalResult readSettings(const Options &options, Settings &settings) {
+  bool good = true;
+  TrainingConfig &config = settings.config;
   if (!options.config.empty()) {
     ConfigOptions configOptions;
     configOptions.overrides = options.overrides;
@@ -75,12 +102,20 @@ static LogicalResult readSettings(const Options &options, TrainingConfig &config
   } else {
     config.microBatch = config.trainBatch = 1;
   }
-  if (good)
+  if (!options.cluster.empty()) {
+    ClusterResult result = parseClusterFile(options.cluster);
+    for (const auto &error : result.errors)
+      good &= succeeded(fail(error.str()));
+    settings.cluster = std::move(result.cluster);
+  }
+  if (good) {
     good &= succeeded(checkRanks(options, config.mesh));
+    good &= succeeded(checkCluster(options, settings));
+  }
   for (const std::string &text : options.inputs) {
     std::string error;
     if (std::optional<InputSpec> input = parseInputSpec(text, error))
-      inputs.push_back(*input);
+      settings.inputs.push_back(*input);
     else
       good &= succeeded(fail(error));
   }
@@ -113,9 +148,27 @@ static LogicalResult emitIr(ModuleOp module, const Options &options) {
   return success();
 }
 
+/// What a step takes on the cluster; without one, on the cores of a host.
+static ChooseLayoutsOptions machineOf(const Options &options,
+                                      const std::optional<Cluster> &cluster) {
+  ChooseLayoutsOptions machine;
+  if (!cluster)
+    return machine;
+  const Matmul &matmul =
+      cluster->device.matmul.find(std::string_view(precisionName(options)))->second;
+  machine.tflops = matmul.flopsPerSecond() * 1e-12;
+  machine.memoryGbPerS = cluster->device.memoryBytesPerSecond * 1e-9;
+  for (const Tier &tier : cluster->tiers) {
+    machine.tierSizes.push_back(tier.size);
+    machine.tierLatencies.push_back(tier.latencySeconds * 1e6);
+    machine.tierBandwidths.push_back(tier.bytesPerSecond * 1e-9);
+  }
+  return machine;
+}
+
 /// Runs the passes up to the phase that is asked for.
-static LogicalResult compile(ModuleOp module, const Options &options,
-                             const TrainingConfig &config) {
+static LogicalResult compile(ModuleOp module, const Options &options, const Settings &settings) {
+  const TrainingConfig &config = settings.config;
   PassManager passes(module.getContext());
   // Importers leave what models write out by hand; after this it is one op per thing a library
   // computes.
@@ -136,7 +189,7 @@ static LogicalResult compile(ModuleOp module, const Options &options,
     passes.addNestedPass<func::FuncOp>(createPadParameters({config.searchLayouts}));
     buildGradientPipeline(passes, training);
     if (config.searchLayouts)
-      passes.addPass(createChooseLayouts());
+      passes.addPass(createChooseLayouts(machineOf(options, settings.cluster)));
     passes.addPass(createPropagateLayouts());
     passes.addPass(createVerifyAnnotated());
   }
@@ -202,22 +255,25 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Tra
 }
 
 static LogicalResult planWith(MLIRContext &context, Options options) {
-  TrainingConfig config;
-  std::vector<InputSpec> inputs;
-  if (failed(readSettings(options, config, inputs)))
+  Settings settings;
+  if (failed(readSettings(options, settings)))
     return failure();
+  const TrainingConfig &config = settings.config;
+  if (options.memoryGib == 0 && settings.cluster)
+    options.memoryGib =
+        static_cast<double>(settings.cluster->device.usableBytes()) / (int64_t(1) << 30);
   if (options.threads == 0)
     options.threads =
         std::max<int64_t>(1, std::thread::hardware_concurrency() / config.mesh.ranks());
   FailureOr<OwningOpRef<ModuleOp>> module =
-      importModel(context, options, config, std::move(inputs));
+      importModel(context, options, config, std::move(settings.inputs));
   if (failed(module))
     return failure();
   annotate(**module, config);
   if (failed(pinLayouts(**module, config)))
     return failure();
   uint64_t modelHash = hashOf(**module);
-  if (failed(compile(**module, options, config)))
+  if (failed(compile(**module, options, settings)))
     return failure();
   return options.emit == Emit::Plan ? emitPlan(**module, options, config, modelHash)
                                     : emitIr(**module, options);
