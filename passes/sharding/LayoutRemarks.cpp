@@ -99,13 +99,9 @@ void LayoutRemarks::chosen(Operation *op, ArrayRef<Axes> factors, ArrayRef<unsig
   }
 }
 
-void LayoutRemarks::moved(Value value, LayoutAttr from, LayoutAttr to, Location reader,
-                          StringRef readerName) {
-  // What is whole becomes summands without a move.
-  for (AxisRefAttr axis : to.getPartialAxes())
-    if (!overlap(axis, from.getPartialAxes()))
-      to = to.withPartial(from.getPartial());
-  if (!isOn || from == to || !said.insert({value, to}).second)
+void LayoutRemarks::moved(const Move &move, Location reader, StringRef readerName) {
+  const auto &[value, from, to] = move;
+  if (!isOn || !said.insert({value, to}).second)
     return;
   auto type = cast<RankedTensorType>(value.getType());
   sharding::Steps steps = sharding::reshardSteps(from, to, grid, type.getShape());

@@ -9,7 +9,7 @@
 #ifndef DEEPSHARD_PASSES_SHARDING_LAYOUTREMARKS_H
 #define DEEPSHARD_PASSES_SHARDING_LAYOUTREMARKS_H
 
-#include "passes/sharding/OpLayouts.h"
+#include "passes/sharding/Moves.h"
 
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/DenseSet.h"
@@ -28,9 +28,10 @@ public:
   void chosen(mlir::Operation *op, llvm::ArrayRef<Axes> factors, llvm::ArrayRef<unsigned> givers,
               llvm::ArrayRef<sharding::LayoutAttr> results);
 
-  /// `value` has to be moved for `reader`; said once per value and layout.
-  void moved(mlir::Value value, sharding::LayoutAttr from, sharding::LayoutAttr to,
-             mlir::Location reader, llvm::StringRef readerName);
+  /// `move` is made for `reader`; said once per value and layout.
+  void moved(const Move &move, mlir::Location reader, llvm::StringRef readerName);
+
+  const bool isOn;
 
 private:
   using Source = std::pair<sharding::AxisRefAttr, std::string>;
@@ -38,7 +39,6 @@ private:
   std::string sourceOf(mlir::Operation *op, sharding::AxisRefAttr axis,
                        llvm::ArrayRef<Axes> factors, llvm::ArrayRef<unsigned> givers) const;
 
-  bool isOn;
   sharding::MeshAttr grid;
   llvm::DenseMap<mlir::Value, llvm::SmallVector<Source, 2>> sources;
   llvm::DenseSet<std::pair<mlir::Value, mlir::Attribute>> said;

@@ -59,13 +59,12 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     for (Operation &op : function.getBody().front().without_terminator())
       if (failed(annotate(&op)))
         return failure();
-    for (OpOperand &returned : function.getBody().front().getTerminator()->getOpOperands()) {
-      unsigned index = returned.getOperandNumber();
-      Value value = returned.get();
-      remarks->moved(value, sharding::layoutOf(value),
-                     function.getResultAttrOfType<LayoutAttr>(index, sharding::kLayoutAttr),
-                     value.getLoc(), "result " + std::to_string(index));
-    }
+    if (!remarks->isOn)
+      return success();
+    for (OpOperand &returned : function.getBody().front().getTerminator()->getOpOperands())
+      if (std::optional<Move> move = moveOfResult(returned))
+        remarks->moved(*move, returned.get().getLoc(),
+                       "result " + std::to_string(returned.getOperandNumber()));
     return success();
   }
 
@@ -103,9 +102,8 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
   LogicalResult annotate(Operation *op) {
     if (auto constraint = dyn_cast<sharding::ConstraintOp>(op)) {
       sharding::setLayouts(constraint, constraint.getLayout());
+      explainMoves(op);
       remarks->begin(constraint.getResult(), constraint.getLayout(), "a constraint");
-      remarks->moved(constraint.getX(), sharding::layoutOf(constraint.getX()),
-                     constraint.getLayout(), op->getLoc(), "constraint");
       return success();
     }
     auto ruled = dyn_cast<graph::ShardingRuleOpInterface>(op);
@@ -118,13 +116,8 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     auto decided = op->getAttrOfType<ArrayAttr>(sharding::kLayoutsAttr);
     auto [factors, givers] = decided ? FactorChoice{factorAxes(op, rule), {}}
                                      : chooseFactors(op, rule, layouts, operands, grid);
-    StringRef name = op->getName().stripDialect();
-    for (auto [index, operand] : llvm::enumerate(op->getOperands()))
-      remarks->moved(operand, operands[index], layouts.operandLayout(index, factors), op->getLoc(),
-                     name);
-
     SmallVector<LayoutAttr> results;
-    for (auto [index, result] : llvm::enumerate(op->getResults())) {
+    for (unsigned index = 0; index < op->getNumResults(); ++index) {
       LayoutAttr layout = layouts.resultLayout(index, factors);
       results.push_back(layout);
       if (decided)
@@ -132,17 +125,23 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
       else if (layout.isPartial() && !rule.once.empty())
         // What is added once to the result can be added only to the whole of it.
         results.back() = layout.withPartial(nullptr);
-      if (results.back() != layout)
-        remarks->moved(result, layout, results.back(), op->getLoc(), name);
     }
-    remarks->chosen(op, factors, givers, results);
     auto lists = llvm::map_to_vector(factors, [&](const Axes &axes) {
       return sharding::AxisListAttr::get(&getContext(), axes);
     });
     op->setAttr(sharding::kFactorsAttr, sharding::FactorsAttr::get(&getContext(), lists));
     SmallVector<Attribute> attributes(results.begin(), results.end());
     op->setAttr(sharding::kLayoutsAttr, ArrayAttr::get(&getContext(), attributes));
+    explainMoves(op);
+    remarks->chosen(op, factors, givers, results);
     return success();
+  }
+
+  void explainMoves(Operation *op) {
+    if (!remarks->isOn)
+      return;
+    for (const Move &move : movesOf(op, mesh, grid))
+      remarks->moved(move, op->getLoc(), op->getName().stripDialect());
   }
 
   /// A gradient lies as its parameter, and is left as summands over the axes that cut the batch:
