@@ -2,6 +2,7 @@
 
 #include "passes/planner/Passes.h"
 
+#include "passes/planner/Explanation.h"
 #include "passes/planner/LayoutNetwork.h"
 #include "passes/sharding/Arguments.h"
 
@@ -47,8 +48,8 @@ struct ChooseLayoutsPass : impl::ChooseLayoutsBase<ChooseLayoutsPass> {
     return machine;
   }
 
-  static LogicalResult choose(func::FuncOp function, sharding::MeshOp meshOp,
-                              const MachineModel &machine) {
+  LogicalResult choose(func::FuncOp function, sharding::MeshOp meshOp,
+                       const MachineModel &machine) {
     Axes free(searchedAxes(function, meshOp.getAxes()));
     if (free.empty())
       return success();
@@ -61,6 +62,10 @@ struct ChooseLayoutsPass : impl::ChooseLayoutsBase<ChooseLayoutsPass> {
       return function.emitError("has too many layouts that depend on each other; pin some");
     if (best->cost >= kForbidden)
       return function.emitError("cannot be split as the pins say");
+    explainLayouts(function, layouts, *best);
+    for (const std::string &question : whyNot)
+      if (failed(answerWhyNot(function, layouts, *best, question)))
+        return failure();
     layouts.annotate(best->choices);
     warnOfIdleAxes(function, free);
     return success();

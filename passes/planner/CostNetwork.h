@@ -56,6 +56,11 @@ public:
   size_t variables() const { return domains.size(); }
   unsigned choices(unsigned variable) const { return domains[variable].choices; }
 
+  /// The costs of a variable's choices alone.
+  const std::vector<Cost> &costsOf(unsigned variable) const {
+    return (*tables)[domains[variable].costs].costs;
+  }
+
   struct Solution {
     Cost cost = kForbidden;
     std::vector<unsigned> choices; // per variable

@@ -6,6 +6,7 @@
 #include "dialects/sharding/Sharding.h"
 
 #include "llvm/ADT/DenseSet.h"
+#include "llvm/ADT/StringMap.h"
 
 #include <map>
 
@@ -85,22 +86,76 @@ private:
   }
 
   void assignBackward() {
-    for (Operation &op : function.getBody().front().without_terminator()) {
-      if (!isBackward(&op))
+    SmallVector<Operation *> ops;
+    for (Operation &op : function.getBody().front().without_terminator())
+      if (isBackward(&op))
+        ops.push_back(&op);
+    for (Operation *op : ops)
+      if (std::optional<size_t> segment = earliestRead(op))
+        segmentOf[op] = *segment;
+    const llvm::StringMap<size_t> readers = segmentsOfParameters();
+    for (Operation *op : llvm::reverse(ops))
+      if (!segmentOf.contains(op))
+        if (std::optional<size_t> segment = earliestReader(op, readers))
+          segmentOf[op] = *segment;
+    for (Operation *op : ops)
+      if (auto it = segmentOf.find(op); it != segmentOf.end())
+        segments[it->second].ops.push_back(op);
+  }
+
+  /// The earliest segment of which an op reads a forward value; for a sum, also that of which it
+  /// adds up gradients. Nothing for what only hands on one gradient.
+  std::optional<size_t> earliestRead(Operation *op) {
+    std::optional<size_t> kept, added;
+    unsigned gradients = 0;
+    for (Operation *maker : llvm::map_range(
+             op->getOperands(), [](Value operand) { return operand.getDefiningOp(); })) {
+      if (!maker)
         continue;
-      std::optional<size_t> earliest;
-      for (Value operand : op.getOperands()) {
-        auto it = segmentOf.find(operand.getDefiningOp());
-        if (it == segmentOf.end())
-          continue;
-        const bool ends = separators.contains(operand) && it->second + 1 < segments.size();
-        earliest = std::min(earliest.value_or(SIZE_MAX), it->second + (ends ? 1 : 0));
+      auto it = segmentOf.find(maker);
+      if (isBackward(maker)) {
+        ++gradients;
+        if (it != segmentOf.end())
+          added = std::min(added.value_or(SIZE_MAX), it->second);
+      } else if (it != segmentOf.end()) {
+        kept = std::min(kept.value_or(SIZE_MAX), it->second);
       }
-      if (!earliest)
-        continue;
-      segmentOf[&op] = *earliest;
-      segments[*earliest].ops.push_back(&op);
     }
+    // The separator at the end of a segment is the input of the next.
+    for (Value operand : op->getOperands())
+      if (auto it = separators.find(operand); it != separators.end() && kept == it->second)
+        kept = std::min(*kept + 1, segments.size() - 1);
+    return kept ? kept : gradients > 1 ? added : std::nullopt;
+  }
+
+  /// The earliest segment that reads a result; gradients of parameters are read where these are.
+  std::optional<size_t> earliestReader(Operation *op, const llvm::StringMap<size_t> &readers) {
+    std::optional<size_t> earliest;
+    auto add = [&](size_t segment) { earliest = std::min(earliest.value_or(SIZE_MAX), segment); };
+    for (OpOperand &use : op->getUses()) {
+      if (auto it = segmentOf.find(use.getOwner()); it != segmentOf.end())
+        add(it->second);
+      if (!isa<func::ReturnOp>(use.getOwner()))
+        continue;
+      auto name =
+          function.getResultAttrOfType<StringAttr>(use.getOperandNumber(), graph::kGradientAttr);
+      if (auto it = name ? readers.find(name.getValue()) : readers.end(); it != readers.end())
+        add(it->second);
+    }
+    return earliest;
+  }
+
+  /// The first segment that reads each parameter.
+  llvm::StringMap<size_t> segmentsOfParameters() {
+    llvm::StringMap<size_t> result;
+    for (size_t i = 0; i < segments.size(); ++i)
+      for (Operation *op : segments[i].ops)
+        for (Value operand : op->getOperands())
+          if (auto argument = dyn_cast<BlockArgument>(operand))
+            if (auto name = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(),
+                                                                  graph::kParameterAttr))
+              result.try_emplace(name.getValue(), i);
+    return result;
   }
 
   func::FuncOp function;

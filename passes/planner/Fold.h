@@ -10,9 +10,10 @@
 //             of operands are equal
 //   run       a list of kinds repeated: [attention, MLP] 12 times is one run of blocks
 //
-// A backward op belongs to the earliest segment that it reads from; the separator in front of a
-// segment counts as the segment's. What depends on no parameter (masks, positions) carries no
-// state: it belongs to no segment and does not hinder a separator.
+// A backward op belongs to the earliest segment of which it reads a forward value (the separator in
+// front of a segment counts as the segment's); a sum of gradients to the earliest one that it adds
+// up; what only hands on one gradient to where that is read. What depends on no parameter (masks,
+// positions) carries no state: it belongs to no segment and does not hinder a separator.
 //
 // O(ops) but for the runs, O(segments^2).
 //

@@ -323,6 +323,30 @@ Cost LayoutNetwork::moveCost(RankedTensorType type, LayoutAttr from, LayoutAttr 
 // The result
 //===------------------------------------------------------------------------------------------===//
 
+SmallVector<LayoutNetwork::Parameter> LayoutNetwork::parameters() const {
+  SmallVector<Parameter> result;
+  func::FuncOp theFunction = function; // its methods are not const
+  for (BlockArgument argument : theFunction.getArguments())
+    if (theFunction.getArgAttr(argument.getArgNumber(), graph::kParameterAttr)) {
+      const Source &source = made.find(argument)->second;
+      result.push_back({argument, source.variable, *source.layouts});
+    }
+  return result;
+}
+
+LayoutNetwork::Breakdown LayoutNetwork::breakdown(const CostNetwork::Solution &solution) const {
+  Breakdown result;
+  auto costOf = [&](unsigned variable) {
+    return network.costsOf(variable)[solution.choices[variable]];
+  };
+  for (const auto &[op, choices] : ops)
+    result.compute += costOf(choices.variable);
+  for (const Parameter &parameter : parameters())
+    result.update += costOf(parameter.variable);
+  result.moves = solution.cost - result.compute - result.update;
+  return result;
+}
+
 void LayoutNetwork::annotate(ArrayRef<unsigned> choices) {
   MLIRContext *context = function.getContext();
   for (BlockArgument argument : function.getArguments()) {

@@ -46,6 +46,22 @@ public:
 
   const CostNetwork &costs() const { return network; }
 
+  /// A parameter, its variable and its layout under each choice.
+  struct Parameter {
+    mlir::BlockArgument argument;
+    unsigned variable;
+    llvm::ArrayRef<sharding::LayoutAttr> layouts;
+  };
+  llvm::SmallVector<Parameter> parameters() const;
+
+  /// What a combination costs, by what the time goes to.
+  struct Breakdown {
+    Cost compute = 0; // arithmetic and memory traffic of ops
+    Cost update = 0;  // of parameters, with the reduction of their gradients
+    Cost moves = 0;   // collectives between layouts
+  };
+  Breakdown breakdown(const CostNetwork::Solution &solution) const;
+
   /// Writes a combination down: `sharding.layout` of arguments, `sharding.factors` and
   /// `sharding.layouts` of ops. propagate-layouts keeps them.
   void annotate(llvm::ArrayRef<unsigned> choices);

@@ -39,7 +39,8 @@ def ChooseLayouts : Pass<"choose-layouts", "::mlir::ModuleOp"> {
     Option<"memoryGbPerS", "memory-gb-per-s", "double", "8", "Memory traffic of a rank, 10^9 bytes a second">,
     ListOption<"tierSizes", "tier-sizes", "int64_t", "Ranks that share each tier of links, innermost first">,
     ListOption<"tierLatencies", "tier-latency-us", "double", "Latency of a collective over each tier">,
-    ListOption<"tierBandwidths", "tier-gb-per-s", "double", "What a rank receives over each tier, 10^9 bytes a second">
+    ListOption<"tierBandwidths", "tier-gb-per-s", "double", "What a rank receives over each tier, 10^9 bytes a second">,
+    ListOption<"whyNot", "why-not", "std::string", "PATTERN=DIMENSIONS: say what other layouts of parameters would cost">
   ];
   let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
 }

@@ -13,8 +13,7 @@ namespace deepshard {
 using sharding::AxisRefAttr;
 using sharding::LayoutAttr;
 
-/// "[{"data"}, {}], partial = sum {"tensor"}"
-static std::string textOf(LayoutAttr layout) {
+std::string textOf(LayoutAttr layout) {
   std::string text = "[";
   for (auto [index, axes] : llvm::enumerate(layout.getDims()))
     text += (index ? ", " : "") + sharding::textOf(axes.getAxes());

@@ -16,6 +16,9 @@
 
 namespace deepshard {
 
+/// `[{"data"}, {}], partial = sum {"tensor"}`
+std::string textOf(sharding::LayoutAttr layout);
+
 class LayoutRemarks {
 public:
   LayoutRemarks(mlir::MLIRContext *context, sharding::MeshAttr grid)

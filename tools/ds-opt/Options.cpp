@@ -64,6 +64,10 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
       "--explain", options.explain,
       "say what was decided and why: layouts, what is moved, parameters kept whole, memory "
       "and traffic of a rank (on standard error)");
+  app.add_option("--why-not", options.whyNot,
+                 "PATTERN=LAYOUT: say what it would cost to give parameters this layout instead of "
+                 "the one that was found, as in '*.c_fc.weight=[\"tensor\", []]'")
+      ->allow_extra_args(false);
   app.add_flag("--elide", options.elide, "print large constants of the IR as ...");
 
   try {

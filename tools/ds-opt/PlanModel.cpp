@@ -152,6 +152,7 @@ static LogicalResult emitIr(ModuleOp module, const Options &options) {
 static ChooseLayoutsOptions machineOf(const Options &options,
                                       const std::optional<Cluster> &cluster) {
   ChooseLayoutsOptions machine;
+  machine.whyNot.assign(options.whyNot.begin(), options.whyNot.end());
   if (!cluster)
     return machine;
   const Matmul &matmul =
