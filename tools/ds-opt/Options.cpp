@@ -64,6 +64,8 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
       "--explain", options.explain,
       "say what was decided and why: layouts, what is moved, parameters kept whole, memory "
       "and traffic of a rank (on standard error)");
+  app.add_option("--report", options.report,
+                 "OUT.html: a page about the plan: layouts by block, bytes by axis, memory");
   app.add_option("--why-not", options.whyNot,
                  "PATTERN=LAYOUT: say what it would cost to give parameters this layout instead of "
                  "the one that was found, as in '*.c_fc.weight=[\"tensor\", []]'")
@@ -77,6 +79,11 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
     return std::nullopt;
   }
   options.f64 = precision == "f64";
+  if (!options.report.empty() && options.emit != Emit::Plan) {
+    fprintf(stderr, "ds-opt: --report describes a plan; leave --emit out\n");
+    exitCode = static_cast<int>(runtime::ExitCode::Usage);
+    return std::nullopt;
+  }
   bool needsConfig = options.emit != Emit::Graph;
   if ((needsConfig && options.config.empty()) ||
       (options.emit == Emit::Plan && options.output.empty())) {

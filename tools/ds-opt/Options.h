@@ -28,6 +28,7 @@ struct Options {
   int threads = 0;      ///< threads a rank will use; 0: the cores of this machine by the ranks
   double memoryGib = 0; ///< what a rank may use; 0: what the cluster file says, else no limit
   int64_t foldMib = 64; ///< largest tensor computed at import
+  std::string report;   ///< an HTML page about the plan
   std::vector<std::string> whyNot; ///< `--why-not PATTERN=LAYOUT`
   bool explain = false;            ///< print what was decided and why
   bool elide = false;              ///< print large constants as `...`

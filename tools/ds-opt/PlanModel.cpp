@@ -23,6 +23,7 @@
 #include "tools/ds-opt/Diagnostics.h"
 #include "tools/ds-opt/Layouts.h"
 #include "tools/ds-opt/Options.h"
+#include "tools/ds-opt/Report.h"
 #include "tools/ds-opt/TrainingOptions.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -167,8 +168,16 @@ static ChooseLayoutsOptions machineOf(const Options &options,
   return machine;
 }
 
-/// Runs the passes up to the phase that is asked for.
-static LogicalResult compile(ModuleOp module, const Options &options, const Settings &settings) {
+static void setTraining(TrainingOptions &training, const Options &options,
+                        const TrainingConfig &config) {
+  training.loss = options.loss;
+  training.bucketSize = config.bucketSize;
+  if (options.f64)
+    training.precision = "f64";
+}
+
+/// Runs the passes up to layouts, if they are asked for: what is decided.
+static LogicalResult decide(ModuleOp module, const Options &options, const Settings &settings) {
   const TrainingConfig &config = settings.config;
   PassManager passes(module.getContext());
   // Importers leave what models write out by hand; after this it is one op per thing a library
@@ -177,10 +186,7 @@ static LogicalResult compile(ModuleOp module, const Options &options, const Sett
   simplify.maxBytes = options.foldMib << 20;
   buildSimplifyPipeline(passes, simplify);
   TrainingOptions training;
-  training.loss = options.loss;
-  training.bucketSize = config.bucketSize;
-  if (options.f64)
-    training.precision = "f64";
+  setTraining(training, options, config);
   if (options.emit == Emit::Step)
     buildTrainingPipeline(passes, training);
   if (options.emit >= Emit::Annotated) {
@@ -194,6 +200,14 @@ static LogicalResult compile(ModuleOp module, const Options &options, const Sett
     passes.addPass(createPropagateLayouts());
     passes.addPass(createVerifyAnnotated());
   }
+  return passes.run(module);
+}
+
+/// Runs the passes behind that up to the phase that is asked for.
+static LogicalResult lower(ModuleOp module, const Options &options, const TrainingConfig &config) {
+  PassManager passes(module.getContext());
+  TrainingOptions training;
+  setTraining(training, options, config);
   if (options.emit >= Emit::Partitioned) {
     passes.addPass(createPartition());
     // Buckets hold what a rank has of its parameters; ZeRO cuts them once more.
@@ -227,7 +241,7 @@ static uint64_t hashOf(ModuleOp module) {
 }
 
 static LogicalResult emitPlan(ModuleOp module, const Options &options, const TrainingConfig &config,
-                              uint64_t modelHash) {
+                              uint64_t modelHash, const std::string &blocks) {
   planpb::Plan plan;
   plan.set_format_version(runtime::kPlanFormatVersion);
   plan.set_producer("ds-opt " DEEPSHARD_VERSION);
@@ -252,7 +266,7 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Tra
   runtime::writePlan(plan, options.output);
   if (options.explain)
     llvm::errs() << runtime::summarize(plan);
-  return success();
+  return options.report.empty() ? success() : writeReport(options.report, plan, blocks);
 }
 
 static LogicalResult planWith(MLIRContext &context, Options options) {
@@ -274,9 +288,12 @@ static LogicalResult planWith(MLIRContext &context, Options options) {
   if (failed(pinLayouts(**module, config)))
     return failure();
   uint64_t modelHash = hashOf(**module);
-  if (failed(compile(**module, options, settings)))
+  if (failed(decide(**module, options, settings)))
     return failure();
-  return options.emit == Emit::Plan ? emitPlan(**module, options, config, modelHash)
+  const std::string blocks = options.report.empty() ? "" : blockTable(**module);
+  if (failed(lower(**module, options, config)))
+    return failure();
+  return options.emit == Emit::Plan ? emitPlan(**module, options, config, modelHash, blocks)
                                     : emitIr(**module, options);
 }
 
