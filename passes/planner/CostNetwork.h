@@ -56,10 +56,7 @@ public:
   size_t variables() const { return domains.size(); }
   unsigned choices(unsigned variable) const { return domains[variable].choices; }
 
-  /// The costs of a variable's choices alone.
-  const std::vector<Cost> &costsOf(unsigned variable) const {
-    return (*tables)[domains[variable].costs].costs;
-  }
+  const std::vector<Cost> &costsOf(CostStore::Id table) const { return (*tables)[table].costs; }
 
   struct Solution {
     Cost cost = kForbidden;

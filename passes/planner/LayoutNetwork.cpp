@@ -97,7 +97,8 @@ void LayoutNetwork::addArgument(BlockArgument argument) {
     std::vector<Cost> costs;
     for (LayoutAttr layout : *source.layouts)
       costs.push_back(updateCost(tensorType(argument), layout));
-    network.add(source.variable, std::move(costs));
+    source.update = network.table(std::move(costs));
+    network.add(source.variable, *source.update);
   }
   made[argument] = source;
 }
@@ -336,13 +337,11 @@ SmallVector<LayoutNetwork::Parameter> LayoutNetwork::parameters() const {
 
 LayoutNetwork::Breakdown LayoutNetwork::breakdown(const CostNetwork::Solution &solution) const {
   Breakdown result;
-  auto costOf = [&](unsigned variable) {
-    return network.costsOf(variable)[solution.choices[variable]];
-  };
   for (const auto &[op, choices] : ops)
-    result.compute += costOf(choices.variable);
-  for (const Parameter &parameter : parameters())
-    result.update += costOf(parameter.variable);
+    result.compute += network.costsOf(choices.kind->costs)[solution.choices[choices.variable]];
+  for (const auto &[value, source] : made)
+    if (source.update)
+      result.update += network.costsOf(*source.update)[solution.choices[source.variable]];
   result.moves = solution.cost - result.compute - result.update;
   return result;
 }

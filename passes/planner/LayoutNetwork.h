@@ -84,6 +84,7 @@ private:
   struct Source {
     unsigned variable = 0;
     Layouts layouts = nullptr;
+    std::optional<CostStore::Id> update = std::nullopt; // of parameters
   };
   /// What ops that differ in nothing that matters here have in common.
   struct OpClass {
