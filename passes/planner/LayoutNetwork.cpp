@@ -3,7 +3,6 @@
 #include "passes/planner/LayoutNetwork.h"
 
 #include "passes/sharding/Arguments.h"
-#include "passes/sharding/FactorChoice.h"
 
 #include "llvm/ADT/SetVector.h"
 
@@ -103,9 +102,25 @@ void LayoutNetwork::addArgument(BlockArgument argument) {
   made[argument] = source;
 }
 
+/// An op whose results have dimensions that no operand has makes more than it reads.
+static bool isGrowing(Operation *op) {
+  auto elements = [](Type type) { return cast<RankedTensorType>(type).getNumElements(); };
+  return llvm::any_of(op->getResultTypes(), [&](Type result) {
+    return llvm::all_of(op->getOperandTypes(),
+                        [&](Type operand) { return elements(operand) < elements(result); });
+  });
+}
+
+SmallVector<ReaderWish> LayoutNetwork::readersOf(Operation *op,
+                                                 const graph::ShardingRule &rule) const {
+  if (!isGrowing(op))
+    return {};
+  return wishesOfReaders(op, rule, [&](Value value) { return fixed.lookup(value); }, mesh, grid);
+}
+
 /// Everything that candidates and their costs depend on: what the op is, its types, where its
-/// operands lie without the free axes, and, for summands (OpLayouts::passing), who else reads an
-/// operand and whether a result is returned.
+/// operands lie without the free axes, what readers wish, and, for summands (OpLayouts::passing),
+/// who else reads an operand and whether a result is returned.
 const LayoutNetwork::OpClass *LayoutNetwork::classOf(Operation *op) {
   Key key{op->getName().getAsOpaquePointer()};
   for (NamedAttribute attribute : op->getAttrDictionary()) {
@@ -131,9 +146,15 @@ const LayoutNetwork::OpClass *LayoutNetwork::classOf(Operation *op) {
               .getResultAttr(result.getUses().begin()->getOperandNumber(), sharding::kLayoutAttr)
               .getAsOpaquePointer());
   }
+  auto ruled = dyn_cast<graph::ShardingRuleOpInterface>(op);
+  if (ruled && isGrowing(op))
+    for (const ReaderWish &wish : readersOf(op, ruled.getShardingRule())) {
+      auto axes = sharding::AxisListAttr::get(op->getContext(), wish.axes);
+      key.push_back(reinterpret_cast<const void *>(uintptr_t{wish.factor}));
+      key.push_back(axes.getAsOpaquePointer());
+    }
   auto [it, isNew] = classes.try_emplace(std::move(key));
   if (isNew) {
-    auto ruled = dyn_cast<graph::ShardingRuleOpInterface>(op);
     if (!ruled) {
       op->emitOpError("has no sharding rule");
       return nullptr;
@@ -150,7 +171,8 @@ LayoutNetwork::OpClass LayoutNetwork::makeClass(Operation *op,
   for (Value operand : op->getOperands())
     split.operands.push_back(fixed.lookup(operand));
   OpLayouts layouts(op, rule, split.operands, mesh, grid);
-  split.factors = chooseFactors(op, rule, layouts, split.operands, grid).factors;
+  split.factors =
+      chooseFactors(op, rule, layouts, split.operands, readersOf(op, rule), grid).factors;
   OpClass result;
   result.candidates = candidatesOf(op, rule, split, free, mesh, grid);
   result.mustBeWhole = !rule.once.empty();

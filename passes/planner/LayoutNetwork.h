@@ -26,6 +26,7 @@
 
 #include "passes/planner/LayoutCandidates.h"
 #include "passes/planner/MachineModel.h"
+#include "passes/sharding/FactorChoice.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/MapVector.h"
@@ -102,6 +103,8 @@ private:
   void addArgument(mlir::BlockArgument argument);
   mlir::LogicalResult addOp(mlir::Operation *op);
   const OpClass *classOf(mlir::Operation *op);
+  llvm::SmallVector<ReaderWish> readersOf(mlir::Operation *op,
+                                          const graph::ShardingRule &rule) const;
   OpClass makeClass(mlir::Operation *op, graph::ShardingRuleOpInterface ruled);
   void addHome(mlir::Value value, const Source &made, bool mustBeWhole);
   void connectUses();

@@ -69,7 +69,7 @@ std::string LayoutRemarks::sourceOf(Operation *op, AxisRefAttr axis, ArrayRef<Ax
   };
   for (auto [axes, giver] : llvm::zip(factors, givers))
     if (overlap(axes, axis))
-      return find(op->getOperand(giver));
+      return giver == op->getNumOperands() ? "what reads it" : find(op->getOperand(giver));
   // Not of a factor: summands that pass through.
   for (Value operand : op->getOperands())
     if (std::string source = find(operand); !source.empty())

@@ -11,7 +11,7 @@
 // op that adds something once to the result (a bias).
 //
 // Ops that have layouts already (choose-layouts) keep them. O(ops x wishes log wishes). No
-// look-ahead.
+// look-ahead, but for dimensions that no operand has: they are split as what they are read with.
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -114,8 +114,10 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
         op->getOperands(), [](Value operand) { return sharding::layoutOf(operand); });
     OpLayouts layouts(op, rule, operands, mesh, grid);
     auto decided = op->getAttrOfType<ArrayAttr>(sharding::kLayoutsAttr);
-    auto [factors, givers] = decided ? FactorChoice{factorAxes(op, rule), {}}
-                                     : chooseFactors(op, rule, layouts, operands, grid);
+    auto [factors, givers] =
+        decided ? FactorChoice{factorAxes(op, rule), {}}
+                : chooseFactors(op, rule, layouts, operands,
+                                wishesOfReaders(op, rule, sharding::layoutOf, mesh, grid), grid);
     SmallVector<LayoutAttr> results;
     for (unsigned index = 0; index < op->getNumResults(); ++index) {
       LayoutAttr layout = layouts.resultLayout(index, factors);
