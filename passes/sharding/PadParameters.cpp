@@ -6,8 +6,9 @@
 //
 //   parameter     -> its users see the longer dimension
 //   embedding     ids never name a padded row: nothing to do
-//   linear        without bias: the columns of the result are padded (zeros, since the weight's
-//                 are): follow the result
+//   linear        the columns of the result are padded (zeros, since the weight's are): follow the
+//                 result. A bias is padded with the columns, if it is a parameter that nobody else
+//                 reads
 //   reshape       that keeps the dimension: follow the result
 //   cross_entropy padded columns become -inf: they add nothing to the sum of exponentials and get
 //                 the gradient 0
@@ -67,13 +68,27 @@ struct Following {
   std::optional<int64_t> resultDim; // of its result that is padded too
 };
 
+/// Whether the argument is a parameter that a linear op adds, and nothing else.
+bool isBias(BlockArgument argument) {
+  auto function = cast<func::FuncOp>(argument.getOwner()->getParentOp());
+  if (!argument.hasOneUse() || !function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr))
+    return false;
+  auto reader = dyn_cast<graph::LinearOp>(*argument.user_begin());
+  return reader && reader.getBias() == argument;
+}
+
+/// The column that dimension `dim` of the weight is.
+int64_t columnOf(graph::LinearOp op, int64_t dim) {
+  return dim - (op.getTransposeWeight() ? 0 : 1);
+}
+
 std::optional<Following> followLinear(graph::LinearOp op, unsigned operand, int64_t dim) {
   RankedTensorType weight = op.getWeight().getType();
   int64_t contract = op.getTransposeWeight() ? weight.getRank() - 1 : 0;
-  if (operand != 1 || dim == contract || op.getBias())
+  auto bias = dyn_cast_or_null<BlockArgument>(op.getBias());
+  if (operand != 1 || dim == contract || (op.getBias() && !(bias && isBias(bias))))
     return std::nullopt;
-  int64_t column = dim - (op.getTransposeWeight() ? 0 : 1);
-  return Following{op.getX().getType().getRank() - 1 + column};
+  return Following{op.getX().getType().getRank() - 1 + columnOf(op, dim)};
 }
 
 /// Nothing: the padding has to be cut off in front of the user. `size` indices are no padding.
@@ -118,7 +133,11 @@ struct PadParametersPass : impl::PadParametersBase<PadParametersPass> {
       return;
     sharding::MeshAttr mesh = meshOp.getAxes();
     const int64_t openParts = mesh.sizeOf(searchedAxes(function, mesh));
-    for (BlockArgument argument : function.getArguments()) {
+    // Biases last: the weight's padding is theirs.
+    SmallVector<BlockArgument> arguments(function.getArguments());
+    llvm::stable_sort(arguments,
+                      [](BlockArgument a, BlockArgument b) { return !isBias(a) && isBias(b); });
+    for (BlockArgument argument : arguments) {
       if (!function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr))
         continue;
       sharding::LayoutAttr layout = sharding::layoutOf(argument);
@@ -163,11 +182,15 @@ struct PadParametersPass : impl::PadParametersBase<PadParametersPass> {
     OpBuilder builder(user);
     if (isa<graph::CrossEntropyOp>(user))
       hideColumns(use, padded);
-    if (auto linear = dyn_cast<graph::LinearOp>(user))
+    if (auto linear = dyn_cast<graph::LinearOp>(user)) {
+      if (linear.getBias())
+        padDimension(getOperation(), cast<BlockArgument>(linear.getBias()),
+                     columnOf(linear, padded.dim), typeOf(padded.value).getDimSize(padded.dim));
       replace(linear,
               graph::LinearOp::create(builder, linear.getLoc(), linear.getX(), linear.getWeight(),
-                                      Value(), linear.getTransposeWeight()),
+                                      linear.getBias(), linear.getTransposeWeight()),
               *way.resultDim, padded.size);
+    }
     if (auto reshape = dyn_cast<graph::ReshapeOp>(user)) {
       SmallVector<int64_t> to(reshape.getType().getShape());
       to[*way.resultDim] = typeOf(reshape.getX()).getDimSize(padded.dim);
