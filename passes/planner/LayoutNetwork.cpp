@@ -80,7 +80,7 @@ std::vector<LayoutAttr> LayoutNetwork::layoutsOf(BlockArgument argument) {
 Cost LayoutNetwork::updateCost(RankedTensorType type, LayoutAttr layout) {
   const int64_t parts = grid.sizeOf(layout.getSplitAxes());
   const int64_t bytes = type.getNumElements() * (type.getElementTypeBitWidth() / 8);
-  Cost cost = machine.compute({0, 4 * bytes, 3 * bytes}, parts);
+  Cost cost = machine.compute({0, 4 * bytes, 3 * bytes}, parts, 1.0 / static_cast<double>(parts));
   if (batch.empty())
     return cost;
   LayoutAttr summands =
@@ -164,6 +164,30 @@ const LayoutNetwork::OpClass *LayoutNetwork::classOf(Operation *op) {
   return &it->second;
 }
 
+/// All parts share the arithmetic, but every rank reads the whole of an operand that is not split.
+Cost LayoutNetwork::computeCost(Operation *op, const Candidate &candidate) const {
+  auto costly = dyn_cast<graph::CostOpInterface>(op);
+  if (!costly)
+    return 0;
+  int64_t parts = 1;
+  for (const Axes &axes : candidate.factors)
+    parts *= grid.sizeOf(axes);
+  int64_t whole = 0, local = 0;
+  auto add = [&](Value value, LayoutAttr layout) {
+    const int64_t bits =
+        tensorType(value).getNumElements() * tensorType(value).getElementTypeBitWidth();
+    whole += bits;
+    local += bits / grid.sizeOf(layout.getSplitAxes());
+  };
+  for (auto [operand, layout] : llvm::zip_equal(op->getOperands(), candidate.operands))
+    add(operand, layout);
+  for (auto [value, layout] : llvm::zip_equal(op->getResults(), candidate.results))
+    add(value, layout);
+  return machine.compute(costly.getCost(), parts,
+                         static_cast<double>(local) /
+                             static_cast<double>(std::max<int64_t>(whole, 1)));
+}
+
 LayoutNetwork::OpClass LayoutNetwork::makeClass(Operation *op,
                                                 graph::ShardingRuleOpInterface ruled) {
   graph::ShardingRule rule = ruled.getShardingRule();
@@ -176,14 +200,9 @@ LayoutNetwork::OpClass LayoutNetwork::makeClass(Operation *op,
   OpClass result;
   result.candidates = candidatesOf(op, rule, split, free, mesh, grid);
   result.mustBeWhole = !rule.once.empty();
-  auto cost = dyn_cast<graph::CostOpInterface>(op);
   std::vector<Cost> costs;
-  for (const Candidate &candidate : result.candidates) {
-    int64_t parts = 1;
-    for (const Axes &axes : candidate.factors)
-      parts *= grid.sizeOf(axes);
-    costs.push_back(cost ? machine.compute(cost.getCost(), parts) : 0);
-  }
+  for (const Candidate &candidate : result.candidates)
+    costs.push_back(computeCost(op, candidate));
   result.costs = network.table(std::move(costs));
   auto listOf = [&](auto layoutOf) {
     std::vector<LayoutAttr> list;

@@ -7,12 +7,13 @@
 //   home       of a value with several readers, or that something is added to once: the layout it
 //              is brought to once and that all readers take it from
 //
-// Costs: an op its arithmetic and memory traffic (shared by the axes that split it); a parameter
-// the update of its part and the reduction of its gradient over the axes that cut the batch;
-// between the variable that makes a value and the one that reads it, the collectives from one
-// layout to the other (Reshard.h, which the partition emits). So the sum is the time of a step on
-// one rank without overlap, but for readers that bring a value from its home to the same further
-// layout: the partition does that once, here each of them pays.
+// Costs: an op its arithmetic, shared by the axes that split it, and the memory traffic of what a
+// rank has of its operands and results; a parameter the update of its part and the reduction of its
+// gradient over the axes that cut the batch; between the variable that makes a value and the one
+// that reads it, the collectives from one layout to the other (Reshard.h, which the partition
+// emits). So the sum is the time of a step on one rank without overlap, but for readers that bring
+// a value from its home to the same further layout: the partition does that once, here each of them
+// pays.
 //
 // Axes that are not searched stay where propagation from the arguments puts them (FactorChoice.h).
 //
@@ -105,6 +106,7 @@ private:
   const OpClass *classOf(mlir::Operation *op);
   llvm::SmallVector<ReaderWish> readersOf(mlir::Operation *op,
                                           const graph::ShardingRule &rule) const;
+  Cost computeCost(mlir::Operation *op, const Candidate &candidate) const;
   OpClass makeClass(mlir::Operation *op, graph::ShardingRuleOpInterface ruled);
   void addHome(mlir::Value value, const Source &made, bool mustBeWhole);
   void connectUses();

@@ -10,11 +10,10 @@ namespace deepshard {
 
 static Cost picoseconds(double seconds) { return std::llround(seconds * 1e12); }
 
-Cost MachineModel::compute(const graph::OpCost &cost, int64_t parts) const {
+Cost MachineModel::compute(const graph::OpCost &cost, int64_t parts, double traffic) const {
   const double bytes = static_cast<double>(cost.bytesRead) + static_cast<double>(cost.bytesWritten);
-  return picoseconds(
-      (static_cast<double>(cost.flops) / flopsPerSecond + bytes / memoryBytesPerSecond) /
-      static_cast<double>(parts));
+  return picoseconds(static_cast<double>(cost.flops) / flopsPerSecond / static_cast<double>(parts) +
+                     traffic * bytes / memoryBytesPerSecond);
 }
 
 /// Ranks between the first and the last of a group over `axes`, rounded up to where groups begin:

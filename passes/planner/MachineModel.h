@@ -26,8 +26,9 @@ struct MachineModel {
   /// proportion.
   llvm::SmallVector<LinkTier> tiers = {{1, 5e-6, 4e9}};
 
-  /// An op of which a rank has one of `parts` equal parts: arithmetic and memory one after another.
-  Cost compute(const graph::OpCost &cost, int64_t parts) const;
+  /// An op of which a rank has one of `parts` equal parts, and the share `traffic` of what it reads
+  /// and writes: arithmetic and memory one after another.
+  Cost compute(const graph::OpCost &cost, int64_t parts, double traffic) const;
   /// Collectives on elements of `bits` bits: each one latency, and the bytes that a rank receives.
   Cost communicate(const sharding::Steps &steps, unsigned bits, sharding::MeshAttr grid) const;
   /// The innermost tier that no group over `axes` leaves.

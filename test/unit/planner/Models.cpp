@@ -121,7 +121,6 @@ public:
     return graph::BroadcastOp::create(ops, loc(), typeOf(x).clone(shape), x, dims);
   }
   Value positions(int64_t count) { return iota(ops.getI64Type(), count, 0); }
-  Type indexType() { return ops.getI64Type(); }
   /// Which elements are not 0.
   Value isSet(Value x) { return convert(x, ops.getI1Type()); }
   /// True as 1, false as 0.
