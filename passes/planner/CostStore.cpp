@@ -73,7 +73,8 @@ CostStore::Id CostStore::restricted(Id id, std::span<const Id> setIds) {
   const size_t width = setIds.size() == 2 ? arrays[id].sizes[1] : 1;
   CostArray result;
   for (Id set : setIds)
-    result.sizes.push_back(static_cast<unsigned>(sets[set].size()));
+    if (sets[set].size() > 1)
+      result.sizes.push_back(static_cast<unsigned>(sets[set].size()));
   for (unsigned row : rows)
     for (unsigned column : columns)
       result.costs.push_back(arrays[id].costs[row * width + column]);

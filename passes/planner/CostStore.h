@@ -51,7 +51,8 @@ public:
   Id sum(Id a, Id b);
   /// An array over two choices with these exchanged.
   Id transposed(Id id);
-  /// An array without the choices that are not in the set of their place.
+  /// An array without the choices that are not in the set of their place; a place with one choice
+  /// left is no place any more.
   Id restricted(Id id, std::span<const Id> setIds);
 
   /// What the elimination of a variable left: costs over its neighbours less `least`, and per entry

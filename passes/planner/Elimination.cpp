@@ -124,19 +124,40 @@ void Elimination::addTable(Scoped table) {
   tables.push_back(std::move(table));
 }
 
-/// Tables of what is alive.
+std::vector<size_t> Elimination::liveTablesOf(unsigned variable) const {
+  std::vector<size_t> live;
+  std::copy_if(tablesOf[variable].begin(), tablesOf[variable].end(), std::back_inserter(live),
+               [&](size_t table) { return !tables[table].variables.empty(); });
+  return live;
+}
+
+/// Tables of what is alive. A variable with one choice left is in none of them: what it is
+/// connected to is not connected by it.
 void Elimination::makeTables() {
   tablesOf.resize(alive.size());
   neighbours.resize(alive.size());
-  for (unsigned variable = 0; variable < alive.size(); ++variable) {
-    const Id sets[] = {alive[variable]};
-    addTable({{variable}, store.restricted(network.domains[variable].costs, sets)});
-  }
+  auto add = [&](std::initializer_list<unsigned> variables, Id costs) {
+    Scoped table;
+    std::vector<Id> sets;
+    for (unsigned variable : variables) {
+      sets.push_back(alive[variable]);
+      if (sizeOf(variable) > 1)
+        table.variables.push_back(variable);
+    }
+    table.costs = store.restricted(costs, sets);
+    if (table.variables.empty())
+      base = addCosts(base, store[table.costs].costs.front());
+    else
+      addTable(std::move(table));
+  };
+  for (unsigned variable = 0; variable < alive.size(); ++variable)
+    add({variable}, network.domains[variable].costs);
   for (const CostNetwork::Pair &pair : network.pairs) {
-    const Id sets[] = {alive[pair.a], alive[pair.b]};
-    addTable({{pair.a, pair.b}, store.restricted(pair.costs, sets)});
-    neighbours[pair.a].push_back(pair.b);
-    neighbours[pair.b].push_back(pair.a);
+    add({pair.a, pair.b}, pair.costs);
+    if (sizeOf(pair.a) > 1 && sizeOf(pair.b) > 1) {
+      neighbours[pair.a].push_back(pair.b);
+      neighbours[pair.b].push_back(pair.a);
+    }
   }
   for (std::vector<unsigned> &list : neighbours)
     std::sort(list.begin(), list.end());
@@ -240,7 +261,7 @@ bool Elimination::eliminate(unsigned variable) {
   if (entriesWithout(variable) > mostEntries)
     return false;
   const std::vector<unsigned> scope = neighbours[variable];
-  const std::vector<size_t> parts = tablesOf[variable];
+  const std::vector<size_t> parts = liveTablesOf(variable);
   const std::vector<unsigned> withOwn = with(scope, variable);
 
   // Which tables, and over which places of the scope.
@@ -263,8 +284,7 @@ bool Elimination::eliminate(unsigned variable) {
   base = addCosts(base, found.least);
 
   for (size_t part : parts)
-    for (unsigned other : tables[part].variables)
-      std::erase(tablesOf[other], part);
+    tables[part] = {};
   for (unsigned neighbour : scope) {
     std::vector<unsigned> &list = neighbours[neighbour];
     std::erase(list, variable);
@@ -286,7 +306,7 @@ bool Elimination::run() {
   std::set<std::pair<size_t, unsigned>> order;
   std::vector<size_t> work(alive.size(), 0);
   for (unsigned variable = 0; variable < alive.size(); ++variable)
-    if (!isKept[variable])
+    if (!isKept[variable] && sizeOf(variable) > 1)
       order.emplace(work[variable] = entriesWithout(variable), variable);
   while (!order.empty()) {
     const unsigned variable = order.begin()->second;
@@ -310,7 +330,8 @@ std::optional<CostTable> Elimination::rest() const {
     entries *= sizeOf(variable);
     if (entries > mostEntries)
       return std::nullopt;
-    parts.insert(tablesOf[variable].begin(), tablesOf[variable].end());
+    const std::vector<size_t> live = liveTablesOf(variable);
+    parts.insert(live.begin(), live.end());
   }
   CostArray sums = combine(kept, {parts.begin(), parts.end()});
   for (Cost &cost : sums.costs)

@@ -42,7 +42,7 @@ public:
 private:
   using Id = CostStore::Id;
 
-  /// Costs over some variables, ascending.
+  /// Costs over some variables, ascending; none once they are part of another table.
   struct Scoped {
     std::vector<unsigned> variables;
     Id costs = 0;
@@ -59,6 +59,7 @@ private:
   bool isDominated(unsigned variable, unsigned choice, unsigned other) const;
   void makeTables();
   void addTable(Scoped table);
+  std::vector<size_t> liveTablesOf(unsigned variable) const;
   size_t sizeOf(unsigned variable) const { return store.set(alive[variable]).size(); }
   size_t entriesWithout(unsigned variable) const;
   bool eliminate(unsigned variable);
@@ -73,7 +74,7 @@ private:
   std::vector<bool> isKept;
   std::vector<Id> alive; // per variable the set of choices that are left
   std::vector<Scoped> tables;
-  std::vector<std::vector<size_t>> tablesOf;     // per variable, those not consumed, ascending
+  std::vector<std::vector<size_t>> tablesOf;     // per variable, ascending; also consumed ones
   std::vector<std::vector<unsigned>> neighbours; // ascending
   std::vector<Step> steps;
   Cost base = 0; // taken from the tables

@@ -58,12 +58,14 @@ static llvm::DenseMap<Value, size_t> equalBlocks(func::FuncOp function) {
 
 void explainLayouts(func::FuncOp function, const LayoutNetwork &layouts,
                     const CostNetwork::Solution &best) {
-  if (!function.getContext()->getRemarkEngine())
-    return;
   auto options = remark::RemarkOpts::name("choose-layouts").category("search");
-  remark::passed(function.getLoc(), options) << "a micro-batch takes " + timeText(best.cost) +
-                                                    ": " + partsText(layouts.breakdown(best)) +
-                                                    "; the least of all layouts by this model";
+  {
+    auto summary = remark::passed(function.getLoc(), options);
+    if (!summary) // nobody listens: the rest is work
+      return;
+    summary << "a micro-batch takes " + timeText(best.cost) + ": " +
+                   partsText(layouts.breakdown(best)) + "; the least of all layouts by this model";
+  }
   llvm::DenseMap<Value, size_t> blocks = equalBlocks(function);
   for (const Parameter &parameter : layouts.parameters()) {
     auto block = blocks.find(parameter.argument);

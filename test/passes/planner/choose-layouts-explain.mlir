@@ -15,14 +15,13 @@
 // CHECK: up: [{}, {}]; next best [{}, {"tensor"}], 4.10 us (0.77 %) more
 // CHECK: down: [{}, {}]; next best [{"tensor"}, {}], 4.10 us (0.77 %) more
 // CHECK: remark: why not down=[null,["tensor"]]: a micro-batch would take 9.19 us (1.74 %) more. Chosen: computing 524.29 us, updates 0.00 us, moves between layouts 5.10 us. With it: computing 524.29 us, updates 0.00 us, moves between layouts 14.29 us
-// CHECK-NOT: note
 // CHECK: remark: why not *=[null,null]: it costs the same
 // CHECK: remark: why not down=["tensor",null]: a micro-batch would take 4.10 us (0.77 %) more
 // CHECK: note: up would be [{}, {"tensor"}], not [{}, {}]
 
 // LAYOUT: error: why not down={{\[\["tensor"\]\]}}: down cannot have this layout; those it can have are: [{}, {}]; [{"tensor"}, {}]; [{}, {"tensor"}]
 // NAME: error: why not right=[null]: no parameter has such a name
-// READ: error: cannot read the question "down"; ask as in PATTERN=[[], "tensor"], with one entry per dimension
+// READ: error: cannot read the question "down"; ask as in PATTERN={{\[\[\], "tensor"\]}}, with one entry per dimension
 // TIERS: error: choose-layouts: tier-sizes, tier-latency-us and tier-gb-per-s need one number per tier each
 
 sharding.mesh @mesh ["tensor" = 2]
