@@ -88,7 +88,7 @@ private:
   void assignBackward() {
     SmallVector<Operation *> ops;
     for (Operation &op : function.getBody().front().without_terminator())
-      if (isBackward(&op))
+      if (isBackward(&op) && carriers.contains(op.getResult(0)))
         ops.push_back(&op);
     for (Operation *op : ops)
       if (std::optional<size_t> segment = earliestRead(op))

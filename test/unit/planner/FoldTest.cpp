@@ -1,5 +1,7 @@
-//===- FoldTest.cpp - repeated blocks -----------------------------------------------------------===//
+//===- FoldTest.cpp - repeated blocks
+//-----------------------------------------------------------===//
 
+#include "test/unit/planner/Models.h"
 #include "test/unit/sharding/Testing.h"
 
 #include "passes/planner/Fold.h"
@@ -9,61 +11,131 @@
 
 using namespace mlir;
 
-namespace deepshard {
+namespace deepshard::sharding {
 namespace {
 
-TEST(FoldRunsTest, TheRepetitionThatCoversMost) {
-  auto text = [](ArrayRef<unsigned> kinds) {
-    std::string result;
-    for (const Run &run : findRuns(kinds))
-      result += std::to_string(run.length) + "x" + std::to_string(run.count) + "@" +
-                std::to_string(run.first) + " ";
-    return result;
-  };
-  EXPECT_EQ(text({}), "");
-  EXPECT_EQ(text({0}), "1x1@0 ");
-  EXPECT_EQ(text({0, 1, 2}), "1x1@0 1x1@1 1x1@2 ");
-  EXPECT_EQ(text({0, 1, 2, 1, 2, 1, 2, 3}), "1x1@0 2x3@1 1x1@7 ");
-  EXPECT_EQ(text({0, 0, 1, 0, 0, 1, 2}), "3x2@0 1x1@6 ");
-  EXPECT_EQ(text({0, 0, 0, 0}), "1x4@0 ");
+std::string textOf(ArrayRef<Run> runs) {
+  std::string text;
+  for (const Run &run : runs)
+    text += std::to_string(run.count) + " x [" + std::to_string(run.length) + "] at " +
+            std::to_string(run.first) + "; ";
+  return text;
 }
 
-class FoldTest : public sharding::ShardingTest {
-public:
-  /// Layers of norm, linear, gelu, linear around a residual stream, behind an embedding and in
-  /// front of a loss; all of `width` but those in `wider`.
-  static std::string network(unsigned layers, unsigned different = ~0U) {
-    std::string arguments = "%ids: tensor<4x8xi64> {graph.input = \"ids\"}, %labels: tensor<32xi64> "
-                            "{graph.input = \"labels\"}, %e: tensor<50x16xf64> {graph.parameter = "
-                            "\"e\"}, %p: tensor<8x16xf64> {graph.parameter = \"p\"}";
-    std::string body = "%i = graph.iota i64 0 : tensor<8xi64>\n"
-                       "%x = graph.embedding %e, %ids : tensor<50x16xf64>, tensor<4x8xi64>\n"
-                       "%y = graph.embedding %p, %i : tensor<8x16xf64>, tensor<8xi64>\n"
-                       "%x0 = graph.add %x, %y : tensor<4x8x16xf64>, tensor<8x16xf64>\n";
-    for (unsigned layer = 0; layer < layers; ++layer) {
-      const std::string n = std::to_string(layer), next = std::to_string(layer + 1);
-      arguments += ", %w" + n + ": tensor<16xf64> {graph.parameter = \"norm" + n + "\"}, %b" + n +
-                   ": tensor<16xf64> {graph.parameter = \"bias" + n + "\"}, %u" + n +
-                   ": tensor<16x64xf64> {graph.parameter = \"up" + n + "\"}, %d" + n +
-                   ": tensor<64x16xf64> {graph.parameter = \"down" + n + "\"}";
-      body += "%n" + n + ", %m" + n + ", %r" + n + " = graph.layer_norm %x" + n + ", %w" + n +
-              ", %b" + n + " eps 1.0e-5 : tensor<4x8x16xf64>, tensor<16xf64>, tensor<16xf64>\n";
-      body += "%h" + n + " = graph.linear %n" + n + ", %u" + n +
-              " : tensor<4x8x16xf64>, tensor<16x64xf64>\n";
-      body += "%a" + n + " = graph." + (layer == different ? "relu" : "gelu tanh") + " %h" + n +
-              " : tensor<4x8x64xf64>\n";
-      body += "%o" + n + " = graph.linear %a" + n + ", %d" + n +
-              " : tensor<4x8x64xf64>, tensor<64x16xf64>\n";
-      body += "%x" + next + " = graph.add %x" + n + ", %o" + n +
-              " : tensor<4x8x16xf64>, tensor<4x8x16xf64>\n";
-    }
-    const std::string last = std::to_string(layers);
-    body += "%logits = graph.linear %x" + last +
-            ", %e transpose_weight : tensor<4x8x16xf64>, tensor<50x16xf64>\n"
-            "%flat = graph.reshape %logits : tensor<4x8x50xf64> to tensor<32x50xf64>\n";
-    return "func.func @forward(" + arguments + ") -> (tensor<f64> {graph.output = \"loss\"}) {\n" + body;
+TEST(FoldRunsTest, TheRepetitionThatCoversMost) {
+  EXPECT_EQ(textOf(findRuns({})), "");
+  EXPECT_EQ(textOf(findRuns({0, 1, 2})), "1 x [1] at 0; 1 x [1] at 1; 1 x [1] at 2; ");
+  EXPECT_EQ(textOf(findRuns({0, 1, 2, 1, 2, 1, 2, 3})),
+            "1 x [1] at 0; 3 x [2] at 1; 1 x [1] at 7; ");
+  EXPECT_EQ(textOf(findRuns({0, 0, 1, 0, 0, 1, 2})), "2 x [3] at 0; 1 x [1] at 6; ");
+  EXPECT_EQ(textOf(findRuns({0, 0, 0, 0})), "4 x [1] at 0; ");
+}
+
+class FoldTest : public ShardingTest {
+protected:
+  static constexpr int64_t kLayers = 5;
+
+  OwningOpRef<ModuleOp> module(bool hasGradients) {
+    OwningOpRef<ModuleOp> module =
+        parse("[\"tensor\" = 2]", llama({kLayers, 32, 8, 4, 48, 64, 4, 8}, Precision::F64));
+    if (!hasGradients)
+      return module;
+    PassManager passes(&context);
+    TrainingOptions training;
+    training.precision = "f64";
+    buildGradientPipeline(passes, training);
+    EXPECT_TRUE(succeeded(passes.run(*module)));
+    return module;
+  }
+
+  static func::FuncOp forward(OwningOpRef<ModuleOp> &module) {
+    return module.get().lookupSymbol<func::FuncOp>("forward");
+  }
+
+  /// Counts of the runs that repeat something.
+  static SmallVector<size_t> repetitions(const Fold &fold) {
+    SmallVector<size_t> counts;
+    for (const deepshard::Run &run : fold.runs)
+      if (run.count > 1)
+        counts.push_back(run.count);
+    return counts;
+  }
+
+  static bool reads(const Segment &segment, Value value) {
+    return llvm::any_of(
+        segment.ops, [&](Operation *op) { return llvm::is_contained(op->getOperands(), value); });
   }
 };
 
+TEST_F(FoldTest, LayersAreOneRun) {
+  for (bool hasGradients : {false, true}) {
+    SCOPED_TRACE(hasGradients);
+    OwningOpRef<ModuleOp> model = module(hasGradients);
+    Fold fold(forward(model));
+    EXPECT_EQ(repetitions(fold), SmallVector<size_t>{kLayers}) << textOf(fold.runs);
+  }
+}
+
+/// Forward and backward of a layer belong together: what reads its parameters lies in its block.
+TEST_F(FoldTest, ABlockHasItsBackward) {
+  OwningOpRef<ModuleOp> model = module(true);
+  func::FuncOp function = forward(model);
+  Fold fold(function);
+  const deepshard::Run &layers =
+      *llvm::find_if(fold.runs, [](const deepshard::Run &run) { return run.count > 1; });
+  size_t parameters = 0;
+  for (BlockArgument argument : function.getArguments()) {
+    auto name =
+        function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), graph::kParameterAttr);
+    if (!name || !name.getValue().contains("layers."))
+      continue;
+    ++parameters;
+    const size_t layer = name.getValue().split("layers.").second[0] - '0';
+    size_t readers = 0;
+    for (auto [index, segment] : llvm::enumerate(fold.segments)) {
+      if (!reads(segment, argument))
+        continue;
+      readers += 1;
+      EXPECT_EQ((index - layers.first) / layers.length, layer) << name.str();
+    }
+    EXPECT_GT(readers, 0U) << name.str();
+  }
+  EXPECT_GT(parameters, 0U);
+}
+
+/// Every op that depends on a parameter is in one segment.
+TEST_F(FoldTest, SegmentsAreAPartition) {
+  OwningOpRef<ModuleOp> model = module(true);
+  func::FuncOp function = forward(model);
+  llvm::DenseSet<Operation *> seen;
+  for (const Segment &segment : Fold(function).segments)
+    for (Operation *op : segment.ops)
+      EXPECT_TRUE(seen.insert(op).second);
+  llvm::DenseSet<Value> carriers;
+  for (BlockArgument argument : function.getArguments())
+    if (function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr))
+      carriers.insert(argument);
+  for (Operation &op : function.getBody().front().without_terminator()) {
+    if (llvm::none_of(op.getOperands(), [&](Value value) { return carriers.contains(value); }))
+      continue;
+    carriers.insert(op.result_begin(), op.result_end());
+    EXPECT_TRUE(seen.contains(&op)) << op.getName().getStringRef().str();
+  }
+}
+
+/// A pin makes a layer another one.
+TEST_F(FoldTest, APinnedLayerIsDifferent) {
+  OwningOpRef<ModuleOp> model = module(true);
+  func::FuncOp function = forward(model);
+  for (BlockArgument argument : function.getArguments()) {
+    auto name =
+        function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), graph::kParameterAttr);
+    if (name && name.getValue().contains("layers.2.") && name.getValue().contains("down_proj"))
+      function.setArgAttr(argument.getArgNumber(), kLayoutAttr, layout("[{\"tensor\"}, {}]"));
+  }
+  Fold fold(function);
+  EXPECT_EQ(repetitions(fold), (SmallVector<size_t>{2, 2})) << textOf(fold.runs);
+}
+
 } // namespace
-} // namespace deepshard
+} // namespace deepshard::sharding
