@@ -11,6 +11,8 @@
 
 #include "frontends/torchscript/plugin/Evaluator.h"
 
+#include <ATen/Parallel.h>
+
 #include <map>
 
 using namespace deepshard::torchscript;
@@ -255,9 +257,26 @@ void Importer::evaluate(ImportedGraph &graph) {
   collectOutputs(value, "", graph, recorder);
 }
 
+/// While it lives, LibTorch computes on the calling thread alone: what is folded must not depend on
+/// the cores of the machine. Nor on luck, as it would: MKL chooses the code of a function of
+/// vectors when it is first called, and a thread that comes while another does so may compute its
+/// part of the tensor with the fastest code, of half the digits (oneMKL 2024.2,
+/// pytorch/pytorch#188792).
+class OneThread {
+public:
+  OneThread() : before(at::get_num_threads()) { at::set_num_threads(1); }
+  ~OneThread() { at::set_num_threads(before); }
+  OneThread(const OneThread &) = delete;
+  OneThread &operator=(const OneThread &) = delete;
+
+private:
+  int before;
+};
+
 } // namespace
 
 void deepshard::torchscript::importModel(const Request &request, ImportedGraph &graph) {
+  const OneThread oneThread;
   at::NoGradGuard noGrad;
   Importer(request, graph).run();
 }

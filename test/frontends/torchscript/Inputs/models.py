@@ -106,6 +106,13 @@ class ControlFlow(torch.nn.Module):
         return data_dependent(x)
 
 
+class LongSum(torch.nn.Module):
+    """A sum of so many terms that PyTorch gives each thread a part, which the rounding shows."""
+
+    def forward(self, x):
+        return x * (1 / torch.arange(1, 1_000_000)).sum()
+
+
 x = torch.arange(8.0).view(2, 4)
 MODELS = {
     "mlp": (Mlp, (torch.zeros(2, 3, 8), torch.zeros(2, 3, dtype=torch.int64))),
@@ -119,6 +126,7 @@ MODELS = {
     "transposed": (lambda: Convolutions(torch.nn.ConvTranspose2d(8, 4, 3)), (torch.zeros(2, 3, 8, 8),)),
     "baked-batch": (BakedBatch, (x,)),
     "control-flow": (ControlFlow, (x,)),
+    "long-sum": (LongSum, (x,)),
 }
 
 
