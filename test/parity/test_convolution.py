@@ -68,13 +68,13 @@ class ConvolutionTest(unittest.TestCase):
             warnings.simplefilter("ignore")
             torch.jit.trace(cls.network, example, check_trace=False).save(cls.shop.path("network.pt"))
 
-    def train(self, name, precision, threads=1, **config):
+    def train(self, name, precision, threads=1, options=(), **config):
         """The metrics of every step and the final weights."""
         path = self.shop.path(name)
         with open(f"{path}.json", "w", encoding="utf-8") as stream:
             json.dump(make_config(**config), stream)
         call([DS_OPT, self.shop.path("network.pt"), "--config", f"{path}.json", "-o", f"{path}.dsplan", "--threads", threads,
-              "--precision", precision, "--input", f"pixels=i64[batchx3x{SIZE}x{SIZE}]", "--input", "labels=i64[batch]"])
+              *options, "--precision", precision, "--input", f"pixels=i64[batchx3x{SIZE}x{SIZE}]", "--input", "labels=i64[batch]"])
         call([DS_RUN, f"{path}.dsplan", *(word for data in self.data for word in
                                          ("--data", f"{data}={self.shop.path(data)}.npy")), "--steps", STEPS, "--no-shuffle",
               "--metrics", f"{path}.jsonl", "--save-weights", f"{path}.safetensors", "--timeout", "120"])
@@ -126,11 +126,13 @@ class ConvolutionTest(unittest.TestCase):
         pins = {"stem.weight": ["tensor", [], [], []], "stem.bias": ["tensor"], "depthwise.weight": ["tensor", [], [], []],
                 "wide.weight": ["tensor", [], [], []], "wide.bias": ["tensor"], "narrow.weight": ["tensor", [], [], []],
                 "sequence.weight": [[], "tensor", []], "volume.weight": ["tensor", [], [], [], []]}
-        for precision, (data, tensor) in (("f64", (2, 1)), ("f64", (1, 2)), ("f32", (2, 2)), ("f32", (4, 1))):
-            with self.subTest(precision=precision, data=data, tensor=tensor):
-                own = {"mesh": {"data": data, "tensor": tensor}} | ({"pins": pins} if tensor > 1 else {})
+        pinned, found = {"layouts": "pinned", "pins": pins}, {}
+        for precision, (data, tensor), layouts in (("f64", (2, 1), found), ("f64", (1, 2), pinned), ("f64", (1, 2), found),
+                                                   ("f32", (2, 2), pinned), ("f32", (2, 2), found), ("f32", (4, 1), found)):
+            with self.subTest(precision=precision, data=data, tensor=tensor, found=not layouts):
+                own = {"mesh": {"data": data, "tensor": tensor}} | layouts
                 rows, weights = self.train(f"ranks-{precision}-{data}-{tensor}", precision,
-                                           train_micro_batch_size_per_gpu=MICRO // data, deepshard=own,
+                                           options=["--cluster", self.shop.fast_links()], train_micro_batch_size_per_gpu=MICRO // data, deepshard=own,
                                            zero_optimization={"stage": 2})
                 expected, whole = self.one_rank(precision)
                 bound = 2e-6 if precision == "f32" else 1e-11

@@ -45,6 +45,16 @@ class Workshop:
     def path(self, name):
         return os.path.join(self.directory, name)
 
+    @functools.cache
+    def fast_links(self):
+        """A cluster file: links so fast that splitting small models pays."""
+        path = self.path("fast_links.json")
+        with open(path, "w", encoding="utf-8") as stream:
+            json.dump({"device": {"memory_gib": 1, "memory_gb_per_s": 1,
+                                  "matmul": {"f32": {"peak_tflops": 0.001}, "f64": {"peak_tflops": 0.001}}},
+                       "tiers": [{"name": "host", "size": 8, "latency_us": 0.01, "gb_per_s": 10}]}, stream)
+        return path
+
     def close(self):
         if self.temporary:
             shutil.rmtree(self.directory)

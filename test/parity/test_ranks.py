@@ -98,17 +98,6 @@ class Ranks(unittest.TestCase):
         return paths
 
     @classmethod
-    @functools.cache
-    def cluster(cls):
-        """Links so fast that splitting small models pays."""
-        path = cls.shop.path("cluster.json")
-        with open(path, "w", encoding="utf-8") as stream:
-            json.dump({"device": {"memory_gib": 1, "memory_gb_per_s": 1,
-                                  "matmul": {"f32": {"peak_tflops": 0.001}, "f64": {"peak_tflops": 0.001}}},
-                       "tiers": [{"name": "host", "size": 8, "latency_us": 0.01, "gb_per_s": 10}]}, stream)
-        return path
-
-    @classmethod
     def plan(cls, name, size, data=1, tensor=1, dropout=0.0, precision="f32", accumulation=2, zero=None,
              layouts="pinned", **own):
         config = gpt2.make_config(SHAPES[size], gradient_accumulation_steps=accumulation,
@@ -121,7 +110,7 @@ class Ranks(unittest.TestCase):
         with open(f"{path}.json", "w", encoding="utf-8") as stream:
             json.dump(config, stream)
         command = [DS_OPT, cls.model(size, dropout), "--config", f"{path}.json", "-o", f"{path}.dsplan",
-                   "--threads", "1", "--precision", precision, "--explain", "--cluster", cls.cluster()]
+                   "--threads", "1", "--precision", precision, "--explain", "--cluster", cls.shop.fast_links()]
         for tensor_name in ("input_ids", "labels"):
             command += ["--input", f"{tensor_name}=i64[batchx{SHAPES[size]['seq']}]"]
         finished = call(command)
