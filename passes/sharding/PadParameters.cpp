@@ -103,7 +103,8 @@ struct PadParametersPass : impl::PadParametersBase<PadParametersPass> {
     if (auto reshape = dyn_cast<graph::ReshapeOp>(user))
       return followReshape(reshape, padded);
     if (auto loss = dyn_cast<graph::CrossEntropyOp>(user))
-      return use.getOperandNumber() == 0 && padded.dim == 1 && hideColumns(use, padded);
+      return use.getOperandNumber() == 0 &&
+             padded.dim == loss.getLogits().getType().getRank() - 1 && hideColumns(use, padded);
     return false;
   }
 
@@ -149,7 +150,7 @@ struct PadParametersPass : impl::PadParametersBase<PadParametersPass> {
     Operation *op = use.getOwner();
     OpBuilder builder(op);
     RankedTensorType type = typeOf(use.get());
-    auto columns = RankedTensorType::get({1, type.getDimSize(1)}, builder.getI64Type());
+    auto columns = RankedTensorType::get({1, type.getShape().back()}, builder.getI64Type());
     Value index = graph::IotaOp::create(builder, op->getLoc(), columns, 1);
     Value count = graph::ConstantOp::create(
         builder, op->getLoc(),
