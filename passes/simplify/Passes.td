@@ -95,8 +95,8 @@ def RecognizeAttentionPass : Pass<"recognize-attention", "::mlir::func::FuncOp">
     1. `matmul(q, k^T)`, scaled before or after, masked by addition or selection, softmax over the keys, dropout, and
        `matmul(., v)` become `graph.attention`, which needs no score matrix in memory. Dropout keeps its id and counter,
        and the order of its elements, so the same probabilities are dropped. Key/value heads that are repeated by
-       broadcast and reshape become grouped heads. Conversions to a wider float around the softmax are left to the
-       kernel, whose sums are at least f32.
+       broadcast and reshape become grouped heads, also where the model calls attention itself. Conversions to a wider
+       float around the softmax are left to the kernel, whose sums are at least f32.
     2. A mask that is a constant and sees every key is dropped; one that is the causal triangle (query i sees the keys
        j <= i + t - s, in every batch and head) becomes the flag `causal`.
 
