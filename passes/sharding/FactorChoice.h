@@ -5,12 +5,19 @@
 
 #include "passes/sharding/OpLayouts.h"
 
+#include <string>
+
 namespace deepshard {
 
 /// The axes that split each factor of an op, and the operand that each has them from.
 struct FactorChoice {
   llvm::SmallVector<Axes> factors;
   llvm::SmallVector<unsigned> givers;
+  /// As `factors`, but axes that split another factor instead (`graph::Instead`) where the operands
+  /// have them: so results are to lie.
+  llvm::SmallVector<Axes> home;
+  /// Why the op cannot be split as `sharding.attention` of the module asks; empty if it can.
+  std::string refused;
 };
 
 /// Leaves the operands where they are as far as the op can. Each axis of each operand is a wish for
@@ -19,6 +26,11 @@ struct FactorChoice {
 /// already or must not be split, if its axes split another factor, or if a result would be partial
 /// in two ways. Greedy, as Shardy's conflict resolution (insert_explicit_reshards.cc, design notes
 /// in docs of Shardy).
+///
+/// Wishes for factors of `rule.instead`, the sequence of attention, come last, and
+/// `sharding.attention` says what becomes of them: with "ulysses" they split the other factor, the
+/// key/value heads, behind the axes that it has; with "ring" they stay, and the op passes round;
+/// with "auto" (or nothing) the first of the two that can be, else the operands are gathered.
 FactorChoice chooseFactors(mlir::Operation *op, const graph::ShardingRule &rule,
                            const OpLayouts &layouts, llvm::ArrayRef<sharding::LayoutAttr> operands,
                            sharding::MeshAttr grid);

@@ -21,6 +21,8 @@
 #include "passes/sharding/OpLayouts.h"
 #include "passes/sharding/Passes.h"
 
+#include "llvm/ADT/StringSet.h"
+
 using namespace mlir;
 
 namespace deepshard {
@@ -45,7 +47,7 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     for (auto function : getOperation().getOps<func::FuncOp>())
       if (failed(propagate(function)))
         result = failure();
-    if (failed(result))
+    if (failed(result) || !said.empty())
       signalPassFailure();
   }
 
@@ -116,8 +118,15 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
         op->getOperands(), [](Value operand) { return sharding::layoutOf(operand); });
     OpLayouts layouts(op, rule, operands, mesh, grid);
     auto decided = op->getAttrOfType<ArrayAttr>(sharding::kLayoutsAttr);
-    auto [factors, givers] = decided ? FactorChoice{factorAxes(op, rule), {}}
-                                     : chooseFactors(op, rule, layouts, operands, grid);
+    FactorChoice choice;
+    if (decided)
+      choice.factors = choice.home = factorAxes(op, rule);
+    else
+      choice = chooseFactors(op, rule, layouts, operands, grid);
+    // Layers are alike: what was said of one is not said again.
+    if (!choice.refused.empty() && said.insert(choice.refused).second)
+      emitError(op->getLoc()) << choice.refused;
+    const auto &factors = choice.factors;
     StringRef name = op->getName().stripDialect();
     for (auto [index, operand] : llvm::enumerate(op->getOperands()))
       remarks->moved(operand, operands[index], layouts.operandLayout(index, factors), op->getLoc(),
@@ -129,13 +138,15 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
       results.push_back(layout);
       if (decided)
         results.back() = cast<LayoutAttr>(decided[index]);
+      else if (choice.home != factors)
+        results.back() = layouts.resultLayout(index, choice.home);
       else if (layout.isPartial() && !rule.once.empty())
         // What is added once to the result can be added only to the whole of it.
         results.back() = layout.withPartial(nullptr);
       if (results.back() != layout)
         remarks->moved(result, layout, results.back(), op->getLoc(), name);
     }
-    remarks->chosen(op, factors, givers, results);
+    remarks->chosen(op, factors, choice.givers, results);
     auto lists = llvm::map_to_vector(factors, [&](const Axes &axes) {
       return sharding::AxisListAttr::get(&getContext(), axes);
     });
@@ -145,29 +156,32 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     return success();
   }
 
-  /// A gradient lies as its parameter, and is left as summands over the axes that cut the batch:
-  /// these are summed once for a whole bucket. Every other result is whole.
+  /// A gradient lies as its parameter, and is left as summands over the axes that cut an input,
+  /// along its batch or its sequence: these are summed once for a whole bucket. Every other result
+  /// is whole.
   void annotateResults(func::FuncOp function) {
     llvm::StringMap<LayoutAttr> parameters;
-    Axes batch;
+    Axes cuts;
     for (BlockArgument argument : function.getArguments()) {
       unsigned index = argument.getArgNumber();
       LayoutAttr layout = sharding::layoutOf(argument);
       if (auto name = function.getArgAttrOfType<StringAttr>(index, graph::kParameterAttr))
         parameters[name.getValue()] = layout;
-      auto dim = function.getArgAttrOfType<IntegerAttr>(index, graph::kBatchDimensionAttr);
-      if (dim && batch.empty())
-        batch.assign(layout.getAxes(dim.getInt()).begin(), layout.getAxes(dim.getInt()).end());
+      if (function.getArgAttr(index, graph::kInputAttr))
+        for (sharding::AxisRefAttr axis : layout.getSplitAxes())
+          if (!overlap(axis, cuts))
+            cuts.push_back(axis);
     }
+    cuts = Axes(grid.inMeshOrder(cuts));
     for (auto [index, type] : llvm::enumerate(function.getResultTypes())) {
       if (function.getResultAttr(index, sharding::kLayoutAttr))
         continue;
       LayoutAttr layout = replicated(type);
       if (auto name = function.getResultAttrOfType<StringAttr>(index, graph::kGradientAttr)) {
         layout = parameters.lookup(name.getValue());
-        if (!batch.empty())
+        if (!cuts.empty())
           layout = layout.withPartial(
-              sharding::PartialAttr::get(&getContext(), sharding::Reduction::Sum, batch));
+              sharding::PartialAttr::get(&getContext(), sharding::Reduction::Sum, cuts));
       }
       function.setResultAttr(index, sharding::kLayoutAttr, layout);
     }
@@ -176,6 +190,7 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
   FlatSymbolRefAttr mesh;
   sharding::MeshAttr grid;
   LayoutRemarks *remarks = nullptr; // of the function at hand
+  llvm::StringSet<> said;           // what was refused
 };
 
 } // namespace

@@ -14,7 +14,7 @@ def VerifyImportedPass : Pass<"verify-imported", "::mlir::ModuleOp"> {
     2. Every op is a graph op or the function's return; every type is a ranked, static tensor.
     3. Every argument has exactly one of `graph.parameter`, `graph.buffer`, `graph.input`, `graph.run_state`; names are
        unique among parameters and buffers, among inputs and among run state.
-    4. `graph.batch_dimension` stands on inputs only.
+    4. `graph.batch_dimension` and `graph.sequence_dimension` stand on inputs only.
     5. Every result has a `graph.output` or a `graph.state`; outputs have different names.
 
     What a single attribute may say (names, dimensions, types of run state) the dialect checks with every module.
