@@ -38,7 +38,43 @@ def gpt2_shape(**changes):
             "vocab_size": settings["vocab_size"]}
 
 
+# Written as no library writes it: logits are shifted against labels, so the loss sees a row less than divides, and two of
+# three attentions have a mask along the sequence, which does not fit a ring; their heads divide by 2, not by 4.
+SHIFTING = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Shifting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.positions = nn.Embedding(131, 24), nn.Embedding(40, 24)
+        self.projections = nn.ModuleList(nn.Linear(24, 72) for _ in range(3))
+        self.norms = nn.ModuleList(nn.LayerNorm(24) for _ in range(4))
+        self.head = nn.Linear(24, 131)
+
+    def forward(self, input_ids, labels):
+        batch, seq = input_ids.shape
+        at = torch.arange(seq)
+        x = self.embedding(input_ids) + self.positions(at)
+        window = (at[None, :] <= at[:, None]) & (at[None, :] > at[:, None] - 7)
+        bias = torch.where(at[None, :] <= at[:, None], (at[None, :] - at[:, None]) * 0.1, -torch.inf)
+        for projection, norm, mask in zip(self.projections, self.norms, (None, window, bias)):
+            q, k, v = projection(norm(x)).reshape(batch, seq, 3, 2, 12).permute(2, 0, 3, 1, 4)
+            o = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+            x = x + o.transpose(1, 2).reshape(batch, seq, 24)
+        logits = self.head(self.norms[3](x))[:, :-1]
+        return F.cross_entropy(logits.reshape(-1, 131), labels[:, 1:].reshape(-1))
+
+
+def factory():
+    torch.manual_seed(0)
+    ids = torch.zeros(2, 32, dtype=torch.int64)
+    return Shifting(), {"input_ids": ids, "labels": ids}
+"""
 SHAPES = {
+    "shifting": {"type": "module", "seq": 32, "micro": 4, "vocab_size": 131},
     "gpt2": gpt2_shape(),
     "gpt2 with dropout": gpt2_shape(resid_pdrop=0.1, embd_pdrop=0.1, attn_pdrop=0.1),
     # Two heads of queries to one of keys.
@@ -67,6 +103,12 @@ class Context(unittest.TestCase):
     @functools.cache
     def _model(cls, size):
         shape, path = SHAPES[size], cls.shop.path(f"context-{size}.pt")
+        if shape["type"] == "module":
+            with open(cls.shop.path("shifting.py"), "w", encoding="utf-8") as stream:
+                stream.write(SHIFTING)
+            call([sys.executable, os.path.join(gpt2.ROOT, "examples/export_hf.py"), "--module",
+                  cls.shop.path("shifting.py") + ":factory", "-o", path])
+            return path
         settings = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0} if shape["type"] == "gpt2" else {}
         settings |= shape["settings"]
         call([sys.executable, os.path.join(gpt2.ROOT, "examples/export_hf.py"), shape["type"],
@@ -165,6 +207,15 @@ class Context(unittest.TestCase):
                 self.assert_as_one_rank(size, "f64", mesh, attention, zero={"stage": stage})
         self.assert_as_one_rank("gpt2", "f32", (2, 2, 2), "ring", zero={"stage": 3})
         self.assert_as_one_rank("gpt2", "f32", (2, 2, 2), "ulysses", zero={"stage": 2}, gradient_reduction="micro_batch")
+
+    def test_groups_of_data_ranks(self):
+        """MiCS: parts are reduced over the other groups and over ranks with other pieces."""
+        self.assert_as_one_rank("gpt2", "f64", (4, 2, 1), "ring", zero={"stage": 3, "mics_shard_size": 2})
+
+    def test_masks_and_shifted_logits(self):
+        """What fits neither way is gathered, and right: masks along the sequence, a loss of a row less than divides."""
+        for context in (2, 4):
+            self.assert_as_one_rank("shifting", "f64", (1, context, 1), "auto")
 
     def test_dropout(self):
         """An element is dropped on whichever rank it is."""

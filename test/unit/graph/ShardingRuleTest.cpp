@@ -329,6 +329,25 @@ TEST_F(ShardingRuleTest, RingsSendWhatTheRuleSays) {
   EXPECT_GT(count, 50);
 }
 
+/// Beyond its own keys and values a rank holds those it works on and those it receives.
+TEST_F(ShardingRuleTest, RingsHoldTwoBlocksAtMost) {
+  int count = 0;
+  for (const Case &c : cases) {
+    ShardingRule rule = ruleOf(c);
+    for (const Ring &ring : rule.rings)
+      for (int64_t parts : divisors(rule.factors[ring.factor])) {
+        PerFactor split(rule.factors.size(), 1);
+        split[ring.factor] = parts;
+        SimulatedRanks ranks(c.op, rule, split);
+        ASSERT_TRUE(succeeded(ranks.run(c.operands))) << c.name << ": " << ranks.why;
+        for (unsigned operand : ring.operands)
+          EXPECT_EQ(ranks.mostHeldOf(operand), std::min<int64_t>(parts - 1, 2)) << c.name;
+        ++count;
+      }
+  }
+  EXPECT_GT(count, 10);
+}
+
 //===----------------------------------------------------------------------===//
 // Partial operands
 //===----------------------------------------------------------------------===//

@@ -230,6 +230,30 @@ LogicalResult SimulatedRanks::runOps() {
   return success();
 }
 
+int64_t SimulatedRanks::mostHeldOf(unsigned index) {
+  llvm::DenseMap<Operation *, int64_t> positions;
+  for (Operation &each : body())
+    positions[&each] = static_cast<int64_t>(positions.size()) + 1;
+  auto positionOf = [&](Operation *op) { return op ? positions[op] : 0; };
+  llvm::SmallDenseSet<Value> held = {operand(index)};
+  SmallVector<int64_t> count(positions.size() + 1, 0);
+  for (const Exchange &each : exchanges) {
+    if (each.kind || !held.contains(each.source))
+      continue;
+    held.insert(each.result);
+    int64_t last = positionOf(each.after);
+    for (Operation *user : each.result.getUsers())
+      last = std::max(last, positionOf(user));
+    for (const Exchange &next : exchanges)
+      if (next.source == each.result)
+        last = std::max(last, positionOf(next.after));
+    // What is received behind an op is there beside what the next one reads.
+    for (int64_t at = positionOf(each.after) + 1; at <= last; ++at)
+      ++count[at];
+  }
+  return *llvm::max_element(count);
+}
+
 LogicalResult SimulatedRanks::addPending(unsigned result, Rank &rank, HostTensor &value) {
   for (auto [to, added] : pending) {
     if (to != result)

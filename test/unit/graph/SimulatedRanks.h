@@ -43,6 +43,10 @@ public:
   /// Bytes of each rotation, as a rank sends them.
   llvm::SmallVector<int64_t> rotated;
 
+  /// How many values that are rotations of operand `index`, or of rotations of it, the local
+  /// program has at once at most: from where each is received to its last reader. After `run`.
+  int64_t mostHeldOf(unsigned index);
+
   mlir::OpBuilder &builder() override { return ops; }
   mlir::Location location() const override { return op->getLoc(); }
   const ShardingRule &rule() const override { return theRule; }
