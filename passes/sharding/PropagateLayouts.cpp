@@ -102,6 +102,15 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     return "argument " + std::to_string(index);
   }
 
+  /// Whether only ops read the value that split another factor than the outside does: they take it
+  /// as it comes.
+  static bool isReadInside(Value value) {
+    return llvm::all_of(value.getUsers(), [](Operation *user) {
+      auto ruled = dyn_cast<graph::ShardingRuleOpInterface>(user);
+      return ruled && !ruled.getShardingRule().instead.empty();
+    });
+  }
+
   LogicalResult annotate(Operation *op) {
     if (auto constraint = dyn_cast<sharding::ConstraintOp>(op)) {
       sharding::setLayouts(constraint, constraint.getLayout());
@@ -143,9 +152,12 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
       else if (layout.isPartial() && !rule.once.empty())
         // What is added once to the result can be added only to the whole of it.
         results.back() = layout.withPartial(nullptr);
-      if (results.back() != layout)
+      if (!layout.isPartial())
+        remarks->comesIn(result, layout);
+      if (results.back() != layout && !(choice.home != factors && isReadInside(result)))
         remarks->moved(result, layout, results.back(), op->getLoc(), name);
     }
+    remarks->goesRound(op, rule, factors);
     remarks->chosen(op, factors, choice.givers, results);
     auto lists = llvm::map_to_vector(factors, [&](const Axes &axes) {
       return sharding::AxisListAttr::get(&getContext(), axes);

@@ -63,8 +63,10 @@ struct Zero {
   GroupAttr group() const { return GroupAttr::get(mesh, options.getAxes().getAxes()); }
   /// The ranks that hold the same part; null if there is one.
   GroupAttr copies() const { return groupOf(options.getCopies()); }
-  /// All ranks that hold summands of the same gradients, copies outermost: so the tree adds as it
-  /// does where a part is reduced first, then over its copies.
+  int64_t numCopies() const {
+    return options.getCopies() ? grid.sizeOf(options.getCopies().getAxes()) : 1;
+  }
+  /// All ranks that hold summands of the same gradients, copies outermost.
   GroupAttr summands() const {
     SmallVector<sharding::AxisRefAttr> axes;
     if (options.getCopies())
@@ -93,10 +95,15 @@ struct Zero {
 
   Value reduce(OpBuilder &builder, Location location, Value bucket) const {
     constexpr auto sum = sharding::Reduction::Sum;
-    if (!splitsState())
+    // The bits are those of a part that is reduced first, then over its copies: one tree over all
+    // ranks adds so if its halves come down to the copies.
+    if (!splitsState() && (parts() == 1 || llvm::isPowerOf2_64(numCopies())))
       return sharding::AllReduceOp::create(builder, location, sum, bucket, summands());
     Value part =
-        sharding::ReduceScatterOp::create(builder, location, sum, bucket, group(), 0, grid);
+        splitsState()
+            ? sharding::ReduceScatterOp::create(builder, location, sum, bucket, group(), 0, grid)
+                  .getResult()
+            : sharding::AllReduceOp::create(builder, location, sum, bucket, group()).getResult();
     return copies() ? sharding::AllReduceOp::create(builder, location, sum, part, copies()) : part;
   }
 

@@ -77,6 +77,7 @@ SHAPES = {
     "shifting": {"type": "module", "seq": 32, "micro": 4, "vocab_size": 131},
     "gpt2": gpt2_shape(),
     "gpt2 with dropout": gpt2_shape(resid_pdrop=0.1, embd_pdrop=0.1, attn_pdrop=0.1),
+    "gpt2 in thirds": gpt2_shape() | {"seq": 33},
     # Two heads of queries to one of keys.
     "llama": {"type": "llama", "pins": LLAMA_PINS, "seq": 32, "micro": 4, "vocab_size": 131,
               "settings": {"hidden_size": 32, "intermediate_size": 56, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -229,16 +230,17 @@ class Context(unittest.TestCase):
             self.assertIn(expected, self.kinds_over_context(text))
 
     def test_zero_bits(self):
-        """Stages 0 to 3 give the same bits."""
-        first = None
-        for stage in range(4):
-            plan = self.plan(f"bits-{stage}", "gpt2 with dropout", (2, 2, 1), attention="ring", zero={"stage": stage})
-            metrics, weights = self.train(plan, "gpt2 with dropout")
-            found = [(step["loss"], step["grad_norm"]) for step in metrics]
-            first = first or (found, weights)
-            self.assertEqual(found, first[0])
-            for name, tensor in first[1].items():
-                self.assertEqual(weights[name].tobytes(), tensor.tobytes(), name)
+        """Stages 0 to 3 give the same bits, whether context ranks halve down to one or not."""
+        for size, context, stages in [("gpt2 with dropout", 2, range(4)), ("gpt2 in thirds", 3, (0, 2))]:
+            first = None
+            for stage in stages:
+                plan = self.plan(f"bits-{context}-{stage}", size, (2, context, 1), attention="ring", zero={"stage": stage})
+                metrics, weights = self.train(plan, size)
+                found = [(step["loss"], step["grad_norm"]) for step in metrics]
+                first = first or (found, weights)
+                self.assertEqual(found, first[0])
+                for name, tensor in first[1].items():
+                    self.assertEqual(weights[name].tobytes(), tensor.tobytes(), name)
 
     def test_memory_and_traffic(self):
         """Activations of a long sequence fall as 1 / context; only what must move does."""

@@ -9,6 +9,7 @@
 // RUN: sed -e 's/"data" = 2/"data" = 4/; s/kept_whole/regather_over = <{"data":(2)2}>, kept_whole/; s/STAGE/3/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=NEAR
 // RUN: sed -e 's/"data" = 2/"data" = 2, "context" = 2/; s/stage = STAGE/copies = <{"context"}>, stage = 1/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=CONTEXT
 // RUN: sed -e 's/"data" = 2/"data" = 2, "context" = 2/; s/stage = STAGE/copies = <{"context"}>, stage = 0/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=WHOLE
+// RUN: sed -e 's/"data" = 2/"data" = 2, "context" = 3/; s/stage = STAGE/copies = <{"context"}>, stage = 0/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=THIRDS
 // RUN: sed -e 's/"data" = 2/"context" = 2/; s/axes = <{"data"}>, stage = STAGE/axes = <{}>, copies = <{"context"}>, stage = 3/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/2/' %s | ds-opt - --accumulate-gradients --create-update --shard-buckets | FileCheck %s --check-prefix=ALONE
 
 // Everything is copied; the norm is taken part by part all the same.
@@ -86,6 +87,11 @@
 // One reduction over both, in the order in which a reduced part is added over the copies.
 // WHOLE-LABEL: func.func @micro_batch
 // WHOLE: sharding.all_reduce sum %{{.*}} over @mesh {"context", "data"} {{.*}} : tensor<32xf32>
+
+// Halves of six ranks are not three copies of two: these are added apart, as at every stage.
+// THIRDS-LABEL: func.func @micro_batch
+// THIRDS: %[[S:.*]] = sharding.all_reduce sum %{{.*}} over @mesh {"data"} {{.*}} : tensor<32xf32>
+// THIRDS-NEXT: sharding.all_reduce sum %[[S]] over @mesh {"context"} {{.*}} : tensor<32xf32>
 
 // Without data ranks nothing is cut, and gradients are summed all the same.
 // ALONE-LABEL: func.func @update
