@@ -114,18 +114,17 @@ TEST(Config, attention) {
 }
 
 TEST(Config, faultsOfTheMesh) {
-  EXPECT_THAT(
-      errors(read(withOptimizer(R"("deepshard": {"mesh": {
+  EXPECT_THAT(errors(read(withOptimizer(R"("deepshard": {"mesh": {
   "data": 2,
   "tensor": 0,
   "pipe": 2,
   "contxt": 1}})"))),
-      ElementsAre("c.json:3: deepshard.mesh.tensor: expected an integer between 1 and "
-                  "1048576, found 0",
-                  "c.json:4: deepshard.mesh.pipe: an axis of size 2 is not supported yet; "
-                  "leave it out or set it to 1",
-                  "c.json:5: deepshard.mesh.contxt: unknown key; did you mean "
-                  "\"deepshard.mesh.context\"?"));
+              ElementsAre("c.json:3: deepshard.mesh.tensor: expected an integer between 1 and "
+                          "1048576, found 0",
+                          "c.json:4: deepshard.mesh.pipe: an axis of size 2 is not supported yet; "
+                          "leave it out or set it to 1",
+                          "c.json:5: deepshard.mesh.contxt: unknown key; did you mean "
+                          "\"deepshard.mesh.context\"?"));
 }
 
 TEST(Config, overrides) {
