@@ -2,15 +2,13 @@
 
 #include "frontends/config/Reader.h"
 #include "frontends/config/Schema.h"
+#include "frontends/config/Source.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <fstream>
 #include <limits>
-#include <sstream>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -182,6 +180,7 @@ std::string TrainingConfig::str() const {
   line("deepshard.mesh.context", mesh.context);
   line("deepshard.mesh.tensor", mesh.tensor);
   line("deepshard.mesh.pipe", mesh.pipe);
+  line("deepshard.layouts", searchLayouts ? "auto" : "pinned");
   line("deepshard.attention", attention);
   for (const Pin &pin : pins)
     line("deepshard.pins." + quoted(pin.pattern), fmt::format("{}", pin.dims));
@@ -199,12 +198,7 @@ std::string TrainingConfig::str() const {
 ConfigResult parseConfigText(std::string_view text, const std::string &name,
                              const ConfigOptions &options) {
   ConfigResult result;
-  std::optional<Value> root = json::parse(text, name, result.errors);
-  if (root && !root->isObject()) {
-    result.errors.push_back(
-        {name, root->line, "", "expected an object, found " + json::describe(*root)});
-    root.reset();
-  }
+  std::optional<Value> root = parseObject(text, name, result.errors);
   if (!root)
     return result;
   for (const std::string &override : options.overrides)
@@ -220,10 +214,8 @@ ConfigResult parseConfigText(std::string_view text, const std::string &name,
   readOptimizer(reader, options, config);
   readScheduler(reader, config);
   readRest(reader, config);
-  // In the order of the file, so that a user can mend them from top to bottom.
-  auto byLine = [](const Diagnostic &a, const Diagnostic &b) { return a.line < b.line; };
-  std::stable_sort(result.errors.begin(), result.errors.end(), byLine);
-  std::stable_sort(result.notes.begin(), result.notes.end(), byLine);
+  sortByLine(result.errors);
+  sortByLine(result.notes);
   if (result.errors.empty()) {
     const std::string settings = config.str();
     config.hash = XXH3_64bits(settings.data(), settings.size());
@@ -233,18 +225,9 @@ ConfigResult parseConfigText(std::string_view text, const std::string &name,
 }
 
 ConfigResult parseConfigFile(const std::string &path, const ConfigOptions &options) {
-  std::ifstream stream(path, std::ios::binary);
-  std::ostringstream text;
-  // Reading a directory succeeds at open and fails here.
-  if (stream && stream.peek() != std::ifstream::traits_type::eof())
-    text << stream.rdbuf();
-  if (!stream.is_open() || stream.bad()) {
-    ConfigResult result;
-    result.errors.push_back(
-        {path, 0, "", fmt::format("cannot be read: {}", std::strerror(errno ? errno : EIO))});
-    return result;
-  }
-  return parseConfigText(text.str(), path, options);
+  ConfigResult result;
+  std::optional<std::string> text = readText(path, result.errors);
+  return text ? parseConfigText(*text, path, options) : result;
 }
 
 } // namespace deepshard

@@ -116,6 +116,9 @@ bool Pin::matches(std::string_view name) const {
 }
 
 void readPins(Reader &reader, TrainingConfig &config) {
+  // "auto" reads as if the key were absent.
+  constexpr std::string_view kLayouts = "deepshard.layouts";
+  config.searchLayouts = reader.oneOf(kLayouts, {"auto", "pinned"}) == "auto";
   const Value *pins = reader.find("deepshard.pins");
   if (!pins)
     return;

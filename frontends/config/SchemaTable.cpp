@@ -78,6 +78,7 @@ constexpr SchemaKey kRows[] = {
   {"deepshard.mesh.tensor", "int", "1", Supported},
   {"deepshard.mesh.pipe", "int", "1", Supported},
   {"deepshard.attention", "string", "\"auto\"", Supported},
+  {"deepshard.layouts", "string", "\"auto\"", Supported},
   {"deepshard.pins", "object", "", Open},
   {"deepshard.gradient_reduction", "string", "\"step\"", Supported},
   {"deepshard.parameter_gather", "string", "\"regather\"", Supported},

@@ -2,7 +2,9 @@
 
 #include "passes/planner/Passes.h"
 
+#include "passes/planner/Explanation.h"
 #include "passes/planner/LayoutNetwork.h"
+#include "passes/sharding/Arguments.h"
 
 using namespace mlir;
 
@@ -14,18 +16,45 @@ namespace deepshard {
 namespace {
 
 struct ChooseLayoutsPass : impl::ChooseLayoutsBase<ChooseLayoutsPass> {
+  using ChooseLayoutsBase::ChooseLayoutsBase;
+
   void runOnOperation() override {
     sharding::MeshOp meshOp = sharding::onlyMesh(getOperation());
     if (!meshOp)
       return;
+    std::optional<MachineModel> machine = machineModel();
+    if (!machine)
+      return signalPassFailure();
     for (auto function : getOperation().getOps<func::FuncOp>())
-      if (failed(choose(function, meshOp)))
+      if (failed(choose(function, meshOp, *machine)))
         return signalPassFailure();
   }
 
-  static LogicalResult choose(func::FuncOp function, sharding::MeshOp meshOp) {
+  std::optional<MachineModel> machineModel() {
+    MachineModel machine;
+    machine.flopsPerSecond = tflops * 1e12;
+    machine.memoryBytesPerSecond = memoryGbPerS * 1e9;
+    if (tierLatencies.size() != tierSizes.size() || tierBandwidths.size() != tierSizes.size()) {
+      getOperation().emitError(
+          "choose-layouts: tier-sizes, tier-latency-us and tier-gb-per-s need one "
+          "number per tier each");
+      return std::nullopt;
+    }
+    if (!tierSizes.empty())
+      machine.tiers.clear();
+    for (auto [size, latency, bandwidth] :
+         llvm::zip_equal(tierSizes, tierLatencies, tierBandwidths))
+      machine.tiers.push_back({size, latency * 1e-6, bandwidth * 1e9});
+    return machine;
+  }
+
+  LogicalResult choose(func::FuncOp function, sharding::MeshOp meshOp,
+                       const MachineModel &machine) {
+    Axes free(searchedAxes(function, meshOp.getAxes()));
+    if (free.empty())
+      return success();
     LayoutNetwork layouts(function, FlatSymbolRefAttr::get(meshOp.getSymNameAttr()),
-                          meshOp.getAxes(), freeAxes(function, meshOp.getAxes()), MachineModel());
+                          meshOp.getAxes(), free, machine);
     if (failed(layouts.build()))
       return failure();
     std::optional<CostNetwork::Solution> best = layouts.costs().minimize();
@@ -33,23 +62,32 @@ struct ChooseLayoutsPass : impl::ChooseLayoutsBase<ChooseLayoutsPass> {
       return function.emitError("has too many layouts that depend on each other; pin some");
     if (best->cost >= kForbidden)
       return function.emitError("cannot be split as the pins say");
+    explainLayouts(function, layouts, *best);
+    for (const std::string &question : whyNot)
+      if (failed(answerWhyNot(function, layouts, *best, question)))
+        return failure();
     layouts.annotate(best->choices);
+    warnOfIdleAxes(function, free);
     return success();
   }
 
-  /// Axes that no input is cut over.
-  static Axes freeAxes(func::FuncOp function, sharding::MeshAttr grid) {
-    Axes taken, free;
+  /// Ranks that all compute the same are hardly what anybody wants.
+  static void warnOfIdleAxes(func::FuncOp function, Axes idle) {
+    auto drop = [&](ArrayRef<sharding::AxisRefAttr> used) {
+      llvm::erase_if(idle, [&](sharding::AxisRefAttr axis) { return overlap(axis, used); });
+    };
     for (BlockArgument argument : function.getArguments())
-      if (function.getArgAttr(argument.getArgNumber(), graph::kBatchDimensionAttr))
-        if (sharding::LayoutAttr layout = sharding::layoutOf(argument))
-          llvm::append_range(taken, layout.getSplitAxes());
-    for (auto [name, size] : llvm::zip(grid.getNames(), grid.getSizes())) {
-      auto axis = sharding::AxisRefAttr::get(grid.getContext(), name.getValue());
-      if (size > 1 && !overlap(axis, taken))
-        free.push_back(axis);
-    }
-    return free;
+      drop(sharding::layoutOf(argument).getSplitAxes());
+    function.walk([&](Operation *op) {
+      if (auto factors = op->getAttrOfType<sharding::FactorsAttr>(sharding::kFactorsAttr))
+        for (sharding::AxisListAttr axes : factors.getFactors())
+          drop(axes.getAxes());
+    });
+    for (sharding::AxisRefAttr axis : idle)
+      function.emitWarning("splitting over the mesh axis ")
+          << axis.getName()
+          << " does not pay: its ranks all compute the same; leave the axis out, or pin "
+          << "layouts over it";
   }
 };
 

@@ -1,43 +1,24 @@
 //===- CostNetwork.h - choices with costs, and the cheapest of all combinations ---------------===//
 //
 // A cost function network (weighted constraint network): variables with finite domains, and costs
-// that depend on one of them or on two. The minimum is found exactly, by variable elimination: a
-// variable is replaced by a table over its neighbours that holds the cost of its best choice; the
-// order is greedy, smallest table first. Before that, choices that cannot be better than another
-// one of the same variable, whatever its neighbours do, are dropped (Goldstein's condition of
-// dead-end elimination).
+// that depend on one of them or on two. The minimum is found exactly (Elimination.h).
 //
-// Costs are integers, so that sums do not depend on their order.
-//
-// Cost. Exponential in the width of the order alone: linear in the variables of a chain or a
-// ladder, which is what layers of a network are.
-//
-// Sources: Dechter, "Bucket elimination: a unifying framework for reasoning" (Artificial
-// Intelligence 113, 1999); Goldstein, "Efficient rotamer elimination applied to protein side-chains
-// and related spin glasses" (Biophysical Journal 66, 1994).
+// Tables of costs are stored once (CostStore.h); copies of a network share the store.
 //
 //===------------------------------------------------------------------------------------------===//
 
 #ifndef DEEPSHARD_PASSES_PLANNER_COSTNETWORK_H
 #define DEEPSHARD_PASSES_PLANNER_COSTNETWORK_H
 
-#include <cstddef>
-#include <cstdint>
+#include "passes/planner/CostStore.h"
+
+#include <memory>
 #include <optional>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 namespace deepshard {
-
-using Cost = int64_t;
-
-/// The cost of what must not be. Sums with it stay at it.
-inline constexpr Cost kForbidden = INT64_MAX / 4;
-
-inline Cost addCosts(Cost a, Cost b) {
-  const Cost sum = a + b; // neither is above kForbidden
-  return sum < kForbidden ? sum : kForbidden;
-}
 
 /// Costs of all combinations of some variables.
 struct CostTable {
@@ -50,18 +31,32 @@ struct CostTable {
 
 class CostNetwork {
 public:
+  CostNetwork() : tables(std::make_shared<CostStore>()) {}
+
   /// A variable with choices 0 to `choices` - 1, of which there must be one; returns its index.
   unsigned addVariable(unsigned choices);
 
-  /// Adds a cost to each choice of a variable, or to each pair of choices of two (row-major, the
-  /// choices of `b` vary fastest). Costs are at least 0 and at most kForbidden.
-  void add(unsigned variable, std::span<const Cost> costs);
-  void add(unsigned a, unsigned b, std::span<const Cost> costs);
+  /// A list of costs that may be added several times; of a variable, or of a pair of them
+  /// (row-major, the choices of the second vary fastest). Costs are at least 0 and at most
+  /// kForbidden.
+  CostStore::Id table(std::vector<Cost> costs);
+  CostStore::Id table(unsigned rows, unsigned columns, std::vector<Cost> costs);
+
+  /// Adds a cost to each choice of a variable, or to each pair of choices of two.
+  void add(unsigned variable, CostStore::Id costs);
+  void add(unsigned a, unsigned b, CostStore::Id costs);
+  void add(unsigned variable, std::vector<Cost> costs) { add(variable, table(std::move(costs))); }
+  void add(unsigned a, unsigned b, std::vector<Cost> costs) {
+    add(a, b, table(choices(a), choices(b), std::move(costs)));
+  }
+
+  /// Adds the costs of equal choices, of a table over a variable twice.
+  void addDiagonal(unsigned variable, CostStore::Id costs);
 
   size_t variables() const { return domains.size(); }
-  unsigned choices(unsigned variable) const {
-    return static_cast<unsigned>(domains[variable].size());
-  }
+  unsigned choices(unsigned variable) const { return domains[variable].choices; }
+
+  const std::vector<Cost> &costsOf(CostStore::Id table) const { return (*tables)[table].costs; }
 
   struct Solution {
     Cost cost = kForbidden;
@@ -84,16 +79,22 @@ public:
   static constexpr size_t kMostEntries = size_t{1} << 26;
 
 private:
+  friend class Elimination;
+
+  struct Domain {
+    unsigned choices;
+    CostStore::Id costs;
+    std::vector<size_t> pairs; // indices
+  };
   struct Pair {
     unsigned a, b; // a < b
-    std::vector<Cost> costs;
+    CostStore::Id costs;
   };
 
-  class Elimination;
-
-  std::vector<std::vector<Cost>> domains; // per variable and choice
+  std::shared_ptr<CostStore> tables;
+  std::vector<Domain> domains; // per variable
   std::vector<Pair> pairs;
-  std::vector<std::vector<size_t>> pairsOf; // per variable, indices of pairs
+  std::unordered_map<uint64_t, size_t> pairIndex; // by a and b
 };
 
 } // namespace deepshard

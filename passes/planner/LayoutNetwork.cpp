@@ -3,7 +3,6 @@
 #include "passes/planner/LayoutNetwork.h"
 
 #include "passes/sharding/Arguments.h"
-#include "passes/sharding/FactorChoice.h"
 
 #include "llvm/ADT/SetVector.h"
 
@@ -35,11 +34,13 @@ LogicalResult LayoutNetwork::build() {
   Block &body = function.getBody().front();
   for (BlockArgument argument : body.getArguments()) {
     LayoutAttr layout = sharding::layoutOf(argument);
-    auto dim =
-        function.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), graph::kBatchDimensionAttr);
-    if (dim && layout && batch.empty())
-      batch.assign(layout.getAxes(dim.getInt()).begin(), layout.getAxes(dim.getInt()).end());
+    if (!layout || !function.getArgAttr(argument.getArgNumber(), graph::kInputAttr))
+      continue;
+    for (AxisRefAttr axis : layout.getSplitAxes())
+      if (!overlap(axis, batch))
+        batch.push_back(axis);
   }
+  batch = Axes(grid.inMeshOrder(batch));
   for (BlockArgument argument : body.getArguments())
     addArgument(argument);
   for (Operation &op : body.without_terminator())
@@ -53,21 +54,25 @@ LogicalResult LayoutNetwork::build() {
 // Variables
 //===------------------------------------------------------------------------------------------===//
 
-SmallVector<LayoutAttr> LayoutNetwork::layoutsOf(BlockArgument argument) {
+LayoutNetwork::Layouts LayoutNetwork::intern(std::vector<LayoutAttr> layouts) {
+  return &*lists.insert(std::move(layouts)).first; // a set keeps its elements in their places
+}
+
+std::vector<LayoutAttr> LayoutNetwork::layoutsOf(BlockArgument argument) {
   LayoutAttr pinned = sharding::layoutOf(argument);
   if (pinned)
     return {pinned};
   RankedTensorType type = tensorType(argument);
-  SmallVector<LayoutAttr> layouts{LayoutAttr::replicated(mesh, type.getRank())};
+  std::vector<LayoutAttr> layouts{LayoutAttr::replicated(mesh, type.getRank())};
   if (!function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr))
     return layouts;
   for (AxisRefAttr axis : free)
-    for (LayoutAttr layout : SmallVector<LayoutAttr>(layouts))
+    for (size_t i = 0, end = layouts.size(); i < end; ++i)
       for (int64_t dim = 0; dim < type.getRank(); ++dim) {
-        Axes axes(layout.getAxes(dim));
+        Axes axes(layouts[i].getAxes(dim));
         axes.push_back(axis);
         if (type.getDimSize(dim) % grid.sizeOf(axes) == 0)
-          layouts.push_back(layout.withAxes(dim, axes));
+          layouts.push_back(layouts[i].withAxes(dim, axes));
       }
   return layouts;
 }
@@ -77,7 +82,7 @@ SmallVector<LayoutAttr> LayoutNetwork::layoutsOf(BlockArgument argument) {
 Cost LayoutNetwork::updateCost(RankedTensorType type, LayoutAttr layout) {
   const int64_t parts = grid.sizeOf(layout.getSplitAxes());
   const int64_t bytes = type.getNumElements() * (type.getElementTypeBitWidth() / 8);
-  Cost cost = machine.compute({0, 4 * bytes, 3 * bytes}, parts);
+  Cost cost = machine.compute({0, 4 * bytes, 3 * bytes}, parts, 1.0 / static_cast<double>(parts));
   if (batch.empty())
     return cost;
   LayoutAttr summands =
@@ -86,68 +91,179 @@ Cost LayoutNetwork::updateCost(RankedTensorType type, LayoutAttr layout) {
 }
 
 void LayoutNetwork::addArgument(BlockArgument argument) {
-  Source source{0, layoutsOf(argument)};
-  source.variable = network.addVariable(source.layouts.size());
-  fixed[argument] = withoutFree(source.layouts.front());
+  Source source{0, intern(layoutsOf(argument))};
+  source.variable = network.addVariable(source.layouts->size());
+  fixed[argument] = withoutFree(source.layouts->front());
   if (function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr)) {
-    SmallVector<Cost> costs;
-    for (LayoutAttr layout : source.layouts)
+    std::vector<Cost> costs;
+    for (LayoutAttr layout : *source.layouts)
       costs.push_back(updateCost(tensorType(argument), layout));
-    network.add(source.variable, costs);
+    source.update = network.table(std::move(costs));
+    network.add(source.variable, *source.update);
   }
   made[argument] = source;
 }
 
-LogicalResult LayoutNetwork::addOp(Operation *op) {
+/// An op whose results have dimensions that no operand has makes more than it reads.
+static bool isGrowing(Operation *op) {
+  auto elements = [](Type type) { return cast<RankedTensorType>(type).getNumElements(); };
+  return llvm::any_of(op->getResultTypes(), [&](Type result) {
+    return llvm::all_of(op->getOperandTypes(),
+                        [&](Type operand) { return elements(operand) < elements(result); });
+  });
+}
+
+SmallVector<ReaderWish> LayoutNetwork::readersOf(Operation *op,
+                                                 const graph::ShardingRule &rule) const {
+  if (!isGrowing(op))
+    return {};
+  return wishesOfReaders(op, rule, [&](Value value) { return fixed.lookup(value); }, mesh, grid);
+}
+
+/// Everything that candidates and their costs depend on: what the op is, its types, where its
+/// operands lie without the free axes, what readers wish, and, for summands (OpLayouts::passing),
+/// who else reads an operand and whether a result is returned.
+const LayoutNetwork::OpClass *LayoutNetwork::classOf(Operation *op) {
+  Key key{op->getName().getAsOpaquePointer()};
+  for (NamedAttribute attribute : op->getAttrDictionary()) {
+    // Which op it is, not what kind of op.
+    if (attribute.getName() == graph::kPhaseAttr || attribute.getName() == "id")
+      continue;
+    key.push_back(attribute.getName().getAsOpaquePointer());
+    key.push_back(attribute.getValue().getAsOpaquePointer());
+  }
+  static constexpr char kMany = 0, kReturned = 0; // marks: addresses of no other thing
+  for (Value operand : op->getOperands()) {
+    key.push_back(operand.getType().getAsOpaquePointer());
+    key.push_back(fixed.lookup(operand).getAsOpaquePointer());
+    key.push_back(operand.hasOneUse() ? nullptr : &kMany);
+  }
+  for (OpResult result : op->getResults()) {
+    key.push_back(result.getType().getAsOpaquePointer());
+    bool isReturned = result.hasOneUse() && isa<func::ReturnOp>(*result.getUsers().begin());
+    key.push_back(isReturned ? &kReturned : nullptr);
+    if (isReturned)
+      key.push_back(
+          function
+              .getResultAttr(result.getUses().begin()->getOperandNumber(), sharding::kLayoutAttr)
+              .getAsOpaquePointer());
+  }
   auto ruled = dyn_cast<graph::ShardingRuleOpInterface>(op);
-  if (!ruled)
-    return op->emitOpError("has no sharding rule");
+  if (ruled && isGrowing(op))
+    for (const ReaderWish &wish : readersOf(op, ruled.getShardingRule())) {
+      auto axes = sharding::AxisListAttr::get(op->getContext(), wish.axes);
+      key.push_back(reinterpret_cast<const void *>(uintptr_t{wish.factor}));
+      key.push_back(axes.getAsOpaquePointer());
+    }
+  auto [it, isNew] = classes.try_emplace(std::move(key));
+  if (isNew) {
+    if (!ruled) {
+      op->emitOpError("has no sharding rule");
+      return nullptr;
+    }
+    it->second = makeClass(op, ruled);
+  }
+  return &it->second;
+}
+
+/// All parts share the arithmetic, but every rank reads the whole of an operand that is not split.
+Cost LayoutNetwork::computeCost(Operation *op, const Candidate &candidate) const {
+  auto costly = dyn_cast<graph::CostOpInterface>(op);
+  if (!costly)
+    return 0;
+  int64_t parts = 1;
+  for (const Axes &axes : candidate.factors)
+    parts *= grid.sizeOf(axes);
+  int64_t whole = 0, local = 0;
+  auto add = [&](Value value, LayoutAttr layout) {
+    const int64_t bits =
+        tensorType(value).getNumElements() * tensorType(value).getElementTypeBitWidth();
+    whole += bits;
+    local += bits / grid.sizeOf(layout.getSplitAxes());
+  };
+  for (auto [operand, layout] : llvm::zip_equal(op->getOperands(), candidate.operands))
+    add(operand, layout);
+  for (auto [value, layout] : llvm::zip_equal(op->getResults(), candidate.results))
+    add(value, layout);
+  const Cost compute = machine.compute(costly.getCost(), parts,
+                                       static_cast<double>(local) /
+                                           static_cast<double>(std::max<int64_t>(whole, 1)));
+  const graph::ShardingRule rule = cast<graph::ShardingRuleOpInterface>(op).getShardingRule();
+  return rule.rings.empty() ? compute
+                            : addCosts(compute, machine.goRound(op, rule, candidate.factors, grid));
+}
+
+LayoutNetwork::OpClass LayoutNetwork::makeClass(Operation *op,
+                                                graph::ShardingRuleOpInterface ruled) {
   graph::ShardingRule rule = ruled.getShardingRule();
   FixedSplit split;
   for (Value operand : op->getOperands())
     split.operands.push_back(fixed.lookup(operand));
   OpLayouts layouts(op, rule, split.operands, mesh, grid);
-  split.factors = chooseFactors(op, rule, layouts, split.operands, grid).factors;
-  OpChoices choices{0, candidatesOf(op, rule, split, free, mesh, grid)};
-  choices.variable = network.addVariable(choices.candidates.size());
-  SmallVector<Cost> costs;
-  auto cost = dyn_cast<graph::CostOpInterface>(op);
-  for (const Candidate &candidate : choices.candidates) {
-    int64_t parts = 1;
-    for (const Axes &axes : candidate.factors)
-      parts *= grid.sizeOf(axes);
-    costs.push_back(cost ? machine.compute(cost.getCost(), parts) : 0);
-  }
-  network.add(choices.variable, costs);
-  for (OpResult result : op->getResults()) {
-    Source source{choices.variable, {}};
-    for (const Candidate &candidate : choices.candidates)
-      source.layouts.push_back(candidate.results[result.getResultNumber()]);
+  const FactorChoice choice =
+      chooseFactors(op, rule, layouts, split.operands, readersOf(op, rule), grid);
+  split.factors = choice.factors;
+  OpClass result;
+  result.candidates = candidatesOf(op, rule, split, free, mesh, grid);
+  result.mustBeWhole = !rule.once.empty();
+  std::vector<Cost> costs;
+  for (const Candidate &candidate : result.candidates)
+    costs.push_back(computeCost(op, candidate));
+  result.costs = network.table(std::move(costs));
+  auto listOf = [&](auto layoutOf) {
+    std::vector<LayoutAttr> list;
+    for (const Candidate &candidate : result.candidates)
+      list.push_back(layoutOf(candidate));
+    return intern(std::move(list));
+  };
+  for (unsigned index = 0; index < op->getNumOperands(); ++index)
+    result.operands.push_back(listOf([&](const Candidate &c) { return c.operands[index]; }));
+  for (unsigned index = 0; index < op->getNumResults(); ++index) {
+    result.results.push_back(listOf([&](const Candidate &c) { return c.results[index]; }));
     // The first candidate has no free axes.
-    LayoutAttr layout = source.layouts.front();
-    fixed[result] = rule.once.empty() ? layout : layout.withPartial(nullptr);
-    made[result] = source;
+    LayoutAttr layout = result.results.back()->front();
+    // What is split otherwise inside the op goes back behind it.
+    if (choice.home != choice.factors)
+      layout = layouts.resultLayout(index, choice.home);
+    result.fixedResults.push_back(result.mustBeWhole ? layout.withPartial(nullptr) : layout);
   }
-  ops[op] = std::move(choices);
+  return result;
+}
+
+LogicalResult LayoutNetwork::addOp(Operation *op) {
+  const OpClass *kind = classOf(op);
+  if (!kind)
+    return failure();
+  OpChoices choices{network.addVariable(kind->candidates.size()), kind};
+  network.add(choices.variable, kind->costs);
+  for (OpResult result : op->getResults()) {
+    fixed[result] = kind->fixedResults[result.getResultNumber()];
+    made[result] = {choices.variable, kind->results[result.getResultNumber()]};
+  }
+  ops[op] = choices;
   return success();
 }
 
 /// Homes are all layouts in which the value is made or read, without summands over free axes.
 void LayoutNetwork::addHome(Value value, const Source &source, bool mustBeWhole) {
-  llvm::SetVector<LayoutAttr> layouts;
-  auto add = [&](LayoutAttr layout) {
-    PartialAttr partial = fixed.lookup(value).getPartial();
-    layouts.insert(layout.withPartial(mustBeWhole ? nullptr : partial));
-  };
-  for (LayoutAttr layout : source.layouts)
-    add(layout);
+  PartialAttr partial = mustBeWhole ? nullptr : fixed.lookup(value).getPartial();
+  SmallVector<Layouts> near{source.layouts};
   for (OpOperand &use : value.getUses())
     if (auto it = ops.find(use.getOwner()); it != ops.end())
-      for (const Candidate &candidate : it->second.candidates)
-        add(candidate.operands[use.getOperandNumber()]);
-  Source home{network.addVariable(layouts.size()), layouts.takeVector()};
+      near.push_back(it->second.kind->operands[use.getOperandNumber()]);
+  Key key{partial.getAsOpaquePointer()};
+  llvm::append_range(key, near);
+  auto [it, isNew] = homeLists.try_emplace(std::move(key), nullptr);
+  if (isNew) {
+    llvm::SetVector<LayoutAttr> layouts;
+    for (Layouts list : near)
+      for (LayoutAttr layout : *list)
+        layouts.insert(layout.withPartial(partial));
+    it->second = intern({layouts.begin(), layouts.end()});
+  }
+  Source home{network.addVariable(it->second->size()), it->second};
   connect(value, source, home.variable, home.layouts);
-  homes[value] = std::move(home);
+  homes[value] = home;
 }
 
 //===------------------------------------------------------------------------------------------===//
@@ -156,8 +272,8 @@ void LayoutNetwork::addHome(Value value, const Source &source, bool mustBeWhole)
 
 void LayoutNetwork::connectUses() {
   for (auto &[value, source] : made) {
-    auto ruled = dyn_cast_or_null<graph::ShardingRuleOpInterface>(value.getDefiningOp());
-    bool mustBeWhole = ruled && !ruled.getShardingRule().once.empty();
+    auto maker = ops.find(value.getDefiningOp());
+    bool mustBeWhole = maker != ops.end() && maker->second.kind->mustBeWhole;
     if (mustBeWhole || !(value.use_empty() || value.hasOneUse()))
       addHome(value, source, mustBeWhole);
   }
@@ -170,11 +286,8 @@ void LayoutNetwork::connectUses() {
         connectResult(use);
         continue;
       }
-      SmallVector<LayoutAttr> wanted =
-          llvm::map_to_vector(reader->second.candidates, [&](const Candidate &candidate) {
-            return candidate.operands[use.getOperandNumber()];
-          });
-      connect(value, from, reader->second.variable, wanted);
+      connect(value, from, reader->second.variable,
+              reader->second.kind->operands[use.getOperandNumber()]);
     }
   }
 }
@@ -185,12 +298,18 @@ void LayoutNetwork::connectGradient(Value value, const Source &from, const Sourc
   auto summands = batch.empty()
                       ? PartialAttr()
                       : PartialAttr::get(grid.getContext(), sharding::Reduction::Sum, batch);
-  SmallVector<Cost> costs;
-  for (LayoutAttr source : from.layouts)
-    for (LayoutAttr target : parameter.layouts)
-      costs.push_back(moveCost(tensorType(value), source,
-                               source.isPartial() ? target.withPartial(summands) : target));
-  addCostsOf(from.variable, parameter.variable, costs);
+  static constexpr char kGradient = 0; // a mark
+  auto [it, isNew] = moveTables.try_emplace(
+      {&kGradient, value.getType().getAsOpaquePointer(), from.layouts, parameter.layouts}, 0);
+  if (isNew) {
+    std::vector<Cost> costs;
+    for (LayoutAttr source : *from.layouts)
+      for (LayoutAttr target : *parameter.layouts)
+        costs.push_back(moveCost(tensorType(value), source,
+                                 source.isPartial() ? target.withPartial(summands) : target));
+    it->second = network.table(from.layouts->size(), parameter.layouts->size(), std::move(costs));
+  }
+  addCostsOf(from.variable, parameter.variable, it->second);
 }
 
 /// Everything but gradients is whole.
@@ -206,30 +325,31 @@ void LayoutNetwork::connectResult(OpOperand &returned) {
         const Source &parameter = made.find(argument)->second;
         return connectGradient(value, from, parameter);
       }
-  SmallVector<Cost> costs;
-  for (LayoutAttr layout : from.layouts)
+  std::vector<Cost> costs;
+  for (LayoutAttr layout : *from.layouts)
     costs.push_back(moveCost(tensorType(value), layout,
                              LayoutAttr::replicated(mesh, tensorType(value).getRank())));
-  network.add(from.variable, costs);
+  network.add(from.variable, std::move(costs));
 }
 
-void LayoutNetwork::connect(Value value, const Source &from, unsigned to,
-                            ArrayRef<LayoutAttr> layouts) {
-  SmallVector<Cost> costs;
-  for (LayoutAttr source : from.layouts)
-    for (LayoutAttr target : layouts)
-      costs.push_back(moveCost(tensorType(value), source, target));
-  addCostsOf(from.variable, to, costs);
+void LayoutNetwork::connect(Value value, const Source &from, unsigned to, Layouts layouts) {
+  auto [it, isNew] =
+      moveTables.try_emplace({value.getType().getAsOpaquePointer(), from.layouts, layouts}, 0);
+  if (isNew) {
+    std::vector<Cost> costs;
+    for (LayoutAttr source : *from.layouts)
+      for (LayoutAttr target : *layouts)
+        costs.push_back(moveCost(tensorType(value), source, target));
+    it->second = network.table(from.layouts->size(), layouts->size(), std::move(costs));
+  }
+  addCostsOf(from.variable, to, it->second);
 }
 
-void LayoutNetwork::addCostsOf(unsigned a, unsigned b, ArrayRef<Cost> pairs) {
+void LayoutNetwork::addCostsOf(unsigned a, unsigned b, CostStore::Id costs) {
   if (a != b)
-    return network.add(a, b, pairs);
-  // A parameter that is returned as its own gradient.
-  SmallVector<Cost> own;
-  for (size_t choice = 0, end = network.choices(a); choice < end; ++choice)
-    own.push_back(pairs[choice * end + choice]);
-  network.add(a, own);
+    network.add(a, b, costs);
+  else // a parameter that is returned as its own gradient
+    network.addDiagonal(a, costs);
 }
 
 Cost LayoutNetwork::moveCost(RankedTensorType type, LayoutAttr from, LayoutAttr to) {
@@ -254,14 +374,36 @@ Cost LayoutNetwork::moveCost(RankedTensorType type, LayoutAttr from, LayoutAttr 
 // The result
 //===------------------------------------------------------------------------------------------===//
 
+SmallVector<LayoutNetwork::Parameter> LayoutNetwork::parameters() const {
+  SmallVector<Parameter> result;
+  func::FuncOp theFunction = function; // its methods are not const
+  for (BlockArgument argument : theFunction.getArguments())
+    if (theFunction.getArgAttr(argument.getArgNumber(), graph::kParameterAttr)) {
+      const Source &source = made.find(argument)->second;
+      result.push_back({argument, source.variable, *source.layouts});
+    }
+  return result;
+}
+
+LayoutNetwork::Breakdown LayoutNetwork::breakdown(const CostNetwork::Solution &solution) const {
+  Breakdown result;
+  for (const auto &[op, choices] : ops)
+    result.compute += network.costsOf(choices.kind->costs)[solution.choices[choices.variable]];
+  for (const auto &[value, source] : made)
+    if (source.update)
+      result.update += network.costsOf(*source.update)[solution.choices[source.variable]];
+  result.moves = solution.cost - result.compute - result.update;
+  return result;
+}
+
 void LayoutNetwork::annotate(ArrayRef<unsigned> choices) {
   MLIRContext *context = function.getContext();
   for (BlockArgument argument : function.getArguments()) {
     const Source &source = made.find(argument)->second;
-    setArgumentLayout(argument, source.layouts[choices[source.variable]]);
+    setArgumentLayout(argument, (*source.layouts)[choices[source.variable]]);
   }
   for (auto &[op, own] : ops) {
-    const Candidate &candidate = own.candidates[choices[own.variable]];
+    const Candidate &candidate = own.kind->candidates[choices[own.variable]];
     auto lists = llvm::map_to_vector(candidate.factors, [&](const Axes &axes) {
       return sharding::AxisListAttr::get(context, axes);
     });
@@ -272,9 +414,9 @@ void LayoutNetwork::annotate(ArrayRef<unsigned> choices) {
       auto home = homes.find(result);
       auto reader = result.hasOneUse() ? ops.find(*result.getUsers().begin()) : ops.end();
       if (home != homes.end())
-        layout = home->second.layouts[choices[home->second.variable]];
+        layout = (*home->second.layouts)[choices[home->second.variable]];
       else if (reader != ops.end()) // moved where it is made, as its reader wants it
-        layout = reader->second.candidates[choices[reader->second.variable]]
+        layout = reader->second.kind->candidates[choices[reader->second.variable]]
                      .operands[result.getUses().begin()->getOperandNumber()];
       layouts.push_back(layout);
     }

@@ -7,16 +7,18 @@
 //   home       of a value with several readers, or that something is added to once: the layout it
 //              is brought to once and that all readers take it from
 //
-// Costs: an op its arithmetic and memory traffic (shared by the axes that split it); a parameter
-// the update of its part and the reduction of its gradient over the axes that cut the batch;
-// between the variable that makes a value and the one that reads it, the collectives from one
-// layout to the other (Reshard.h, which the partition emits). So the sum is the time of a step on
-// one rank without overlap, but for readers that bring a value from its home to the same further
-// layout: the partition does that once, here each of them pays.
+// Costs: an op its arithmetic, shared by the axes that split it, and the memory traffic of what a
+// rank has of its operands and results; a parameter the update of its part and the reduction of its
+// gradient over the axes that cut the batch; between the variable that makes a value and the one
+// that reads it, the collectives from one layout to the other (Reshard.h, which the partition
+// emits). So the sum is the time of a step on one rank without overlap, but for readers that bring
+// a value from its home to the same further layout: the partition does that once, here each of them
+// pays.
 //
 // Axes that are not searched stay where propagation from the arguments puts them (FactorChoice.h).
 //
-// O(ops x candidates^2) table entries; costs of equal moves are computed once.
+// Ops of one class (OpClass) have the same candidates and costs, values of one type between the
+// same lists of layouts the same moves; each is computed once. What is left per op is O(operands).
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -25,9 +27,13 @@
 
 #include "passes/planner/LayoutCandidates.h"
 #include "passes/planner/MachineModel.h"
+#include "passes/sharding/FactorChoice.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/MapVector.h"
+
+#include <map>
+#include <set>
 
 namespace deepshard {
 
@@ -42,35 +48,78 @@ public:
 
   const CostNetwork &costs() const { return network; }
 
+  /// A parameter, its variable and its layout under each choice.
+  struct Parameter {
+    mlir::BlockArgument argument;
+    unsigned variable;
+    llvm::ArrayRef<sharding::LayoutAttr> layouts;
+  };
+  llvm::SmallVector<Parameter> parameters() const;
+
+  /// What a combination costs, by what the time goes to.
+  struct Breakdown {
+    Cost compute = 0; // arithmetic and memory traffic of ops
+    Cost update = 0;  // of parameters, with the reduction of their gradients
+    Cost moves = 0;   // collectives between layouts
+  };
+  Breakdown breakdown(const CostNetwork::Solution &solution) const;
+
   /// Writes a combination down: `sharding.layout` of arguments, `sharding.factors` and
   /// `sharding.layouts` of ops. propagate-layouts keeps them.
   void annotate(llvm::ArrayRef<unsigned> choices);
 
 private:
+  /// Equal lists are one.
+  using Layouts = const std::vector<sharding::LayoutAttr> *;
+
+  struct ByAddress {
+    bool operator()(const std::vector<sharding::LayoutAttr> &a,
+                    const std::vector<sharding::LayoutAttr> &b) const {
+      return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(),
+                                          [](sharding::LayoutAttr x, sharding::LayoutAttr y) {
+                                            return x.getAsOpaquePointer() < y.getAsOpaquePointer();
+                                          });
+    }
+  };
+
   /// What makes a value, or its home: a variable and the layout under each choice.
   struct Source {
     unsigned variable = 0;
-    llvm::SmallVector<sharding::LayoutAttr> layouts;
+    Layouts layouts = nullptr;
+    std::optional<CostStore::Id> update = std::nullopt; // of parameters
+  };
+  /// What ops that differ in nothing that matters here have in common.
+  struct OpClass {
+    llvm::SmallVector<Candidate> candidates;
+    CostStore::Id costs = 0;
+    llvm::SmallVector<Layouts> operands, results;         // under each candidate
+    llvm::SmallVector<sharding::LayoutAttr> fixedResults; // without the free axes
+    bool mustBeWhole = false; // results, where they are read: something is added to them once
   };
   struct OpChoices {
     unsigned variable = 0;
-    llvm::SmallVector<Candidate> candidates;
+    const OpClass *kind = nullptr;
   };
 
   void addArgument(mlir::BlockArgument argument);
   mlir::LogicalResult addOp(mlir::Operation *op);
+  const OpClass *classOf(mlir::Operation *op);
+  llvm::SmallVector<ReaderWish> readersOf(mlir::Operation *op,
+                                          const graph::ShardingRule &rule) const;
+  Cost computeCost(mlir::Operation *op, const Candidate &candidate) const;
+  OpClass makeClass(mlir::Operation *op, graph::ShardingRuleOpInterface ruled);
   void addHome(mlir::Value value, const Source &made, bool mustBeWhole);
   void connectUses();
   void connectResult(mlir::OpOperand &returned);
   void connectGradient(mlir::Value value, const Source &from, const Source &parameter);
   /// The cost of moving `value` for every pair of choices.
-  void connect(mlir::Value value, const Source &from, unsigned to,
-               llvm::ArrayRef<sharding::LayoutAttr> layouts);
-  void addCostsOf(unsigned a, unsigned b, llvm::ArrayRef<Cost> pairs);
+  void connect(mlir::Value value, const Source &from, unsigned to, Layouts layouts);
+  void addCostsOf(unsigned a, unsigned b, CostStore::Id costs);
   Cost moveCost(mlir::RankedTensorType type, sharding::LayoutAttr from, sharding::LayoutAttr to);
-  llvm::SmallVector<sharding::LayoutAttr> layoutsOf(mlir::BlockArgument argument);
+  std::vector<sharding::LayoutAttr> layoutsOf(mlir::BlockArgument argument);
   Cost updateCost(mlir::RankedTensorType type, sharding::LayoutAttr layout);
   sharding::LayoutAttr withoutFree(sharding::LayoutAttr layout) const;
+  Layouts intern(std::vector<sharding::LayoutAttr> layouts);
 
   mlir::func::FuncOp function;
   mlir::FlatSymbolRefAttr mesh;
@@ -78,10 +127,16 @@ private:
   Axes free;
   MachineModel machine;
   CostNetwork network;
-  Axes batch;                                              // axes that cut the batch
+  Axes batch;                                              // axes that cut inputs
   llvm::DenseMap<mlir::Value, sharding::LayoutAttr> fixed; // layouts without the free axes
   llvm::MapVector<mlir::Value, Source> made, homes;
   llvm::MapVector<mlir::Operation *, OpChoices> ops;
+
+  using Key = llvm::SmallVector<const void *>;
+  std::map<Key, OpClass> classes;
+  std::set<std::vector<sharding::LayoutAttr>, ByAddress> lists;
+  std::map<Key, Layouts> homeLists;
+  std::map<Key, CostStore::Id> moveTables;
   llvm::DenseMap<std::tuple<mlir::Type, mlir::Attribute, mlir::Attribute>, Cost> moves;
 };
 

@@ -14,7 +14,8 @@ def ChooseLayouts : Pass<"choose-layouts", "::mlir::ModuleOp"> {
   let description = [{
     Chooses for every parameter that is not pinned, and for every op, how it is split over the axes of the mesh that do not
     cut the batch, so that a step takes the least time by the machine model: arithmetic, memory traffic and collectives of
-    one rank, one after another. The minimum is exact (LayoutNetwork.h, CostNetwork.h). Pins restrict it.
+    one rank, one after another. The minimum is exact (LayoutNetwork.h, CostNetwork.h). Pins restrict it. A mesh whose axes
+    all cut the batch leaves nothing to choose: the pass does nothing.
 
     Requires: a function with its gradients (`differentiate`); `sharding.layout` on the inputs. Leaves: `sharding.layout` on
     all arguments, `sharding.factors` and `sharding.layouts` on all ops.
@@ -33,6 +34,14 @@ def ChooseLayouts : Pass<"choose-layouts", "::mlir::ModuleOp"> {
       %y = graph.linear %x, %w {sharding.factors = #sharding.factors<{}, {}, {"tensor"}>, sharding.layouts = [...]} : ...
     ```
   }];
+  let options = [
+    Option<"tflops", "tflops", "double", "0.05", "Arithmetic of a rank, 10^12 operations a second">,
+    Option<"memoryGbPerS", "memory-gb-per-s", "double", "8", "Memory traffic of a rank, 10^9 bytes a second">,
+    ListOption<"tierSizes", "tier-sizes", "int64_t", "Ranks that share each tier of links, innermost first">,
+    ListOption<"tierLatencies", "tier-latency-us", "double", "Latency of a collective over each tier">,
+    ListOption<"tierBandwidths", "tier-gb-per-s", "double", "What a rank receives over each tier, 10^9 bytes a second">,
+    ListOption<"whyNot", "why-not", "std::string", "PATTERN=DIMENSIONS: say what other layouts of parameters would cost">
+  ];
   let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
 }
 

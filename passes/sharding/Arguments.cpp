@@ -61,4 +61,20 @@ void padDimension(func::FuncOp function, BlockArgument argument, unsigned dim, i
   setArgumentType(function, argument, RankedTensorType::get(shape, type.getElementType()));
 }
 
+SmallVector<sharding::AxisRefAttr> searchedAxes(func::FuncOp function, sharding::MeshAttr mesh) {
+  SmallVector<sharding::AxisRefAttr> taken, searched;
+  for (BlockArgument argument : function.getArguments())
+    if (function.getArgAttr(argument.getArgNumber(), graph::kBatchDimensionAttr))
+      if (sharding::LayoutAttr layout = sharding::layoutOf(argument))
+        llvm::append_range(taken, layout.getSplitAxes());
+  for (auto [name, size] : llvm::zip(mesh.getNames(), mesh.getSizes())) {
+    auto axis = sharding::AxisRefAttr::get(mesh.getContext(), name.getValue());
+    if (size > 1 && llvm::all_of(taken, [&](sharding::AxisRefAttr other) {
+          return sharding::canCoexist(axis, other);
+        }))
+      searched.push_back(axis);
+  }
+  return searched;
+}
+
 } // namespace deepshard

@@ -27,6 +27,10 @@ void cutDimension(mlir::func::FuncOp function, mlir::BlockArgument argument, uns
 void padDimension(mlir::func::FuncOp function, mlir::BlockArgument argument, unsigned dim,
                   int64_t size);
 
+/// The axes of more than one rank that cut no input: those over which a search may split values.
+llvm::SmallVector<sharding::AxisRefAttr> searchedAxes(mlir::func::FuncOp function,
+                                                      sharding::MeshAttr mesh);
+
 } // namespace deepshard
 
 #endif // DEEPSHARD_PASSES_SHARDING_ARGUMENTS_H

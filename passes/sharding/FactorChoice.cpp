@@ -2,7 +2,9 @@
 
 #include "passes/sharding/FactorChoice.h"
 
-#include "mlir/IR/BuiltinOps.h"
+#include "dialects/graph/Graph.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 
 using namespace mlir;
 
@@ -46,6 +48,67 @@ std::optional<unsigned> findStrided(const graph::ShardingRule &rule, ArrayRef<Ax
         }
       }
   return std::nullopt;
+}
+
+/// The factors of an op that are dimensions of results alone.
+static bool isOfResultsOnly(const graph::ShardingRule &rule, unsigned factor) {
+  return llvm::none_of(rule.operands, [&](const graph::TensorFactors &operand) {
+    return graph::ShardingRule::has(operand, factor);
+  });
+}
+
+/// The axes that split `factor` in what else `reader` reads but `value`.
+static Axes axesBeside(OpOperand &value, const graph::ShardingRule &reader, unsigned factor,
+                       llvm::function_ref<sharding::LayoutAttr(Value)> layoutOf,
+                       FlatSymbolRefAttr mesh, sharding::MeshAttr grid) {
+  Operation *op = value.getOwner();
+  for (auto [index, operand] : llvm::enumerate(op->getOperands())) {
+    std::optional<unsigned> dim = graph::ShardingRule::dimensionOf(reader.operands[index], factor);
+    sharding::LayoutAttr layout = layoutOf(operand);
+    if (!dim || !layout || operand == value.get())
+      continue;
+    OpLayouts layouts(op, reader, {}, mesh, grid);
+    for (auto &[split, axes] : layouts.project(reader.operands[index][*dim], layout.getAxes(*dim)))
+      if (split == factor)
+        return axes;
+  }
+  return {};
+}
+
+/// The axes of dimension `dim` of a value where `use` returns it.
+static Axes axesReturned(OpOperand &use, unsigned dim) {
+  auto function = dyn_cast<func::FuncOp>(use.getOwner()->getParentOp());
+  auto layout = function ? function.getResultAttrOfType<sharding::LayoutAttr>(
+                               use.getOperandNumber(), sharding::kLayoutAttr)
+                         : nullptr;
+  return layout ? Axes(layout.getAxes(dim)) : Axes();
+}
+
+SmallVector<ReaderWish> wishesOfReaders(Operation *op, const graph::ShardingRule &rule,
+                                        llvm::function_ref<sharding::LayoutAttr(Value)> layoutOf,
+                                        FlatSymbolRefAttr mesh, sharding::MeshAttr grid) {
+  SmallVector<ReaderWish> wishes;
+  auto add = [&](unsigned factor, const Axes &axes) {
+    if (!axes.empty() && rule.factors[factor].size % grid.sizeOf(axes) == 0)
+      wishes.push_back({factor, axes});
+  };
+  for (OpResult result : op->getResults())
+    for (auto [dim, factors] : llvm::enumerate(rule.results[result.getResultNumber()])) {
+      if (factors.size() != 1 || !isOfResultsOnly(rule, factors[0]))
+        continue;
+      for (OpOperand &use : result.getUses()) {
+        if (isa<func::ReturnOp>(use.getOwner()))
+          add(factors[0], axesReturned(use, dim));
+        auto ruled = dyn_cast<graph::ShardingRuleOpInterface>(use.getOwner());
+        if (!ruled)
+          continue;
+        graph::ShardingRule reader = ruled.getShardingRule();
+        ArrayRef<unsigned> read = reader.operands[use.getOperandNumber()][dim];
+        if (read.size() == 1)
+          add(factors[0], axesBeside(use, reader, read[0], layoutOf, mesh, grid));
+      }
+    }
+  return wishes;
 }
 
 namespace {
@@ -160,7 +223,8 @@ private:
 } // namespace
 
 FactorChoice chooseFactors(Operation *op, const graph::ShardingRule &rule, const OpLayouts &layouts,
-                           ArrayRef<sharding::LayoutAttr> operands, sharding::MeshAttr grid) {
+                           ArrayRef<sharding::LayoutAttr> operands, ArrayRef<ReaderWish> readers,
+                           sharding::MeshAttr grid) {
   SmallVector<Wish> wishes;
   for (auto [index, layout] : llvm::enumerate(operands)) {
     int64_t elements = cast<RankedTensorType>(op->getOperand(index).getType()).getNumElements();
@@ -168,6 +232,8 @@ FactorChoice chooseFactors(Operation *op, const graph::ShardingRule &rule, const
       for (auto &[factor, taken] : layouts.project(factors, axes.getAxes()))
         wishes.push_back({factor, taken, static_cast<unsigned>(index), elements});
   }
+  for (const ReaderWish &wish : readers)
+    wishes.push_back({wish.factor, wish.axes, op->getNumOperands(), 0});
   llvm::stable_sort(wishes, [](const Wish &a, const Wish &b) { return a.elements > b.elements; });
   Chooser chooser(op, rule, grid);
   for (const Wish &wish : wishes)

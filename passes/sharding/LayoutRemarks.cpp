@@ -13,8 +13,7 @@ namespace deepshard {
 using sharding::AxisRefAttr;
 using sharding::LayoutAttr;
 
-/// "[{"data"}, {}], partial = sum {"tensor"}"
-static std::string textOf(LayoutAttr layout) {
+std::string textOf(LayoutAttr layout) {
   std::string text = "[";
   for (auto [index, axes] : llvm::enumerate(layout.getDims()))
     text += (index ? ", " : "") + sharding::textOf(axes.getAxes());
@@ -70,7 +69,7 @@ std::string LayoutRemarks::sourceOf(Operation *op, AxisRefAttr axis, ArrayRef<Ax
   };
   for (auto [axes, giver] : llvm::zip(factors, givers))
     if (overlap(axes, axis))
-      return find(op->getOperand(giver));
+      return giver == op->getNumOperands() ? "what reads it" : find(op->getOperand(giver));
   // Not of a factor: summands that pass through.
   for (Value operand : op->getOperands())
     if (std::string source = find(operand); !source.empty())
@@ -99,13 +98,9 @@ void LayoutRemarks::chosen(Operation *op, ArrayRef<Axes> factors, ArrayRef<unsig
   }
 }
 
-void LayoutRemarks::moved(Value value, LayoutAttr from, LayoutAttr to, Location reader,
-                          StringRef readerName) {
-  // What is whole becomes summands without a move.
-  for (AxisRefAttr axis : to.getPartialAxes())
-    if (!overlap(axis, from.getPartialAxes()))
-      to = to.withPartial(from.getPartial());
-  if (!isOn || from == to || !said.insert({value, to}).second)
+void LayoutRemarks::moved(const Move &move, Location reader, StringRef readerName) {
+  const auto &[value, from, to] = move;
+  if (!isOn || !said.insert({value, to}).second)
     return;
   auto type = cast<RankedTensorType>(value.getType());
   sharding::Steps steps = sharding::reshardSteps(from, to, grid, type.getShape());

@@ -9,12 +9,15 @@
 #ifndef DEEPSHARD_PASSES_SHARDING_LAYOUTREMARKS_H
 #define DEEPSHARD_PASSES_SHARDING_LAYOUTREMARKS_H
 
-#include "passes/sharding/OpLayouts.h"
+#include "passes/sharding/Moves.h"
 
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/DenseSet.h"
 
 namespace deepshard {
+
+/// `[{"data"}, {}], partial = sum {"tensor"}`
+std::string textOf(sharding::LayoutAttr layout);
 
 class LayoutRemarks {
 public:
@@ -28,9 +31,10 @@ public:
   void chosen(mlir::Operation *op, llvm::ArrayRef<Axes> factors, llvm::ArrayRef<unsigned> givers,
               llvm::ArrayRef<sharding::LayoutAttr> results);
 
-  /// `value` has to be moved for `reader`; said once per value and layout.
-  void moved(mlir::Value value, sharding::LayoutAttr from, sharding::LayoutAttr to,
-             mlir::Location reader, llvm::StringRef readerName);
+  /// `move` is made for `reader`; said once per value and layout.
+  void moved(const Move &move, mlir::Location reader, llvm::StringRef readerName);
+
+  const bool isOn;
 
   /// `value` comes in this layout too: a reader that wants it so has nothing moved.
   void comesIn(mlir::Value value, sharding::LayoutAttr layout) {
@@ -48,7 +52,6 @@ private:
   std::string sourceOf(mlir::Operation *op, sharding::AxisRefAttr axis,
                        llvm::ArrayRef<Axes> factors, llvm::ArrayRef<unsigned> givers) const;
 
-  bool isOn;
   sharding::MeshAttr grid;
   llvm::DenseMap<mlir::Value, llvm::SmallVector<Source, 2>> sources;
   llvm::DenseSet<std::pair<mlir::Value, mlir::Attribute>> said;

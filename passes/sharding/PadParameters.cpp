@@ -6,12 +6,17 @@
 //
 //   parameter     -> its users see the longer dimension
 //   embedding     ids never name a padded row: nothing to do
-//   linear        without bias: the columns of the result are padded (zeros, since the weight's
-//                 are): follow the result
+//   linear        the columns of the result are padded (zeros, since the weight's are): follow the
+//                 result. A bias is padded with the columns, if it is a parameter that nobody else
+//                 reads
 //   reshape       that keeps the dimension: follow the result
 //   cross_entropy padded columns become -inf: they add nothing to the sum of exponentials and get
 //                 the gradient 0
 //   anything else the padding is cut off in front of it
+//
+// With `open`, dimensions that a search may split later are padded for all axes that it may split
+// them over: where every user works with the padding, and it is so little that it does no harm if
+// the dimension stays whole.
 //
 // Runs before differentiation, so that gradients come out padded and right by themselves.
 // O(ops that see a padded dimension).
@@ -58,26 +63,104 @@ std::optional<int64_t> keptByReshape(ArrayRef<int64_t> from, ArrayRef<int64_t> t
   return std::nullopt;
 }
 
+/// How a user works with padding along a dimension of an operand.
+struct Following {
+  std::optional<int64_t> resultDim; // of its result that is padded too
+};
+
+/// Whether the argument is a parameter that a linear op adds, and nothing else.
+bool isBias(BlockArgument argument) {
+  auto function = cast<func::FuncOp>(argument.getOwner()->getParentOp());
+  if (!argument.hasOneUse() || !function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr))
+    return false;
+  auto reader = dyn_cast<graph::LinearOp>(*argument.user_begin());
+  return reader && reader.getBias() == argument;
+}
+
+/// The column that dimension `dim` of the weight is.
+int64_t columnOf(graph::LinearOp op, int64_t dim) {
+  return dim - (op.getTransposeWeight() ? 0 : 1);
+}
+
+std::optional<Following> followLinear(graph::LinearOp op, unsigned operand, int64_t dim) {
+  RankedTensorType weight = op.getWeight().getType();
+  int64_t contract = op.getTransposeWeight() ? weight.getRank() - 1 : 0;
+  auto bias = dyn_cast_or_null<BlockArgument>(op.getBias());
+  if (operand != 1 || dim == contract || (op.getBias() && !(bias && isBias(bias))))
+    return std::nullopt;
+  return Following{op.getX().getType().getRank() - 1 + columnOf(op, dim)};
+}
+
+/// Nothing: the padding has to be cut off in front of the user. `size` indices are no padding.
+std::optional<Following> following(OpOperand &use, int64_t dim, int64_t size) {
+  Operation *user = use.getOwner();
+  unsigned operand = use.getOperandNumber();
+  if (isa<graph::EmbeddingOp>(user) && operand == 0 && dim == 0)
+    return Following{};
+  if (isa<graph::CrossEntropyOp>(user) && operand == 0 &&
+      dim == cast<RankedTensorType>(use.get().getType()).getRank() - 1)
+    return Following{};
+  if (auto linear = dyn_cast<graph::LinearOp>(user))
+    return followLinear(linear, operand, dim);
+  if (auto reshape = dyn_cast<graph::ReshapeOp>(user)) {
+    // The operand's type may be the padded one already; the result's is not.
+    SmallVector<int64_t> from(typeOf(reshape.getX()).getShape());
+    from[dim] = size;
+    if (auto kept = keptByReshape(from, reshape.getType().getShape(), dim, size))
+      return Following{kept};
+  }
+  return std::nullopt;
+}
+
+/// Whether all users work with padding, and theirs.
+bool isFollowed(Value value, int64_t dim, int64_t size) {
+  return llvm::all_of(value.getUses(), [&](OpOperand &use) {
+    std::optional<Following> way = following(use, dim, size);
+    return way &&
+           (!way->resultDim || isFollowed(use.getOwner()->getResult(0), *way->resultDim, size));
+  });
+}
+
 struct PadParametersPass : impl::PadParametersBase<PadParametersPass> {
+  using PadParametersBase::PadParametersBase;
+
+  /// The part of a dimension that may be padding where nobody knows yet whether it is split.
+  static constexpr int64_t kMostOpen = 100; // one in so many
+
   void runOnOperation() override {
     func::FuncOp function = getOperation();
-    for (BlockArgument argument : function.getArguments()) {
+    sharding::MeshOp meshOp = sharding::onlyMesh(function->getParentOfType<ModuleOp>());
+    if (!meshOp)
+      return;
+    sharding::MeshAttr mesh = meshOp.getAxes();
+    const int64_t openParts = mesh.sizeOf(searchedAxes(function, mesh));
+    // Biases last: the weight's padding is theirs.
+    SmallVector<BlockArgument> arguments(function.getArguments());
+    llvm::stable_sort(arguments,
+                      [](BlockArgument a, BlockArgument b) { return !isBias(a) && isBias(b); });
+    for (BlockArgument argument : arguments) {
+      if (!function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr))
+        continue;
       sharding::LayoutAttr layout = sharding::layoutOf(argument);
-      if (!layout || !function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr))
-        continue;
-      sharding::MeshAttr mesh = sharding::lookupMesh(function, layout.getMesh());
-      if (!mesh)
-        continue;
-      for (auto [dim, axes] : llvm::enumerate(layout.getDims())) {
-        int64_t size = typeOf(argument).getDimSize(dim), parts = mesh.sizeOf(axes.getAxes());
-        if (size % parts == 0)
-          continue;
-        padDimension(function, argument, dim, llvm::alignTo(size, parts));
-        pending.push_back({argument, int64_t(dim), size});
-        while (!pending.empty())
-          rebuildUsers(pending.pop_back_val());
+      for (int64_t dim = 0; dim < typeOf(argument).getRank(); ++dim) {
+        int64_t size = typeOf(argument).getDimSize(dim);
+        if (layout)
+          pad(argument, dim, llvm::alignTo(size, mesh.sizeOf(layout.getAxes(dim))));
+        else if (int64_t padded = llvm::alignTo(size, openParts);
+                 open && (padded - size) * kMostOpen <= size && isFollowed(argument, dim, size))
+          pad(argument, dim, padded);
       }
     }
+  }
+
+  void pad(BlockArgument argument, int64_t dim, int64_t padded) {
+    int64_t size = typeOf(argument).getDimSize(dim);
+    if (size == padded)
+      return;
+    padDimension(getOperation(), argument, dim, padded);
+    pending.push_back({argument, dim, size});
+    while (!pending.empty())
+      rebuildUsers(pending.pop_back_val());
   }
 
   void rebuildUsers(Padded padded) {
@@ -85,57 +168,37 @@ struct PadParametersPass : impl::PadParametersBase<PadParametersPass> {
     SmallVector<OpOperand *> uses =
         llvm::map_to_vector(padded.value.getUses(), [](OpOperand &use) { return &use; });
     for (OpOperand *use : uses) {
-      if (follow(*use, padded))
+      if (std::optional<Following> way = following(*use, padded.dim, padded.size)) {
+        rebuild(*use, padded, *way);
         continue;
+      }
       if (!cut)
         cut = cutOff(padded);
       use->set(cut);
     }
   }
 
-  /// Whether the user of `use` works with the padding, after it was rebuilt if need be.
-  bool follow(OpOperand &use, const Padded &padded) {
+  void rebuild(OpOperand &use, const Padded &padded, const Following &way) {
     Operation *user = use.getOwner();
-    if (auto embedding = dyn_cast<graph::EmbeddingOp>(user))
-      return use.getOperandNumber() == 0 && padded.dim == 0;
-    if (auto linear = dyn_cast<graph::LinearOp>(user))
-      return followLinear(linear, use.getOperandNumber(), padded);
-    if (auto reshape = dyn_cast<graph::ReshapeOp>(user))
-      return followReshape(reshape, padded);
-    if (auto loss = dyn_cast<graph::CrossEntropyOp>(user))
-      return use.getOperandNumber() == 0 &&
-             padded.dim == loss.getLogits().getType().getRank() - 1 && hideColumns(use, padded);
-    return false;
-  }
-
-  bool followLinear(graph::LinearOp op, unsigned operand, const Padded &padded) {
-    RankedTensorType weight = op.getWeight().getType();
-    int64_t contract = op.getTransposeWeight() ? weight.getRank() - 1 : 0;
-    if (operand != 1 || padded.dim == contract || op.getBias())
-      return false;
-    OpBuilder builder(op);
-    auto wide = graph::LinearOp::create(builder, op.getLoc(), op.getX(), op.getWeight(), Value(),
-                                        op.getTransposeWeight());
-    int64_t column = padded.dim - (op.getTransposeWeight() ? 0 : 1);
-    replace(op, wide, op.getX().getType().getRank() - 1 + column, padded.size);
-    return true;
-  }
-
-  bool followReshape(graph::ReshapeOp op, const Padded &padded) {
-    RankedTensorType narrow = op.getType();
-    // The operand's type is the padded one already; the result's is not.
-    SmallVector<int64_t> from(typeOf(op.getX()).getShape());
-    from[padded.dim] = padded.size;
-    std::optional<int64_t> dim = keptByReshape(from, narrow.getShape(), padded.dim, padded.size);
-    if (!dim)
-      return false;
-    SmallVector<int64_t> to(narrow.getShape());
-    to[*dim] = typeOf(op.getX()).getDimSize(padded.dim);
-    OpBuilder builder(op);
-    auto wide = graph::ReshapeOp::create(
-        builder, op.getLoc(), RankedTensorType::get(to, narrow.getElementType()), op.getX());
-    replace(op, wide, *dim, padded.size);
-    return true;
+    OpBuilder builder(user);
+    if (isa<graph::CrossEntropyOp>(user))
+      hideColumns(use, padded);
+    if (auto linear = dyn_cast<graph::LinearOp>(user)) {
+      if (linear.getBias())
+        padDimension(getOperation(), cast<BlockArgument>(linear.getBias()),
+                     columnOf(linear, padded.dim), typeOf(padded.value).getDimSize(padded.dim));
+      replace(linear,
+              graph::LinearOp::create(builder, linear.getLoc(), linear.getX(), linear.getWeight(),
+                                      linear.getBias(), linear.getTransposeWeight()),
+              *way.resultDim, padded.size);
+    }
+    if (auto reshape = dyn_cast<graph::ReshapeOp>(user)) {
+      SmallVector<int64_t> to(reshape.getType().getShape());
+      to[*way.resultDim] = typeOf(reshape.getX()).getDimSize(padded.dim);
+      auto type = RankedTensorType::get(to, reshape.getType().getElementType());
+      replace(reshape, graph::ReshapeOp::create(builder, reshape.getLoc(), type, reshape.getX()),
+              *way.resultDim, padded.size);
+    }
   }
 
   /// Replaces `narrow` by `wide`, whose one result has padding behind `size` indices of `dim`.
@@ -146,7 +209,7 @@ struct PadParametersPass : impl::PadParametersBase<PadParametersPass> {
     pending.push_back({wide->getResult(0), dim, size});
   }
 
-  static bool hideColumns(OpOperand &use, const Padded &padded) {
+  static void hideColumns(OpOperand &use, const Padded &padded) {
     Operation *op = use.getOwner();
     OpBuilder builder(op);
     RankedTensorType type = typeOf(use.get());
@@ -163,7 +226,6 @@ struct PadParametersPass : impl::PadParametersBase<PadParametersPass> {
             scalar,
             builder.getFloatAttr(type.getElementType(), -std::numeric_limits<double>::infinity())));
     use.set(graph::SelectOp::create(builder, op->getLoc(), real, use.get(), hidden));
-    return true;
   }
 
   static Value cutOff(const Padded &padded) {

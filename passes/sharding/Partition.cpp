@@ -205,8 +205,15 @@ LogicalResult LocalFunction::partition(Operation *op) {
     if (!given.isPartial())
       moved[{op->getResult(index), given}] = result;
     for (auto [position, value] : part.added)
-      if (position == index)
-        local = graph::AddOp::create(builder, op->getLoc(), local, value);
+      if (position == index) {
+        // An operand, whose dimensions are the last ones of the result: it follows that.
+        LayoutAttr lies =
+            layouts.operandLayout(llvm::find(operands, value) - operands.begin(), factors);
+        auto follows =
+            LayoutAttr::get(mesh, to.getDims().take_back(lies.getDims().size()), nullptr);
+        Value moved = sharding::emitReshard(builder, op->getLoc(), value, lies, follows, grid);
+        local = graph::AddOp::create(builder, op->getLoc(), local, moved);
+      }
     define(op->getResult(index), local, to);
   }
   return success();

@@ -32,7 +32,8 @@ def SplitFusedProjections : Pass<"split-fused-projections", "::mlir::func::FuncO
     one more dimension, and the slices that took the parts take one index of it.
 
     Requires: `sharding.layout` on the weight; the users of the projection are slices of equal width. Leaves:
-    `graph.cut` on weight and bias. Other projections stay as they are.
+    `graph.cut` on weight and bias. Other projections stay as they are. With `open` weights without a layout are prepared
+    too, for a search that may split them.
 
     Input:
     ```mlir
@@ -58,6 +59,9 @@ def SplitFusedProjections : Pass<"split-fused-projections", "::mlir::func::FuncO
     }
     ```
   }];
+  let options = [
+    Option<"open", "open", "bool", "false", "A parameter without a layout may be split later: prepare it">
+  ];
   let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
 }
 
@@ -69,7 +73,8 @@ def PadParameters : Pass<"pad-parameters", "::mlir::func::FuncOp"> {
     front of any other op the padding is cut off.
 
     Requires: `sharding.layout` on parameters, no gradients yet. Leaves: every split dimension of a parameter divides;
-    `graph.cut` on those that were padded.
+    `graph.cut` on those that were padded. With `open` dimensions of parameters without a layout are padded for all axes
+    that cut no input, where all users work with the padding and at most 1 in 100 indices is padding.
 
     Input:
     ```mlir
@@ -85,6 +90,9 @@ def PadParameters : Pass<"pad-parameters", "::mlir::func::FuncOp"> {
     func.func @forward(%w: tensor<8x4xf32> {graph.cut = #graph.cut<shape = [7, 4], dims = [7, 4]>, graph.parameter = "w", ...},
     ```
   }];
+  let options = [
+    Option<"open", "open", "bool", "false", "A parameter without a layout may be split later: prepare it">
+  ];
   let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
 }
 

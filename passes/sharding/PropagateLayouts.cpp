@@ -11,7 +11,7 @@
 // op that adds something once to the result (a bias).
 //
 // Ops that have layouts already (choose-layouts) keep them. O(ops x wishes log wishes). No
-// look-ahead.
+// look-ahead, but for dimensions that no operand has: they are split as what they are read with.
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -61,13 +61,12 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     for (Operation &op : function.getBody().front().without_terminator())
       if (failed(annotate(&op)))
         return failure();
-    for (OpOperand &returned : function.getBody().front().getTerminator()->getOpOperands()) {
-      unsigned index = returned.getOperandNumber();
-      Value value = returned.get();
-      remarks->moved(value, sharding::layoutOf(value),
-                     function.getResultAttrOfType<LayoutAttr>(index, sharding::kLayoutAttr),
-                     value.getLoc(), "result " + std::to_string(index));
-    }
+    if (!remarks->isOn)
+      return success();
+    for (OpOperand &returned : function.getBody().front().getTerminator()->getOpOperands())
+      if (std::optional<Move> move = moveOfResult(returned))
+        remarks->moved(*move, returned.get().getLoc(),
+                       "result " + std::to_string(returned.getOperandNumber()));
     return success();
   }
 
@@ -114,9 +113,8 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
   LogicalResult annotate(Operation *op) {
     if (auto constraint = dyn_cast<sharding::ConstraintOp>(op)) {
       sharding::setLayouts(constraint, constraint.getLayout());
+      explainMoves(op);
       remarks->begin(constraint.getResult(), constraint.getLayout(), "a constraint");
-      remarks->moved(constraint.getX(), sharding::layoutOf(constraint.getX()),
-                     constraint.getLayout(), op->getLoc(), "constraint");
       return success();
     }
     auto ruled = dyn_cast<graph::ShardingRuleOpInterface>(op);
@@ -131,18 +129,14 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     if (decided)
       choice.factors = choice.home = factorAxes(op, rule);
     else
-      choice = chooseFactors(op, rule, layouts, operands, grid);
+      choice = chooseFactors(op, rule, layouts, operands,
+                             wishesOfReaders(op, rule, sharding::layoutOf, mesh, grid), grid);
     // Layers are alike: what was said of one is not said again.
     if (!choice.refused.empty() && said.insert(choice.refused).second)
       emitError(op->getLoc()) << choice.refused;
     const auto &factors = choice.factors;
-    StringRef name = op->getName().stripDialect();
-    for (auto [index, operand] : llvm::enumerate(op->getOperands()))
-      remarks->moved(operand, operands[index], layouts.operandLayout(index, factors), op->getLoc(),
-                     name);
-
     SmallVector<LayoutAttr> results;
-    for (auto [index, result] : llvm::enumerate(op->getResults())) {
+    for (unsigned index = 0; index < op->getNumResults(); ++index) {
       LayoutAttr layout = layouts.resultLayout(index, factors);
       results.push_back(layout);
       if (decided)
@@ -153,19 +147,26 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
         // What is added once to the result can be added only to the whole of it.
         results.back() = layout.withPartial(nullptr);
       if (!layout.isPartial())
-        remarks->comesIn(result, layout);
-      if (results.back() != layout && !(choice.home != factors && isReadInside(result)))
-        remarks->moved(result, layout, results.back(), op->getLoc(), name);
+        remarks->comesIn(op->getResult(index), layout);
     }
-    remarks->goesRound(op, rule, factors);
-    remarks->chosen(op, factors, choice.givers, results);
     auto lists = llvm::map_to_vector(factors, [&](const Axes &axes) {
       return sharding::AxisListAttr::get(&getContext(), axes);
     });
     op->setAttr(sharding::kFactorsAttr, sharding::FactorsAttr::get(&getContext(), lists));
     SmallVector<Attribute> attributes(results.begin(), results.end());
     op->setAttr(sharding::kLayoutsAttr, ArrayAttr::get(&getContext(), attributes));
+    explainMoves(op);
+    remarks->goesRound(op, rule, factors);
+    remarks->chosen(op, factors, choice.givers, results);
     return success();
+  }
+
+  void explainMoves(Operation *op) {
+    if (!remarks->isOn)
+      return;
+    for (const Move &move : movesOf(op, mesh, grid))
+      if (move.value.getDefiningOp() != op || !isReadInside(move.value))
+        remarks->moved(move, op->getLoc(), op->getName().stripDialect());
   }
 
   /// A gradient lies as its parameter, and is left as summands over the axes that cut an input,

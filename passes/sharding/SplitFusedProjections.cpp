@@ -6,7 +6,8 @@
 // parts. The elements keep their row-major order, so neither the data in the file nor what is saved
 // changes.
 //
-// Steps, for every linear op with a matrix as weight whose columns the layout splits: (1) all uses
+// Steps, for every linear op with a matrix as weight whose columns the layout splits (or, with
+// `open`, may come to split: the parts as a dimension cost nothing): (1) all uses
 // of the result must be slices that cut columns at multiples of one width; (2) weight and bias
 // arguments get the parts as a dimension of their own; (3) the linear op is rebuilt, each slice
 // takes its part. O(ops).
@@ -50,22 +51,26 @@ std::optional<int64_t> partWidth(Value y) {
 }
 
 struct SplitFusedProjectionsPass : impl::SplitFusedProjectionsBase<SplitFusedProjectionsPass> {
+  using SplitFusedProjectionsBase::SplitFusedProjectionsBase;
+
   void runOnOperation() override {
     func::FuncOp function = getOperation();
+    sharding::MeshOp mesh = sharding::onlyMesh(function->getParentOfType<ModuleOp>());
+    searches = open && mesh && !searchedAxes(function, mesh.getAxes()).empty();
     SmallVector<graph::LinearOp> linears;
     function.walk([&](graph::LinearOp op) { linears.push_back(op); });
     for (graph::LinearOp op : linears)
       split(function, op);
   }
 
-  static void split(func::FuncOp function, graph::LinearOp op) {
+  void split(func::FuncOp function, graph::LinearOp op) {
     auto weight = dyn_cast<BlockArgument>(op.getWeight());
     if (!weight || !weight.hasOneUse() || weight.getType() != op.getWeight().getType() ||
         op.getWeight().getType().getRank() != 2)
       return;
     unsigned columns = op.getTransposeWeight() ? 0 : 1;
     sharding::LayoutAttr layout = sharding::layoutOf(weight);
-    if (!layout || layout.getDims()[columns].empty())
+    if (layout ? layout.getDims()[columns].empty() : !searches)
       return;
     BlockArgument bias = dyn_cast_or_null<BlockArgument>(op.getBias());
     if (op.getBias() && (!bias || !bias.hasOneUse()))
@@ -100,6 +105,8 @@ struct SplitFusedProjectionsPass : impl::SplitFusedProjectionsBase<SplitFusedPro
     }
     op.erase();
   }
+
+  bool searches = false; // whether a weight without a layout may be split later
 };
 
 } // namespace

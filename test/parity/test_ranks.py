@@ -98,18 +98,30 @@ class Ranks(unittest.TestCase):
         return paths
 
     @classmethod
-    def plan(cls, name, size, data=1, tensor=1, dropout=0.0, precision="f32", accumulation=2, zero=None, **own):
+    @functools.cache
+    def cluster(cls):
+        """Links so fast that splitting small models pays."""
+        path = cls.shop.path("cluster.json")
+        with open(path, "w", encoding="utf-8") as stream:
+            json.dump({"device": {"memory_gib": 1, "memory_gb_per_s": 1,
+                                  "matmul": {"f32": {"peak_tflops": 0.001}, "f64": {"peak_tflops": 0.001}}},
+                       "tiers": [{"name": "host", "size": 8, "latency_us": 0.01, "gb_per_s": 10}]}, stream)
+        return path
+
+    @classmethod
+    def plan(cls, name, size, data=1, tensor=1, dropout=0.0, precision="f32", accumulation=2, zero=None,
+             layouts="pinned", **own):
         config = gpt2.make_config(SHAPES[size], gradient_accumulation_steps=accumulation,
                                   train_micro_batch_size_per_gpu=SHAPES[size]["micro"] // data)
         config["zero_optimization"] = {"stage3_param_persistence_threshold": 40} | (zero or {})
         config["deepshard"] = {"mesh": {"data": data, "tensor": tensor}, "bucket_size": 6000} | own
-        if tensor > 1:
-            config["deepshard"]["pins"] = SHAPES[size].get("pins", PINS)
+        if tensor > 1 and layouts == "pinned":
+            config["deepshard"] |= {"layouts": "pinned", "pins": SHAPES[size].get("pins", PINS)}
         path = cls.shop.path(name)
         with open(f"{path}.json", "w", encoding="utf-8") as stream:
             json.dump(config, stream)
         command = [DS_OPT, cls.model(size, dropout), "--config", f"{path}.json", "-o", f"{path}.dsplan",
-                   "--threads", "1", "--precision", precision, "--explain"]
+                   "--threads", "1", "--precision", precision, "--explain", "--cluster", cls.cluster()]
         for tensor_name in ("input_ids", "labels"):
             command += ["--input", f"{tensor_name}=i64[batchx{SHAPES[size]['seq']}]"]
         finished = call(command)
@@ -144,11 +156,15 @@ class Ranks(unittest.TestCase):
                                      f"{name} of step {step['step']}")
 
     def test_meshes(self):
-        """Losses of every mesh are those of one rank: 2e-6 in f32, 1e-9 in f64."""
-        for size, precision, (data, tensor) in itertools.product(SIZES, ("f32", "f64"), MESHES):
-            with self.subTest(size=size, precision=precision, data=data, tensor=tensor):
-                plan = self.plan(f"mesh-{size}-{precision}-{data}-{tensor}", size, data, tensor, precision=precision,
-                                 zero={"stage": 2})
+        """Losses of every mesh are those of one rank, with pinned and with found layouts: 2e-6 in f32, 1e-9 in f64."""
+        for size, precision, (data, tensor), layouts in itertools.product(SIZES, ("f32", "f64"), MESHES, ("pinned", "auto")):
+            if tensor == 1 and layouts == "auto":
+                continue  # nothing to find
+            with self.subTest(size=size, precision=precision, data=data, tensor=tensor, layouts=layouts):
+                plan = self.plan(f"mesh-{size}-{precision}-{data}-{tensor}-{layouts}", size, data, tensor,
+                                 precision=precision, zero={"stage": 2}, layouts=layouts)
+                if layouts == "auto":
+                    self.assertRegex(self.explained(plan), r'layout .*: linear: .*"tensor"')
                 metrics, weights = self.train(plan, size)
                 reference, whole = self.one_rank(size, precision)
                 self.assert_losses(metrics, reference, 2e-6 if precision == "f32" else 1e-9)

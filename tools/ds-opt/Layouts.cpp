@@ -43,14 +43,14 @@ public:
           "deepshard.mesh.context is " + Twine(config.mesh.context) +
           ", but no input says which of its dimensions that splits; mark the sequence of each with "
           "@context, for example --input input_ids=i64[batchx1024@context]");
-    if (good)
+    if (good && !config.searchLayouts)
       noteIdleAxes();
     return success(good);
   }
 
 private:
-  /// Only pins split over other axes than those that cut inputs: without one the ranks of an axis
-  /// all compute the same.
+  /// If only pins split over other axes than those that cut inputs, the ranks of an axis without
+  /// one all compute the same.
   void noteIdleAxes() {
     for (auto [name, size] : config.mesh.axes())
       if (size > 1 && StringRef(name) != kData && StringRef(name) != kContext &&
@@ -126,8 +126,7 @@ private:
       for (const std::string &axis : names)
         splits.insert(axis);
     }
-    if (!layout.isReplicated())
-      setLayout(argument, layout);
+    setLayout(argument, layout);
   }
 
   void fault(const Pin &pin, const Twine &message) {

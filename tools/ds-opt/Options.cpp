@@ -18,6 +18,9 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
                "ds-opt");
   app.add_option("MODEL", options.model, "TorchScript archive (torch.jit.save)")->required();
   app.add_option("--config", options.config, "ds_config.json; docs/config.md lists the keys");
+  app.add_option("--cluster", options.cluster,
+                 "cluster.json: devices and links, which decide what pays and what fits; "
+                 "docs/cluster.md lists the keys (default: ranks on the cores of one host)");
   app.add_option("--set", options.overrides,
                  "KEY=VALUE: overrides one key of the configuration, by dotted name")
       ->allow_extra_args(false);
@@ -49,8 +52,10 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
          "--threads", options.threads,
          "threads a rank will use (default: the cores of this machine, shared by the ranks)")
       ->check(CLI::PositiveNumber);
-  app.add_option("--memory-gib", options.memoryGib,
-                 "memory a rank may use; a plan that needs more is refused")
+  app.add_option(
+         "--memory-gib", options.memoryGib,
+         "memory a rank may use; a plan that needs more is refused (default: what the cluster "
+         "file says, else no limit)")
       ->check(CLI::PositiveNumber);
   app.add_option("--fold-mib", options.foldMib,
                  "largest tensor that is computed at import (default: 64)")
@@ -59,6 +64,12 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
       "--explain", options.explain,
       "say what was decided and why: layouts, what is moved, parameters kept whole, memory "
       "and traffic of a rank (on standard error)");
+  app.add_option("--report", options.report,
+                 "OUT.html: a page about the plan: layouts by block, bytes by axis, memory");
+  app.add_option("--why-not", options.whyNot,
+                 "PATTERN=LAYOUT: say what it would cost to give parameters this layout instead of "
+                 "the one that was found, as in '*.c_fc.weight=[\"tensor\", []]'")
+      ->allow_extra_args(false);
   app.add_flag("--elide", options.elide, "print large constants of the IR as ...");
 
   try {
@@ -68,6 +79,11 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
     return std::nullopt;
   }
   options.f64 = precision == "f64";
+  if (!options.report.empty() && options.emit != Emit::Plan) {
+    fprintf(stderr, "ds-opt: --report describes a plan; leave --emit out\n");
+    exitCode = static_cast<int>(runtime::ExitCode::Usage);
+    return std::nullopt;
+  }
   bool needsConfig = options.emit != Emit::Graph;
   if ((needsConfig && options.config.empty()) ||
       (options.emit == Emit::Plan && options.output.empty())) {

@@ -17,6 +17,7 @@ enum class Emit { Graph, Step, Annotated, Partitioned, PlanIr, Plan };
 struct Options {
   std::string model;
   std::string config;
+  std::string cluster;
   std::vector<std::string> overrides; ///< `--set KEY=VALUE`
   std::vector<std::string> inputs;    ///< `--input NAME=DTYPE[AxBxC]`
   std::string output;                 ///< empty: standard output (IR only)
@@ -25,10 +26,12 @@ struct Options {
   bool f64 = false;
   int64_t ranks = 0;    ///< must be the product of the mesh axes; 0: is that product
   int threads = 0;      ///< threads a rank will use; 0: the cores of this machine by the ranks
-  double memoryGib = 0; ///< what a rank may use; 0: no limit
+  double memoryGib = 0; ///< what a rank may use; 0: what the cluster file says, else no limit
   int64_t foldMib = 64; ///< largest tensor computed at import
-  bool explain = false; ///< print what was decided and why
-  bool elide = false;   ///< print large constants as `...`
+  std::string report;   ///< an HTML page about the plan
+  std::vector<std::string> whyNot; ///< `--why-not PATTERN=LAYOUT`
+  bool explain = false;            ///< print what was decided and why
+  bool elide = false;              ///< print large constants as `...`
 };
 
 /// Parses the command line. Without a value the program is to stop with `exitCode` (help was

@@ -4,12 +4,14 @@
 
 #include "dialects/graph/Graph.h"
 #include "dialects/plan/Plan.h"
+#include "frontends/config/Cluster.h"
 #include "frontends/config/Config.h"
 #include "frontends/torchscript/Import.h"
 #include "passes/kernels/Passes.h"
 #include "passes/memory/Passes.h"
 #include "passes/plan/Passes.h"
 #include "passes/plan/Serialize.h"
+#include "passes/planner/Passes.h"
 #include "passes/sharding/Passes.h"
 #include "passes/simplify/Passes.h"
 #include "passes/training/Passes.h"
@@ -21,6 +23,7 @@
 #include "tools/ds-opt/Diagnostics.h"
 #include "tools/ds-opt/Layouts.h"
 #include "tools/ds-opt/Options.h"
+#include "tools/ds-opt/Report.h"
 #include "tools/ds-opt/TrainingOptions.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -57,10 +60,36 @@ static LogicalResult checkRanks(const Options &options, const Mesh &mesh) {
               "); change one of them, for example with --set mesh.data=N");
 }
 
-/// Reads configuration and inputs, printing all faults of both.
-static LogicalResult readSettings(const Options &options, TrainingConfig &config,
-                                  std::vector<InputSpec> &inputs) {
+/// What the user asks for.
+struct Settings {
+  TrainingConfig config;
+  std::optional<Cluster> cluster;
+  std::vector<InputSpec> inputs;
+};
+
+/// The name of the element type in which a model computes, as in the cluster file.
+static StringRef precisionName(const Options &options) { return options.f64 ? "f64" : "f32"; }
+
+/// The plan has to fit into the cluster, and the cluster to know its arithmetic.
+static LogicalResult checkCluster(const Options &options, const Settings &settings) {
+  if (!settings.cluster)
+    return success();
   bool good = true;
+  StringRef precision = precisionName(options);
+  if (!settings.cluster->device.matmul.contains(std::string_view(precision)))
+    good &= succeeded(fail(options.cluster + ": device.matmul: has no \"" + precision +
+                           "\", in which the model computes; add its peak_tflops"));
+  if (settings.config.mesh.ranks() > settings.cluster->ranks())
+    good &= succeeded(fail(options.cluster + ": tiers: the outermost is shared by " +
+                           llvm::Twine(settings.cluster->ranks()) + " ranks, but the mesh has " +
+                           llvm::Twine(settings.config.mesh.ranks())));
+  return success(good);
+}
+
+/// Reads configuration, cluster and inputs, printing all faults of all of them.
+static LogicalResult readSettings(const Options &options, Settings &settings) {
+  bool good = true;
+  TrainingConfig &config = settings.config;
   if (!options.config.empty()) {
     ConfigOptions configOptions;
     configOptions.overrides = options.overrides;
@@ -74,12 +103,20 @@ static LogicalResult readSettings(const Options &options, TrainingConfig &config
   } else {
     config.microBatch = config.trainBatch = 1;
   }
-  if (good)
+  if (!options.cluster.empty()) {
+    ClusterResult result = parseClusterFile(options.cluster);
+    for (const auto &error : result.errors)
+      good &= succeeded(fail(error.str()));
+    settings.cluster = std::move(result.cluster);
+  }
+  if (good) {
     good &= succeeded(checkRanks(options, config.mesh));
+    good &= succeeded(checkCluster(options, settings));
+  }
   for (const std::string &text : options.inputs) {
     std::string error;
     if (std::optional<InputSpec> input = parseInputSpec(text, error))
-      inputs.push_back(*input);
+      settings.inputs.push_back(*input);
     else
       good &= succeeded(fail(error));
   }
@@ -112,9 +149,36 @@ static LogicalResult emitIr(ModuleOp module, const Options &options) {
   return success();
 }
 
-/// Runs the passes up to the phase that is asked for.
-static LogicalResult compile(ModuleOp module, const Options &options,
-                             const TrainingConfig &config) {
+/// What a step takes on the cluster; without one, on the cores of a host.
+static ChooseLayoutsOptions machineOf(const Options &options,
+                                      const std::optional<Cluster> &cluster) {
+  ChooseLayoutsOptions machine;
+  machine.whyNot.assign(options.whyNot.begin(), options.whyNot.end());
+  if (!cluster)
+    return machine;
+  const Matmul &matmul =
+      cluster->device.matmul.find(std::string_view(precisionName(options)))->second;
+  machine.tflops = matmul.flopsPerSecond() * 1e-12;
+  machine.memoryGbPerS = cluster->device.memoryBytesPerSecond * 1e-9;
+  for (const Tier &tier : cluster->tiers) {
+    machine.tierSizes.push_back(tier.size);
+    machine.tierLatencies.push_back(tier.latencySeconds * 1e6);
+    machine.tierBandwidths.push_back(tier.bytesPerSecond * 1e-9);
+  }
+  return machine;
+}
+
+static void setTraining(TrainingOptions &training, const Options &options,
+                        const TrainingConfig &config) {
+  training.loss = options.loss;
+  training.bucketSize = config.bucketSize;
+  if (options.f64)
+    training.precision = "f64";
+}
+
+/// Runs the passes up to layouts, if they are asked for: what is decided.
+static LogicalResult decide(ModuleOp module, const Options &options, const Settings &settings) {
+  const TrainingConfig &config = settings.config;
   PassManager passes(module.getContext());
   // Importers leave what models write out by hand; after this it is one op per thing a library
   // computes.
@@ -122,21 +186,28 @@ static LogicalResult compile(ModuleOp module, const Options &options,
   simplify.maxBytes = options.foldMib << 20;
   buildSimplifyPipeline(passes, simplify);
   TrainingOptions training;
-  training.loss = options.loss;
-  training.bucketSize = config.bucketSize;
-  if (options.f64)
-    training.precision = "f64";
+  setTraining(training, options, config);
   if (options.emit == Emit::Step)
     buildTrainingPipeline(passes, training);
   if (options.emit >= Emit::Annotated) {
     // Layouts of parameters that need another shape change the forward, before it has gradients.
     passes.addNestedPass<func::FuncOp>(createVerifyHeads());
-    passes.addNestedPass<func::FuncOp>(createSplitFusedProjections());
-    passes.addNestedPass<func::FuncOp>(createPadParameters());
+    passes.addNestedPass<func::FuncOp>(createSplitFusedProjections({config.searchLayouts}));
+    passes.addNestedPass<func::FuncOp>(createPadParameters({config.searchLayouts}));
     buildGradientPipeline(passes, training);
+    if (config.searchLayouts)
+      passes.addPass(createChooseLayouts(machineOf(options, settings.cluster)));
     passes.addPass(createPropagateLayouts());
     passes.addPass(createVerifyAnnotated());
   }
+  return passes.run(module);
+}
+
+/// Runs the passes behind that up to the phase that is asked for.
+static LogicalResult lower(ModuleOp module, const Options &options, const TrainingConfig &config) {
+  PassManager passes(module.getContext());
+  TrainingOptions training;
+  setTraining(training, options, config);
   if (options.emit >= Emit::Partitioned) {
     passes.addPass(createPartition());
     // Buckets hold what a rank has of its parameters; ZeRO cuts them once more.
@@ -170,7 +241,7 @@ static uint64_t hashOf(ModuleOp module) {
 }
 
 static LogicalResult emitPlan(ModuleOp module, const Options &options, const TrainingConfig &config,
-                              uint64_t modelHash) {
+                              uint64_t modelHash, const std::string &blocks) {
   planpb::Plan plan;
   plan.set_format_version(runtime::kPlanFormatVersion);
   plan.set_producer("ds-opt " DEEPSHARD_VERSION);
@@ -195,28 +266,34 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Tra
   runtime::writePlan(plan, options.output);
   if (options.explain)
     llvm::errs() << runtime::summarize(plan);
-  return success();
+  return options.report.empty() ? success() : writeReport(options.report, plan, blocks);
 }
 
 static LogicalResult planWith(MLIRContext &context, Options options) {
-  TrainingConfig config;
-  std::vector<InputSpec> inputs;
-  if (failed(readSettings(options, config, inputs)))
+  Settings settings;
+  if (failed(readSettings(options, settings)))
     return failure();
+  const TrainingConfig &config = settings.config;
+  if (options.memoryGib == 0 && settings.cluster)
+    options.memoryGib =
+        static_cast<double>(settings.cluster->device.usableBytes()) / (int64_t(1) << 30);
   if (options.threads == 0)
     options.threads =
         std::max<int64_t>(1, std::thread::hardware_concurrency() / config.mesh.ranks());
   FailureOr<OwningOpRef<ModuleOp>> module =
-      importModel(context, options, config, std::move(inputs));
+      importModel(context, options, config, std::move(settings.inputs));
   if (failed(module))
     return failure();
   annotate(**module, config);
   if (failed(pinLayouts(**module, config)))
     return failure();
   uint64_t modelHash = hashOf(**module);
-  if (failed(compile(**module, options, config)))
+  if (failed(decide(**module, options, settings)))
     return failure();
-  return options.emit == Emit::Plan ? emitPlan(**module, options, config, modelHash)
+  const std::string blocks = options.report.empty() ? "" : blockTable(**module);
+  if (failed(lower(**module, options, config)))
+    return failure();
+  return options.emit == Emit::Plan ? emitPlan(**module, options, config, modelHash, blocks)
                                     : emitIr(**module, options);
 }
 

@@ -193,6 +193,26 @@ bool deepshard::torchscript::needsZeros(std::string_view op, const Values &argum
   return std::find(std::begin(kOps), std::end(kOps), op) != std::end(kOps);
 }
 
+void deepshard::torchscript::keepOneClass(std::string_view op, Values &arguments) {
+  if (op != "aten::cross_entropy_loss" && op != "aten::nll_loss_nd")
+    return;
+  const at::IntArrayRef logits = arguments[0].toTensor().sizes();
+  if (logits.empty() || logits[logits.size() > 1 ? 1 : 0] == 0)
+    return; // for the op to refuse
+  const at::Tensor self = arguments[0].toTensor(), target = arguments[1].toTensor();
+  const int64_t dim = self.dim() > 1 ? 1 : 0, classes = self.size(dim);
+  // Probabilities of classes instead of a class.
+  const bool isProbability = target.sizes() == self.sizes();
+  const bool hasWeight = arguments[2].isTensor() && arguments[2].toTensor().defined();
+  if (hasWeight && arguments[2].toTensor().sizes() != at::IntArrayRef{classes})
+    return;
+  arguments[0] = self.narrow(dim, 0, 1);
+  if (isProbability)
+    arguments[1] = target.narrow(dim, 0, 1);
+  if (hasWeight)
+    arguments[2] = arguments[2].toTensor().narrow(0, 0, 1);
+}
+
 void deepshard::torchscript::normalizeIndices(std::string_view op, Values &arguments) {
   if (op == "aten::index" && arguments[1].isList())
     normalizeIndexList(arguments);

@@ -18,6 +18,10 @@ std::optional<Values> inferShape(std::string_view op, const Values &arguments);
 /// on shapes alone; it is run on zeros (ones where it divides) then.
 bool needsZeros(std::string_view op, const Values &arguments);
 
+/// Leaves a loss over classes, whose result does not depend on their number, one class: the logits
+/// of a language model would take gigabytes.
+void keepOneClass(std::string_view op, Values &arguments);
+
 /// Rewrites known indices of indexing ops: masks to positions, negative positions to positive ones.
 void normalizeIndices(std::string_view op, Values &arguments);
 

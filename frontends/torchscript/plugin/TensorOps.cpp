@@ -176,13 +176,15 @@ Values TensorOps::execute(const Call &call, Values arguments, at::Device device)
     if (std::optional<Values> results = inferShape(call.node->kind().toQualString(), arguments))
       return *results;
   bool onZeros = device.is_meta() && needsZeros(call.node->kind().toQualString(), arguments);
-  if (onZeros)
+  if (onZeros) {
+    keepOneClass(call.node->kind().toQualString(), arguments);
     for (c10::IValue &argument : arguments)
       argument = mapTensors(argument, [&](const at::Tensor &t) {
         bool divides = std::string_view(call.node->kind().toQualString()) == "aten::floor_divide";
         return at::full({}, divides, t.options().device(at::kCPU))
             .expand(t.sizes()); // one element of memory
       });
+  }
   Values stack = std::move(arguments);
   if (call.schema.is_vararg())
     stack.emplace_back(static_cast<int64_t>(stack.size()));

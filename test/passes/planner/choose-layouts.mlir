@@ -56,6 +56,7 @@ sharding.mesh @mesh ["data" = 2, "tensor" = 2]
 // CHECK-SAME: sharding.factors = #sharding.factors<[{"data"}, {}, {}]>
 // LOCAL-LABEL: func.func @small
 // LOCAL-NOT: over @mesh {"tensor"}
+// expected-warning @+1 {{splitting over the mesh axis "tensor" does not pay: its ranks all compute the same}}
 func.func @small(%x: tensor<4x2xf32> {graph.batch_dimension = 0 : i64, graph.input = "x", sharding.layout = #sharding.layout<@mesh, [{"data"}, {}]>},
                  %w: tensor<2x2xf32> {graph.parameter = "w"})
     -> (tensor<2x2xf32> {graph.gradient = "w"}) {

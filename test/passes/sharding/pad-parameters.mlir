@@ -40,6 +40,26 @@ func.func @loss(%x: tensor<1x3x4xf32>,
 
 // -----
 
+// A bias is padded with the columns it belongs to, whichever comes first.
+
+sharding.mesh @mesh ["tensor" = 2]
+
+// CHECK-LABEL: @bias
+// CHECK-SAME: %[[B:[a-z0-9]*]]: tensor<8xf32> {graph.cut = #graph.cut<shape = [7], dims = [7]>
+// CHECK: graph.linear %{{.*}}, %{{.*}}, %[[B]] transpose_weight : tensor<3x4xf32>, tensor<8x4xf32>, tensor<8xf32>
+// CHECK-NOT: graph.slice
+// CHECK: graph.cross_entropy %{{.*}}, %{{.*}} ignore_index -100 : tensor<3x8xf32>, tensor<3xi64>
+func.func @bias(%x: tensor<3x4xf32>,
+                %b: tensor<7xf32> {graph.parameter = "b", sharding.layout = #sharding.layout<@mesh, [{"tensor"}]>},
+                %w: tensor<7x4xf32> {graph.parameter = "w", sharding.layout = #sharding.layout<@mesh, [{"tensor"}, {}]>},
+                %t: tensor<3xi64>) -> tensor<f32> {
+  %y = graph.linear %x, %w, %b transpose_weight : tensor<3x4xf32>, tensor<7x4xf32>, tensor<7xf32>
+  %s, %n, %e = graph.cross_entropy %y, %t ignore_index -100 : tensor<3x7xf32>, tensor<3xi64>
+  return %s : tensor<f32>
+}
+
+// -----
+
 // In front of anything else the padding is cut off; what divides is left alone.
 
 sharding.mesh @mesh ["tensor" = 2]

@@ -150,3 +150,24 @@ func.func @ulysses_attention(%q: tensor<2x8x6x8xf32> {sharding.layout = #pieces}
   return %o, %dq, %dk, %dv : tensor<2x8x6x8xf32>, tensor<2x8x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>
 }
 }
+
+// -----
+
+// What is added once to a sum lies as the sum does, wherever that is brought.
+
+sharding.mesh @mesh ["tensor" = 2]
+
+// CHECK-LABEL: @bias_follows_the_sum
+// CHECK-SAME: %[[B:[a-z0-9]*]]: tensor<8xf32>
+// CHECK: %[[S:.*]] = sharding.reduce_scatter sum %{{.*}} over @mesh {"tensor"} dim 1 : tensor<4x8xf32> to tensor<4x4xf32>
+// CHECK: %[[PART:.*]] = sharding.local_slice %[[B]] over @mesh {"tensor"} dim 0 : tensor<8xf32> to tensor<4xf32>
+// CHECK: graph.add %[[S]], %[[PART]] : tensor<4x4xf32>, tensor<4xf32>
+func.func @bias_follows_the_sum(%b: tensor<8xf32>,
+                                %x: tensor<4x6xf32> {sharding.layout = #sharding.layout<@mesh, [{}, {"tensor"}]>},
+                                %v: tensor<6x8xf32> {sharding.layout = #sharding.layout<@mesh, [{"tensor"}, {}]>})
+    -> (tensor<4x8xf32> {sharding.layout = #sharding.layout<@mesh, [{}, {"tensor"}]>}) {
+  %0 = graph.linear %x, %v, %b {sharding.factors = #sharding.factors<[{}, {}, {"tensor"}]>,
+                                sharding.layouts = [#sharding.layout<@mesh, [{}, {"tensor"}]>]}
+      : tensor<4x6xf32>, tensor<6x8xf32>, tensor<8xf32>
+  return %0 : tensor<4x8xf32>
+}

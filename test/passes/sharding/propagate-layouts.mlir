@@ -204,3 +204,24 @@ func.func @mask_along_the_ring(%q: tensor<2x4x6x8xf32> {sharding.layout = #piece
   return
 }
 }
+
+// -----
+
+// What a broadcast repeats is split as what it is read beside, the rows of a table's gradient as they are returned: no
+// rank makes more than its part.
+
+sharding.mesh @mesh ["data" = 2, "tensor" = 2]
+
+// CHECK-LABEL: @dimensions_of_results_alone
+// CHECK: graph.broadcast {{.*}} {sharding.factors = #sharding.factors<[{"data"}, {}, {}]>, sharding.layouts = [#sharding.layout<@mesh, [{"data"}, {}, {}]>]}
+// CHECK: graph.mul {{.*}} sharding.layouts = [#sharding.layout<@mesh, [{"data"}, {}, {}]>]
+// CHECK: graph.embedding_grad {{.*}} sharding.layouts = [#sharding.layout<@mesh, [{"tensor"}, {}], partial = sum {"data"}>]
+func.func @dimensions_of_results_alone(%d: tensor<f32>, %w: tensor<6x8xf32> {graph.parameter = "w", sharding.layout = #sharding.layout<@mesh, [{"tensor"}, {}]>},
+                                       %x: tensor<4x3x8xf32> {graph.input = "x", graph.batch_dimension = 0 : i64, sharding.layout = #sharding.layout<@mesh, [{"data"}, {}, {}]>},
+                                       %i: tensor<4x3xi64> {graph.input = "i", graph.batch_dimension = 0 : i64, sharding.layout = #sharding.layout<@mesh, [{"data"}, {}]>})
+    -> (tensor<6x8xf32> {graph.gradient = "w"}) {
+  %0 = graph.broadcast %d [] : tensor<f32> to tensor<4x3x8xf32>
+  %1 = graph.mul %0, %x : tensor<4x3x8xf32>, tensor<4x3x8xf32>
+  %2 = graph.embedding_grad %1, %i rows 6 : tensor<4x3x8xf32>, tensor<4x3xi64>
+  return %2 : tensor<6x8xf32>
+}

@@ -1,0 +1,251 @@
+//===- Explanation.cpp - why layouts were chosen, and why others were not ---------------------===//
+
+#include "passes/planner/Explanation.h"
+
+#include "passes/planner/Fold.h"
+#include "passes/sharding/LayoutRemarks.h"
+
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/GlobPattern.h"
+#include "llvm/Support/JSON.h"
+
+using namespace mlir;
+
+namespace deepshard {
+
+using sharding::LayoutAttr;
+using Parameter = LayoutNetwork::Parameter;
+
+static StringRef nameOf(BlockArgument argument) {
+  auto function = cast<func::FuncOp>(argument.getOwner()->getParentOp());
+  return function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), graph::kParameterAttr)
+      .getValue();
+}
+
+/// Of a sum of picoseconds.
+static std::string timeText(Cost cost) {
+  const double microseconds = static_cast<double>(cost) * 1e-6;
+  if (microseconds >= 1e4)
+    return llvm::formatv("{0:F2} ms", microseconds * 1e-3);
+  return llvm::formatv("{0:F2} us", microseconds);
+}
+
+static std::string percentText(Cost part, Cost whole) {
+  return llvm::formatv("{0:F2} %", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
+static std::string partsText(const LayoutNetwork::Breakdown &parts) {
+  return "computing " + timeText(parts.compute) + ", updates " + timeText(parts.update) +
+         ", moves between layouts " + timeText(parts.moves);
+}
+
+//===------------------------------------------------------------------------------------------===//
+// Why
+//===------------------------------------------------------------------------------------------===//
+
+/// How many blocks are equal to the one that reads a parameter; 0: it is of a later one of them.
+static llvm::DenseMap<Value, size_t> equalBlocks(func::FuncOp function) {
+  llvm::DenseMap<Value, size_t> result;
+  Fold fold(function);
+  for (const Run &run : fold.runs)
+    for (size_t i = 0; i < run.length * run.count; ++i)
+      for (Operation *op : fold.segments[run.first + i].ops)
+        for (Value operand : op->getOperands())
+          if (isa<BlockArgument>(operand))
+            result.try_emplace(operand, i < run.length ? run.count : 0);
+  return result;
+}
+
+void explainLayouts(func::FuncOp function, const LayoutNetwork &layouts,
+                    const CostNetwork::Solution &best) {
+  auto options = remark::RemarkOpts::name("choose-layouts").category("search");
+  {
+    auto summary = remark::passed(function.getLoc(), options);
+    if (!summary) // nobody listens: the rest is work
+      return;
+    summary << "a micro-batch takes " + timeText(best.cost) + ": " +
+                   partsText(layouts.breakdown(best)) + "; the least of all layouts by this model";
+  }
+  llvm::DenseMap<Value, size_t> blocks = equalBlocks(function);
+  for (const Parameter &parameter : layouts.parameters()) {
+    auto block = blocks.find(parameter.argument);
+    if (parameter.layouts.size() == 1 || (block != blocks.end() && block->second == 0))
+      continue;
+    std::optional<CostTable> table = layouts.costs().project({&parameter.variable, 1});
+    if (!table) // the search for the minimum succeeded; this one needs a little more
+      continue;
+    const unsigned chosen = best.choices[parameter.variable];
+    std::optional<size_t> next;
+    for (size_t i = 0; i < table->costs.size(); ++i)
+      if (i != chosen && (!next || table->costs[i] < table->costs[*next]))
+        next = i;
+    const Cost more = table->costs[*next] - best.cost;
+    std::string text = nameOf(parameter.argument).str() + ": " + textOf(parameter.layouts[chosen]) +
+                       "; next best " + textOf(parameter.layouts[*next]);
+    text += table->costs[*next] >= kForbidden
+                ? " is impossible"
+                : ", " + timeText(more) + " (" + percentText(more, best.cost) + ") more";
+    if (block != blocks.end() && block->second > 1)
+      text += "; in " + std::to_string(block->second) + " equal blocks";
+    remark::passed(parameter.argument.getLoc(), options) << text;
+  }
+}
+
+//===------------------------------------------------------------------------------------------===//
+// Why not
+//===------------------------------------------------------------------------------------------===//
+
+namespace {
+
+/// A question as it was asked.
+struct Question {
+  std::string pattern;
+  SmallVector<SmallVector<std::string>> dims;
+};
+
+std::optional<SmallVector<std::string>> readAxes(const llvm::json::Value &value) {
+  SmallVector<std::string> axes;
+  if (value.getAsNull())
+    return axes;
+  if (std::optional<StringRef> axis = value.getAsString()) {
+    axes.push_back(axis->str());
+    return axes;
+  }
+  const llvm::json::Array *list = value.getAsArray();
+  if (!list)
+    return std::nullopt;
+  for (const llvm::json::Value &item : *list) {
+    if (!item.getAsString())
+      return std::nullopt;
+    axes.push_back(item.getAsString()->str());
+  }
+  return axes;
+}
+
+std::optional<Question> parseQuestion(StringRef text) {
+  auto [pattern, layout] = text.split('=');
+  llvm::Expected<llvm::json::Value> value = llvm::json::parse(layout);
+  if (!value) {
+    llvm::consumeError(value.takeError());
+    return std::nullopt;
+  }
+  const llvm::json::Array *list = value->getAsArray();
+  if (!list || pattern.empty())
+    return std::nullopt;
+  Question question{pattern.str(), {}};
+  for (const llvm::json::Value &item : *list) {
+    std::optional<SmallVector<std::string>> axes = readAxes(item);
+    if (!axes)
+      return std::nullopt;
+    question.dims.push_back(*axes);
+  }
+  return question;
+}
+
+/// The dimension of the argument that carries the axes of each dimension of the parameter as the
+/// model stores it: the last of those that `graph.cut` made of it.
+SmallVector<unsigned> carriersOf(BlockArgument argument) {
+  auto function = cast<func::FuncOp>(argument.getOwner()->getParentOp());
+  auto cut = function.getArgAttrOfType<graph::CutAttr>(argument.getArgNumber(), graph::kCutAttr);
+  SmallVector<unsigned> carriers;
+  if (!cut) {
+    for (unsigned dim = 0; dim < cast<RankedTensorType>(argument.getType()).getRank(); ++dim)
+      carriers.push_back(dim);
+    return carriers;
+  }
+  unsigned dim = 0;
+  for (int64_t size : cut.getShape().asArrayRef()) {
+    int64_t product = cut.getDims()[dim];
+    while (product != size)
+      product *= cut.getDims()[++dim];
+    carriers.push_back(dim++);
+  }
+  return carriers;
+}
+
+/// The choice of a parameter that is asked about.
+std::optional<unsigned> findChoice(const Parameter &parameter, const Question &question) {
+  SmallVector<unsigned> carriers = carriersOf(parameter.argument);
+  if (carriers.size() != question.dims.size())
+    return std::nullopt;
+  for (auto [choice, layout] : llvm::enumerate(parameter.layouts)) {
+    bool isAsked = true;
+    for (unsigned dim = 0; dim < layout.getDims().size(); ++dim) {
+      auto at = llvm::find(carriers, dim);
+      ArrayRef<std::string> wanted;
+      if (at != carriers.end())
+        wanted = question.dims[at - carriers.begin()];
+      isAsked &= llvm::equal(layout.getAxes(dim), wanted,
+                             [](sharding::AxisRefAttr axis, const std::string &name) {
+                               return axis.isWhole() && axis.getName() == name;
+                             });
+    }
+    if (isAsked)
+      return choice;
+  }
+  return std::nullopt;
+}
+
+std::string layoutList(const Parameter &parameter) {
+  std::string text;
+  for (LayoutAttr layout : parameter.layouts)
+    text += (text.empty() ? "" : "; ") + textOf(layout);
+  return text;
+}
+
+} // namespace
+
+LogicalResult answerWhyNot(func::FuncOp function, const LayoutNetwork &layouts,
+                           const CostNetwork::Solution &best, StringRef text) {
+  std::optional<Question> question = parseQuestion(text);
+  if (!question)
+    return function.emitError("cannot read the question \"")
+           << text << "\"; ask as in PATTERN=[[], \"tensor\"], with one entry per dimension";
+  llvm::Expected<llvm::GlobPattern> pattern = llvm::GlobPattern::create(question->pattern);
+  if (!pattern) {
+    llvm::consumeError(pattern.takeError());
+    return function.emitError("cannot read the pattern \"") << question->pattern << "\"";
+  }
+  CostNetwork pinned = layouts.costs();
+  llvm::DenseSet<unsigned> asked;
+  for (const Parameter &parameter : layouts.parameters()) {
+    if (!pattern->match(nameOf(parameter.argument)))
+      continue;
+    std::optional<unsigned> choice = findChoice(parameter, *question);
+    if (!choice)
+      return function.emitError("why not ")
+             << text << ": " << nameOf(parameter.argument)
+             << " cannot have this layout; those it can have are: " << layoutList(parameter);
+    std::vector<Cost> costs(parameter.layouts.size(), kForbidden);
+    costs[*choice] = 0;
+    pinned.add(parameter.variable, std::move(costs));
+    asked.insert(parameter.variable);
+  }
+  if (asked.empty())
+    return function.emitError("why not ") << text << ": no parameter has such a name";
+  std::optional<CostNetwork::Solution> other = pinned.minimize();
+  if (!other || other->cost >= kForbidden) {
+    function.emitRemark("why not ") << text << ": no layouts of the other values go with it";
+    return success();
+  }
+  const Cost more = other->cost - best.cost;
+  InFlightDiagnostic answer = function.emitRemark("why not ") << text << ": ";
+  if (more == 0)
+    answer << "it costs the same";
+  else
+    answer << "a micro-batch would take " << timeText(more) << " (" << percentText(more, best.cost)
+           << ") more";
+  answer << ". Chosen: " << partsText(layouts.breakdown(best))
+         << ". With it: " << partsText(layouts.breakdown(*other));
+  for (const Parameter &parameter : layouts.parameters()) {
+    const unsigned chosen = best.choices[parameter.variable],
+                   then = other->choices[parameter.variable];
+    if (chosen != then && !asked.contains(parameter.variable))
+      answer.attachNote(parameter.argument.getLoc())
+          << nameOf(parameter.argument) << " would be " << textOf(parameter.layouts[then])
+          << ", not " << textOf(parameter.layouts[chosen]);
+  }
+  return success();
+}
+
+} // namespace deepshard
