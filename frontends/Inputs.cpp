@@ -10,9 +10,30 @@ using namespace deepshard;
 namespace {
 
 constexpr std::string_view kBatch = "batch";
+constexpr std::string_view kContext = "context";
+
+/// Takes `@context` off the end of a size and marks the dimension that comes next.
+bool parseAxis(std::string_view &text, InputSpec &spec, std::string &error) {
+  size_t at = text.find('@');
+  if (at == std::string_view::npos)
+    return true;
+  std::string_view axis = text.substr(at + 1);
+  text = text.substr(0, at);
+  if (axis != kContext)
+    error = "'@" + std::string(axis) + "' is no axis that cuts an input; only @context is";
+  else if (text == kBatch)
+    error = "the batch is cut by the data axis; @context belongs to the sequence";
+  else if (spec.sequenceDimension)
+    error = "'@context' marks two dimensions; one dimension can be the sequence";
+  else
+    spec.sequenceDimension = spec.shape.size();
+  return error.empty();
+}
 
 /// One size: a number of at least 1, or the word `batch`.
 bool parseSize(std::string_view text, InputSpec &spec, std::string &error) {
+  if (!parseAxis(text, spec, error))
+    return false;
   if (text == kBatch) {
     if (spec.batchDimension) {
       error = "'batch' names two dimensions; one dimension can be the batch";
@@ -34,8 +55,13 @@ bool parseSize(std::string_view text, InputSpec &spec, std::string &error) {
 
 bool parseShape(std::string_view text, InputSpec &spec, std::string &error) {
   while (!text.empty()) {
-    // The word "batch" has no 'x', so the next 'x' always ends a size.
+    // The word "batch" has no 'x', so the next 'x' ends a size; that of "@context" does not.
     size_t end = std::min(text.find('x'), text.size());
+    if (size_t at = text.find('@'); at < end) {
+      bool isContext = text.substr(at + 1).starts_with(kContext);
+      end = isContext ? text.find('x', at + 1 + kContext.size()) : text.size();
+      end = std::min(end, text.size());
+    }
     if (!parseSize(text.substr(0, end), spec, error))
       return false;
     if (end + 1 == text.size()) {
@@ -85,12 +111,14 @@ std::string InputSpec::toString() const {
   for (size_t i = 0; i < shape.size(); ++i) {
     result += i ? "x" : "";
     result += batchDimension == i ? std::string(kBatch) : std::to_string(shape[i]);
+    result += sequenceDimension == i ? "@" + std::string(kContext) : "";
   }
   return result + "]";
 }
 
 std::optional<InputSpec> deepshard::parseInputSpec(std::string_view text, std::string &error) {
   InputSpec spec;
+  error.clear();
   if (parseParts(text, spec, error))
     return spec;
   error = "--input '" + std::string(text) + "': " + error +

@@ -15,7 +15,8 @@ namespace deepshard {
 inline constexpr std::string_view kElementTypeNames[] = {"f32", "bf16", "f16", "f64",
                                                          "i64", "i32",  "i8",  "i1"};
 
-/// One `--input NAME=DTYPE[AxBxC]`. A size may be the word `batch`.
+/// One `--input NAME=DTYPE[AxBxC]`. A size may be the word `batch`; `@context` behind another size
+/// marks the sequence, which the context axis of the mesh cuts.
 struct InputSpec {
   std::string name;
   /// One of kElementTypeNames.
@@ -23,10 +24,11 @@ struct InputSpec {
   /// Sizes; at `batchDimension` the value means nothing until `resolve`.
   std::vector<int64_t> shape;
   std::optional<unsigned> batchDimension;
+  std::optional<unsigned> sequenceDimension;
 
   /// The shape with `batch` in the place of the dimension called so.
   std::vector<int64_t> resolve(int64_t batch) const;
-  /// As the user would write it: `input_ids=i64[batchx256]`.
+  /// As the user would write it: `input_ids=i64[batchx256@context]`.
   std::string toString() const;
 };
 

@@ -59,6 +59,8 @@ public:
     if (op.getCausal()) {
       Type index = IntegerType::get(op.getContext(), 64);
       Value query = b.add(b.iota(index, {queries, 1}, 0), static_cast<double>(keys - queries));
+      if (Value diagonal = op.getDiagonal())
+        query = b.add(query, diagonal);
       scores = b.select(b.compare("le", b.iota(index, {1, keys}, 1), query), scores, hidden);
     }
     return scores;

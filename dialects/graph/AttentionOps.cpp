@@ -51,7 +51,7 @@ RankedTensorType lseType(const AttentionTypes &types) {
   return RankedTensorType::get(types.q.getShape().drop_back(), types.q.getElementType());
 }
 
-/// Constraints 2 to 4 of attention.
+/// Constraints 2 to 5 of attention.
 template <typename Op> LogicalResult verifyMaskAndDropout(Op op) {
   RankedTensorType q = op.getQ().getType();
   int64_t scores[] = {q.getDimSize(0), q.getDimSize(1), q.getDimSize(2),
@@ -78,11 +78,14 @@ template <typename Op> LogicalResult verifyMaskAndDropout(Op op) {
                                   << "; it is given exactly if dropout > 0";
   if (op.getOffsets() && !op.getCounter())
     return emitError(op.getLoc()) << "'offsets' is given without 'counter'";
+  if (op.getDiagonal() && !op.getCausal())
+    return emitError(op.getLoc()) << "'diagonal' is given without 'causal'";
   return checkPart(op.getLoc(), "the scores", scores, op.getOffsets(), op.getGlobalShape());
 }
 
 /// Pairs of query and key of one head that attention looks at; with `causal`, query i of s sees
-/// keys j <= i + t - s.
+/// keys j <= i + t - s. Of blocks whose `diagonal` is known later, that is the mean over the blocks
+/// of a ring, half of which are hidden or half hidden.
 int64_t visiblePairs(int64_t s, int64_t t, bool causal) {
   if (!causal)
     return s * t;
@@ -106,7 +109,7 @@ template <typename Op> OpCost attentionCost(Op op, int64_t flopsPerPair) {
 void AttentionOp::build(OpBuilder &builder, OperationState &state, Value q, Value k, Value v,
                         Value mask, Value counter, FloatAttr scale, UnitAttr causal,
                         FloatAttr dropout, IntegerAttr id) {
-  build(builder, state, q, k, v, mask, counter, Value(), scale, causal, dropout, id,
+  build(builder, state, q, k, v, mask, counter, Value(), Value(), scale, causal, dropout, id,
         DenseI64ArrayAttr());
 }
 

@@ -13,7 +13,8 @@ def Graph_AttentionOp : Graph_Composite<"attention", [InferTypeOpAdaptor, AttrSi
     reads key/value head i / (h / g) (grouped heads). o: b x h x s x e; lse: b x h x s, the logarithm of the softmax's
     denominator, in the type of q.
 
-    With `causal`, query i sees keys j <= i + t - s. `mask` is added to the scaled scores (float), or says which keys
+    With `causal`, query i sees keys j <= i + t - s + diagonal, where `diagonal`, 0 if absent, is known when the op runs:
+    where queries and keys are blocks of longer ones, it says how far the queries are ahead. `mask` is added to the scaled scores (float), or says which keys
     are seen (i1). A query that sees no key gives o = 0, lse = -inf and no gradient. With `dropout` > 0 the
     probabilities are dropped as by `graph.dropout` with `id` on the b x h x s x t scores, with `counter` as counter
     and, where the operands are parts of larger tensors, `offsets` and `global_shape` of the scores.
@@ -25,15 +26,16 @@ def Graph_AttentionOp : Graph_Composite<"attention", [InferTypeOpAdaptor, AttrSi
     3. 0 <= dropout < 1, and `counter` is given exactly if dropout > 0
     4. `offsets` and `global_shape` are given together and with `counter`, with 4 entries each; `global_shape` is not
        smaller than b x h x s x t
+    5. `diagonal` is given only with `causal`
   }];
   let arguments = (ins Graph_Float:$q, Graph_Float:$k, Graph_Float:$v, Optional<Graph_Tensor>:$mask,
-                       Optional<Graph_Counter>:$counter, Optional<Graph_Offsets>:$offsets, F64Attr:$scale,
-                       UnitAttr:$causal, DefaultValuedAttr<F64Attr, "0.0">:$dropout,
+                       Optional<Graph_Counter>:$counter, Optional<Graph_Offsets>:$offsets,
+                       Optional<Graph_Scalar<I64>>:$diagonal, F64Attr:$scale, UnitAttr:$causal, DefaultValuedAttr<F64Attr, "0.0">:$dropout,
                        DefaultValuedAttr<I64Attr, "0">:$id, OptionalAttr<DenseI64ArrayAttr>:$global_shape);
   let results = (outs Graph_Float:$o, Graph_Float:$lse);
   let assemblyFormat = [{
     $q `,` $k `,` $v (`mask` $mask^)? (`counter` $counter^)? (`at` $offsets^ `in` $global_shape)? `scale` $scale
-    (`causal` $causal^)? attr-dict `:` type(operands)
+    (`causal` $causal^)? (`diagonal` $diagonal^)? attr-dict `:` type(operands)
   }];
   let builders = [OpBuilder<(ins "::mlir::Value":$q, "::mlir::Value":$k, "::mlir::Value":$v, "::mlir::Value":$mask,
                                  "::mlir::Value":$counter, "::mlir::FloatAttr":$scale, "::mlir::UnitAttr":$causal,
@@ -52,13 +54,13 @@ def Graph_AttentionGradOp : Graph_Composite<"attention_grad", [InferTypeOpAdapto
   }];
   let arguments = (ins Graph_Float:$d_o, Graph_Float:$q, Graph_Float:$k, Graph_Float:$v, Graph_Float:$o,
                        Graph_Float:$lse, Optional<Graph_Tensor>:$mask, Optional<Graph_Counter>:$counter,
-                       Optional<Graph_Offsets>:$offsets, F64Attr:$scale, UnitAttr:$causal,
-                       DefaultValuedAttr<F64Attr, "0.0">:$dropout, DefaultValuedAttr<I64Attr, "0">:$id,
-                       OptionalAttr<DenseI64ArrayAttr>:$global_shape);
+                       Optional<Graph_Offsets>:$offsets, Optional<Graph_Scalar<I64>>:$diagonal, F64Attr:$scale,
+                       UnitAttr:$causal, DefaultValuedAttr<F64Attr, "0.0">:$dropout,
+                       DefaultValuedAttr<I64Attr, "0">:$id, OptionalAttr<DenseI64ArrayAttr>:$global_shape);
   let results = (outs Graph_Float:$dq, Graph_Float:$dk, Graph_Float:$dv);
   let assemblyFormat = [{
     $d_o `,` $q `,` $k `,` $v `,` $o `,` $lse (`mask` $mask^)? (`counter` $counter^)?
-    (`at` $offsets^ `in` $global_shape)? `scale` $scale (`causal` $causal^)? attr-dict `:` type(operands)
+    (`at` $offsets^ `in` $global_shape)? `scale` $scale (`causal` $causal^)? (`diagonal` $diagonal^)? attr-dict `:` type(operands)
   }];
   let hasVerifier = 1;
 }

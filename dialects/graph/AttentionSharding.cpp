@@ -3,12 +3,14 @@
 // Names as in the op: b batch, h = g r heads (g key/value heads, r query heads each), s queries, t
 // keys, d and e features. Batch rows and key/value heads are independent of each other; with one
 // key/value head, so are the heads that share it. The scores need all of d, and the softmax all of
-// t. With dropout the mask is a function of batch row and head: these factors are special.
+// t: keys and values can only be split with the queries, as a ring (RingAttention.h), and where
+// that cannot be, or costs more, the axes that split the sequence outside may split the key/value
+// heads here (Ulysses, Jacobs et al., arXiv 2309.14509): `instead` says so.
+// With dropout the mask is a function of batch row and head: these factors are special.
 //
 //===------------------------------------------------------------------------------------------===//
 
-#include "dialects/graph/Graph.h"
-#include "dialects/graph/PartitionBuilder.h"
+#include "dialects/graph/RingAttention.h"
 
 using namespace mlir;
 
@@ -45,7 +47,8 @@ private:
   }
 };
 
-/// The factors b, g, r, s and t of either op; d and e differ.
+/// The factors b, g, r, s and t of either op, s and t being one where a ring can be; d and e
+/// differ.
 template <typename Op>
 void addScoreFactors(Op op, ShardingRuleBuilder &builder, const AttentionPlaces &places) {
   constexpr unsigned kBatch = 0, kHead = 1, kQuery = 2, kKey = 3;
@@ -76,10 +79,28 @@ void addScoreFactors(Op op, ShardingRuleBuilder &builder, const AttentionPlaces 
   builder.factor(heads / groups, withMask(places.heads(kHead), kHead, heads), shared,
                  leaves ? std::optional(ReductionKind::Sum) : std::nullopt);
 
-  builder.factor(withMask(places.heads(kQuery), kQuery, q[kQuery]), FactorKind::Replicate);
   constexpr unsigned kKeyOfGroup = 2;
-  SmallVector<RulePlace> keys = places.groups(kKeyOfGroup);
-  builder.factor(withMask(keys, kKey, k[kKeyOfGroup]), FactorKind::Replicate);
+  static_assert(kQuery == kKeyOfGroup);
+  RulePlace query = places.heads(kQuery).front(), key = places.groups(kKeyOfGroup).front(),
+            group = places.groups(kHead).front();
+  if (canRing(op)) {
+    builder.factor(places.all(kQuery), FactorKind::Special);
+    builder.ring(query, places.perGroup, places.groupResults);
+  } else {
+    builder.factor(withMask(places.heads(kQuery), kQuery, q[kQuery]), FactorKind::Replicate);
+    builder.factor(withMask(places.groups(kKeyOfGroup), kKey, k[kKeyOfGroup]),
+                   FactorKind::Replicate);
+    builder.instead(key, group);
+  }
+  builder.instead(query, group);
+}
+
+/// The factor that is passed round if it is split; nothing if it is not.
+std::optional<unsigned> splitRing(const PartitionBuilder &partition) {
+  for (const Ring &ring : partition.rule().rings)
+    if (partition.isSplit(ring.factor))
+      return ring.factor;
+  return std::nullopt;
 }
 
 } // namespace
@@ -97,19 +118,20 @@ static FailureOr<SmallVector<Value>> partitionAttention(Op op, PartitionBuilder 
     offsets = partition.offsets(scores, shape);
   }
   auto local = cast<Op>(partition.clone(op));
-  if (offsets) {
-    ArrayRef<int64_t> q = op.getQ().getType().getShape(), k = op.getK().getType().getShape();
-    local.getOffsetsMutable().assign(offsets);
-    local.setGlobalShape(ArrayRef({q[0], q[1], q[2], k[2]}));
-  }
+  if (offsets)
+    dropAt(local, op, offsets);
   return SmallVector<Value>(local->getResults());
 }
 
 FailureOr<SmallVector<Value>> AttentionOp::partition(PartitionBuilder &partition) {
+  if (std::optional<unsigned> factor = splitRing(partition))
+    return ringAttention(*this, partition, *factor);
   return partitionAttention(*this, partition);
 }
 
 FailureOr<SmallVector<Value>> AttentionGradOp::partition(PartitionBuilder &partition) {
+  if (std::optional<unsigned> factor = splitRing(partition))
+    return ringAttentionGrad(*this, partition, *factor);
   return partitionAttention(*this, partition);
 }
 

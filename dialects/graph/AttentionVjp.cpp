@@ -19,7 +19,7 @@ LogicalResult AttentionOp::buildVjp(VjpBuilder &vjp) {
                        "softmax instead");
   auto grad = AttentionGradOp::create(vjp.builder(), vjp.location(), vjp.cotangent(0), getQ(),
                                       getK(), getV(), getO(), getLse(), getMask(), getCounter(),
-                                      getOffsets(), getScaleAttr(), getCausalAttr(),
+                                      getOffsets(), getDiagonal(), getScaleAttr(), getCausalAttr(),
                                       getDropoutAttr(), getIdAttr(), getGlobalShapeAttr());
   for (auto [operand, gradient] : llvm::enumerate(grad->getResults()))
     vjp.add(operand, gradient);

@@ -83,7 +83,7 @@ LogicalResult checkAliases(const Place &, Attribute value, Emit emit) {
   return success();
 }
 
-LogicalResult checkBatchDimension(const Place &place, Attribute value, Emit emit) {
+LogicalResult checkDimension(const Place &place, Attribute value, Emit emit) {
   auto dim = dyn_cast<IntegerAttr>(value);
   auto type = dyn_cast<RankedTensorType>(place.type);
   if (!dim || !dim.getType().isInteger(64))
@@ -91,6 +91,15 @@ LogicalResult checkBatchDimension(const Place &place, Attribute value, Emit emit
   if (!type || dim.getInt() < 0 || dim.getInt() >= type.getRank())
     return emit() << dim.getInt() << " is not a dimension of " << place.type;
   return success();
+}
+
+LogicalResult checkSequenceDimension(const Place &place, Attribute value, Emit emit) {
+  if (failed(checkDimension(place, value, emit)))
+    return failure();
+  auto function = cast<FunctionOpInterface>(place.op);
+  return function.getArgAttr(place.index, kBatchDimensionAttr) != value
+             ? success()
+             : emit() << "is graph.batch_dimension too";
 }
 
 LogicalResult checkIndex(const Place &place, Attribute value, Emit emit) {
@@ -222,7 +231,8 @@ constexpr Rule kArgumentRules[] = {{kParameterAttr, checkParameter},
                                    {kStorageAttr, checkStorage},
                                    {kAliasesAttr, checkAliases},
                                    {kInputAttr, checkName},
-                                   {kBatchDimensionAttr, checkBatchDimension},
+                                   {kBatchDimensionAttr, checkDimension},
+                                   {kSequenceDimensionAttr, checkSequenceDimension},
                                    {kIndexBoundAttr, checkIndexBound},
                                    {kIgnoredIndexAttr, checkIndex},
                                    {kRunStateAttr, checkRunState},

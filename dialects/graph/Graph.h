@@ -56,6 +56,7 @@ inline constexpr llvm::StringLiteral kStorageAttr = "graph.storage";
 inline constexpr llvm::StringLiteral kAliasesAttr = "graph.aliases";
 inline constexpr llvm::StringLiteral kInputAttr = "graph.input";
 inline constexpr llvm::StringLiteral kBatchDimensionAttr = "graph.batch_dimension";
+inline constexpr llvm::StringLiteral kSequenceDimensionAttr = "graph.sequence_dimension";
 inline constexpr llvm::StringLiteral kIndexBoundAttr = "graph.index_bound";
 inline constexpr llvm::StringLiteral kIgnoredIndexAttr = "graph.ignored_index";
 inline constexpr llvm::StringLiteral kRunStateAttr = "graph.run_state";

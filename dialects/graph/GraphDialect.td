@@ -25,7 +25,7 @@ def Graph_Dialect : Dialect {
     | argument | `graph.aliases = ["lm_head.weight"]` | further names of the same tensor |
     | argument | `graph.cut = #graph.cut<...>` | the argument has another shape than the tensor in the model |
     | argument | `graph.members = [{...}, ...]` | the tensors of the model in a bucket that is the argument: what each had as an argument of its own, and its type |
-    | argument | `graph.input = "input_ids"` | data, fed per micro-batch; `graph.batch_dimension = 0 : i64` says which dimension is the batch |
+    | argument | `graph.input = "input_ids"` | data, fed per micro-batch; `graph.batch_dimension = 0 : i64` says which dimension is the batch, `graph.sequence_dimension = 1 : i64` which one ranks of the context axis share |
     | argument | `graph.index_bound = 50257 : i64` | the numbers of an input index something of that size: 0 .. 50256, and `graph.ignored_index = -100 : i64` if given |
     | argument | `graph.run_state = "..."` | written by the runtime: `random_counter` tensor<3xi64> (seed, step, micro-batch), `learning_rate` tensor<f64>, `update_step` tensor<i64> (1-based) |
     | result | `graph.output = "loss"` | an output of the model |

@@ -72,29 +72,35 @@ FailureOr<SmallVector<Value>> LayerNormGradOp::decompose(OpBuilder &builder) {
 FailureOr<SmallVector<Value>> CrossEntropyOp::decompose(OpBuilder &builder) {
   PrimitiveBuilder b(builder, getLoc());
   RankedTensorType type = getLogits().getType();
-  int64_t rows = type.getDimSize(0);
-  Value lse = b.logSumExp(getLogits(), 1, /*keep=*/false);
+  int64_t columnDim = type.getRank() - 1;
+  SmallVector<int64_t> rows(type.getShape().drop_back()), oneColumn(rows);
+  oneColumn.push_back(1);
+  Value lse = b.logSumExp(getLogits(), columnDim, /*keep=*/false);
   Value counts = b.compare("ne", getTarget(),
                            b.scalarLike(getTarget(), static_cast<int64_t>(getIgnoreIndex())));
   // Rows that do not count read column 0 instead of a column that need not exist.
   Value column = b.select(counts, getTarget(), b.scalarLike(getTarget(), 0.0));
-  Value chosen = b.reshape(b.gather(getLogits(), b.reshape(column, {rows, 1}), 1), rows);
+  Value chosen = b.reshape(b.gather(getLogits(), b.reshape(column, oneColumn), columnDim), rows);
   Value loss = b.select(counts, b.sub(lse, chosen), b.scalarLike(lse, 0.0));
-  return SmallVector<Value>{b.sum(loss, 0, /*keep=*/false),
-                            b.sum(b.convert(counts, type.getElementType()), 0, /*keep=*/false),
-                            lse};
+  SmallVector<int64_t> rowDims = dimensions(0, columnDim);
+  return SmallVector<Value>{
+      b.sum(loss, rowDims, /*keep=*/false),
+      b.sum(b.convert(counts, type.getElementType()), rowDims, /*keep=*/false), lse};
 }
 
 FailureOr<SmallVector<Value>> CrossEntropyGradOp::decompose(OpBuilder &builder) {
   PrimitiveBuilder b(builder, getLoc());
   RankedTensorType type = getLogits().getType();
-  int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
-  Value target = b.reshape(getTarget(), {rows, 1});
+  SmallVector<int64_t> oneColumn(type.getShape()), oneRow(type.getRank(), 1);
+  oneColumn.back() = 1;
+  oneRow.back() = type.getShape().back();
+  Value target = b.reshape(getTarget(), oneColumn);
   Value counts =
       b.compare("ne", target, b.scalarLike(target, static_cast<int64_t>(getIgnoreIndex())));
-  Value probability = b.exp(b.sub(getLogits(), b.reshape(getLse(), {rows, 1})));
-  Value hit = b.compare("eq", b.iota(b.elementTypeOf(target), {1, columns}, 1), target);
-  Value difference = b.sub(probability, b.convert(hit, type.getElementType()));
+  Value probability = b.exp(b.sub(getLogits(), b.reshape(getLse(), oneColumn)));
+  Value columns = b.iota(b.elementTypeOf(target), oneRow, type.getRank() - 1);
+  Value difference =
+      b.sub(probability, b.convert(b.compare("eq", columns, target), type.getElementType()));
   return SmallVector<Value>{
       b.select(counts, b.mul(difference, getDlossSum()), b.scalarLike(getLogits(), 0.0))};
 }

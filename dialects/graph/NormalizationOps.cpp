@@ -67,13 +67,16 @@ LogicalResult LayerNormGradOp::inferReturnTypes(MLIRContext *, OptionalLocation 
   return success();
 }
 
-/// `logits` is n x v, `target` has n elements.
+/// `logits` is n... x v, `target` is n...
 static LogicalResult checkLogits(OptionalLocation location, RankedTensorType logits, Value target) {
   FailureOr<RankedTensorType> targetType = tensorType(location, "target", target);
-  if (failed(targetType) || failed(checkRank(location, "logits", logits, 2)))
+  if (failed(targetType))
     return failure();
+  if (logits.getRank() < 2)
+    return emitOptionalError(location, "'logits' has rank ", logits.getRank(),
+                             "; expected rows and columns");
   return checkShape(location, "target", *targetType, "one element per row of logits",
-                    logits.getDimSize(0));
+                    logits.getShape().drop_back());
 }
 
 LogicalResult CrossEntropyOp::inferReturnTypes(MLIRContext *, OptionalLocation location,
@@ -82,8 +85,8 @@ LogicalResult CrossEntropyOp::inferReturnTypes(MLIRContext *, OptionalLocation l
   if (failed(logits) || failed(checkLogits(location, *logits, adaptor.getTarget())))
     return failure();
   auto scalar = RankedTensorType::get({}, logits->getElementType());
-  types.assign(
-      {scalar, scalar, RankedTensorType::get(logits->getDimSize(0), logits->getElementType())});
+  types.assign({scalar, scalar,
+                RankedTensorType::get(logits->getShape().drop_back(), logits->getElementType())});
   return success();
 }
 
@@ -97,7 +100,7 @@ LogicalResult CrossEntropyGradOp::inferReturnTypes(MLIRContext *, OptionalLocati
       failed(checkElementTypes(location, "logits", *logits, "lse", *lse)) ||
       failed(checkElementTypes(location, "logits", *logits, "dloss_sum", *dloss)) ||
       failed(checkShape(location, "lse", *lse, "one element per row of logits",
-                        logits->getDimSize(0))) ||
+                        logits->getShape().drop_back())) ||
       failed(checkRank(location, "dloss_sum", *dloss, 0)))
     return failure();
   types.push_back(*logits);

@@ -67,11 +67,12 @@ def Graph_CrossEntropyOp : Graph_Composite<"cross_entropy", [InferTypeOpAdaptor,
   let summary = "The sum of -log softmax(logits)[target] over rows, and how many rows count";
   let description = [{
     Rows whose target is `ignore_index` add nothing and do not count. Sum and count stay apart so that they can be
-    reduced over ranks before they are divided. `lse` = log(sum(exp(logits))) per row.
+    reduced over ranks before they are divided. `lse` = log(sum(exp(logits))) per row. Rows may have several dimensions
+    (batch and sequence), so that each can be split.
 
     Constraints:
-    1. `logits` is n x v
-    2. `target` has n elements
+    1. `logits` is n... x v
+    2. `target` is n...
   }];
   let arguments = (ins Graph_Float:$logits, Graph_Index:$target, I64Attr:$ignore_index);
   let results = (outs Graph_Float:$loss_sum, Graph_Float:$count, Graph_Float:$lse);
@@ -85,7 +86,7 @@ def Graph_CrossEntropyGradOp : Graph_Composite<"cross_entropy_grad", [InferTypeO
     `lse` is that of the logits. A target that is no column is hit by none.
 
     Constraints:
-    1. `logits` is n x v; `target` and `lse` have n elements
+    1. `logits` is n... x v; `target` and `lse` are n...
     2. `dloss_sum` is a scalar
   }];
   let arguments = (ins Graph_Float:$logits, Graph_Index:$target, Graph_Float:$lse, Graph_Float:$dloss_sum,

@@ -72,18 +72,21 @@ ShardingRule LayerNormGradOp::getShardingRule() {
 /// `partition`.
 ShardingRule CrossEntropyOp::getShardingRule() {
   constexpr unsigned kLogits = 0, kTarget = 1, kLse = 2;
-  return ShardingRuleBuilder(*this)
-      .factor({in(kLogits, 0), in(kTarget, 0), out(kLse, 0)}, FactorKind::Reduction,
-              ReductionKind::Sum)
-      .factor({in(kLogits, 1)}, FactorKind::Special)
-      .build();
+  auto columns = static_cast<unsigned>(getLogits().getType().getRank() - 1);
+  ShardingRuleBuilder builder(*this);
+  for (unsigned dim = 0; dim < columns; ++dim)
+    builder.factor({in(kLogits, dim), in(kTarget, dim), out(kLse, dim)}, FactorKind::Reduction,
+                   ReductionKind::Sum);
+  return builder.factor({in(kLogits, columns)}, FactorKind::Special).build();
 }
 
 ShardingRule CrossEntropyGradOp::getShardingRule() {
   constexpr unsigned kLogits = 0, kTarget = 1, kLse = 2, kDlossSum = 3;
-  return ShardingRuleBuilder(*this)
-      .factor({in(kLogits, 0), in(kTarget, 0), in(kLse, 0), out(0, 0)})
-      .factor({in(kLogits, 1), out(0, 1)}, FactorKind::Special)
+  auto columns = static_cast<unsigned>(getLogits().getType().getRank() - 1);
+  ShardingRuleBuilder builder(*this);
+  for (unsigned dim = 0; dim < columns; ++dim)
+    builder.factor({in(kLogits, dim), in(kTarget, dim), in(kLse, dim), out(0, dim)});
+  return builder.factor({in(kLogits, columns), out(0, columns)}, FactorKind::Special)
       .partial({kDlossSum})
       .build();
 }
@@ -124,31 +127,35 @@ struct SplitTargets {
 /// of the target are reduced over the ranks. A target that is no column of any rank gives NaN, as
 /// without a split.
 FailureOr<SmallVector<Value>> CrossEntropyOp::partition(PartitionBuilder &partition) {
-  const DimensionFactors &columns = partition.rule().operands[0][1];
+  const DimensionFactors &columns = partition.rule().operands[0].back();
   if (columns.empty() || !partition.isSplit(columns[0]))
     return partitionByCloning(*this, partition);
   unsigned vocabulary = columns[0];
   PrimitiveBuilder b(partition.builder(), partition.location());
   Value logits = partition.operand(0), target = partition.operand(1);
   Type type = b.elementTypeOf(logits);
-  int64_t rows = b.typeOf(logits).getDimSize(0);
-  Value lse = allReduceLogSumExp(partition, b.logSumExp(logits, 1, /*keep=*/false), vocabulary);
+  int64_t columnDim = b.typeOf(logits).getRank() - 1;
+  SmallVector<int64_t> rows(b.typeOf(target).getShape()), oneColumn(rows), rowDims;
+  oneColumn.push_back(1);
+  llvm::append_range(rowDims, llvm::seq<int64_t>(0, columnDim));
+  Value lse =
+      allReduceLogSumExp(partition, b.logSumExp(logits, columnDim, /*keep=*/false), vocabulary);
 
   SplitTargets targets(b, partition, target, getIgnoreIndex(), vocabulary);
   Value unread = b.either(targets.elsewhere, b.negation(targets.counts));
   Value column = b.select(unread, b.scalarLike(target, 0), targets.column);
-  Value own = b.reshape(b.gather(logits, b.reshape(column, {rows, 1}), 1), rows);
+  Value own = b.reshape(b.gather(logits, b.reshape(column, oneColumn), columnDim), rows);
   Value chosen = partition.allReduce(b.select(targets.elsewhere, b.scalarLike(own, 0), own),
                                      ReductionKind::Sum, vocabulary);
   Value loss = b.select(targets.counts, b.sub(lse, chosen), b.scalarLike(lse, 0));
-  return SmallVector<Value>{b.sum(loss, 0, /*keep=*/false),
-                            b.sum(b.convert(targets.counts, type), 0, /*keep=*/false), lse};
+  return SmallVector<Value>{b.sum(loss, rowDims, /*keep=*/false),
+                            b.sum(b.convert(targets.counts, type), rowDims, /*keep=*/false), lse};
 }
 
 /// The same op on the own columns. Its targets count from the first of them; rows that do not count
 /// have target -1, rows whose target is not among them one that is no column.
 FailureOr<SmallVector<Value>> CrossEntropyGradOp::partition(PartitionBuilder &partition) {
-  const DimensionFactors &columns = partition.rule().operands[0][1];
+  const DimensionFactors &columns = partition.rule().operands[0].back();
   if (columns.empty() || !partition.isSplit(columns[0]))
     return partitionByCloning(*this, partition);
   PrimitiveBuilder b(partition.builder(), partition.location());

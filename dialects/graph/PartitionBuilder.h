@@ -33,6 +33,9 @@ public:
   /// Reduces `value` over the axes that split `factor`; every rank gets the result. `value` itself
   /// if the factor is not split.
   virtual mlir::Value allReduce(mlir::Value value, ReductionKind kind, unsigned factor) = 0;
+  /// The `value` of the rank whose part of `factor` is `by` less, counted round: what each rank has
+  /// goes to the rank `by` parts on.
+  virtual mlir::Value rotate(mlir::Value value, unsigned factor, int64_t by) = 0;
   /// `value` belongs to result `result` once, not to each of its summands: it is to be added to the
   /// result after its sum over ranks. It has the element type of the result, broadcasts to it, and
   /// is split as the result is. (The bias of a linear op whose contraction is split.)

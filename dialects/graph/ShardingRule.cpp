@@ -43,6 +43,24 @@ const PartialOperands *ShardingRule::findPartial(ArrayRef<unsigned> operands,
   return found == partial.end() ? nullptr : found;
 }
 
+int64_t ShardingRule::bytesRound(Operation *op, ArrayRef<int64_t> parts) const {
+  auto bytes = [&](Type type, const TensorFactors &tensor, int64_t leastBits) {
+    int64_t bits = cast<RankedTensorType>(type).getElementTypeBitWidth();
+    return llvm::product_of(localShape(tensor, parts)) * std::max(bits, leastBits) / 8;
+  };
+  int64_t sent = 0;
+  for (const Ring &ring : rings) {
+    int64_t ranks = parts[ring.factor];
+    if (ranks == 1)
+      continue;
+    for (unsigned index : ring.operands)
+      sent += (ranks - 1) * bytes(op->getOperand(index).getType(), operands[index], 0);
+    for (unsigned index : ring.results)
+      sent += ranks * bytes(op->getResult(index).getType(), results[index], 32);
+  }
+  return sent;
+}
+
 SmallVector<int64_t> ShardingRule::localShape(const TensorFactors &tensor,
                                               ArrayRef<int64_t> parts) const {
   SmallVector<int64_t> shape;
@@ -128,6 +146,21 @@ std::string ShardingRule::text() const {
     llvm::interleaveComma(partial, os, [&](const PartialOperands &set) { printPartial(os, set); });
     os << "}";
   }
+  for (const Ring &ring : rings) {
+    os << " ring={" << nameOf(ring.factor) << ":";
+    llvm::interleave(ring.operands, os, "&");
+    if (!ring.results.empty())
+      os << "->";
+    llvm::interleave(ring.results, os, "&");
+    os << "}";
+  }
+  if (!instead.empty()) {
+    os << " instead={";
+    llvm::interleaveComma(instead, os, [&](const Instead &entry) {
+      os << nameOf(entry.factor) << "->" << nameOf(entry.other);
+    });
+    os << "}";
+  }
   return text;
 }
 
@@ -149,7 +182,8 @@ public:
     for (unsigned factor = 0; factor < rule.factors.size(); ++factor)
       if (failed(kind(factor)))
         return failure();
-    return partials();
+    return success(succeeded(partials()) && succeeded(ringsOfFactors()) &&
+                   succeeded(insteadOfFactors()));
   }
 
 private:
@@ -238,6 +272,35 @@ private:
     return success();
   }
 
+  LogicalResult ringsOfFactors() {
+    llvm::SmallDenseSet<unsigned> seen;
+    for (auto [index, ring] : llvm::enumerate(rule.rings)) {
+      auto have = [&](ArrayRef<unsigned> places, ArrayRef<TensorFactors> tensors) {
+        return places.empty() ||
+               (ascends(places, tensors.size()) && llvm::all_of(places, [&](unsigned place) {
+                  return ShardingRule::has(tensors[place], ring.factor);
+                }));
+      };
+      if (ring.factor >= rule.factors.size() ||
+          rule.factors[ring.factor].kind != FactorKind::Special || !seen.insert(ring.factor).second)
+        return error() << "ring " << index << " must name a special factor that no other ring has";
+      if (ring.operands.empty() || !have(ring.operands, rule.operands) ||
+          !have(ring.results, rule.results))
+        return error() << "ring " << index << " must pass ascending operands and results that have "
+                       << "factor " << ShardingRule::nameOf(ring.factor) << ", an operand at least";
+    }
+    return success();
+  }
+
+  LogicalResult insteadOfFactors() {
+    for (auto [index, entry] : llvm::enumerate(rule.instead))
+      if (entry.factor >= rule.factors.size() || entry.other >= rule.factors.size() ||
+          entry.factor == entry.other || rule.factors[entry.other].kind == FactorKind::Replicate)
+        return error() << "instead entry " << index
+                       << " must name two factors, the second of which may be split";
+    return success();
+  }
+
   Operation *op;
   const ShardingRule &rule;
   SmallVector<bool> used;
@@ -321,6 +384,22 @@ ShardingRuleBuilder &ShardingRuleBuilder::partial(ArrayRef<unsigned> operands,
                        llvm::seq<unsigned>(0, static_cast<unsigned>(op->getNumResults())));
   set.kinds.assign(kinds.begin(), kinds.end());
   rule.partial.push_back(std::move(set));
+  return *this;
+}
+
+ShardingRuleBuilder &ShardingRuleBuilder::ring(RulePlace place, ArrayRef<unsigned> operands,
+                                               ArrayRef<unsigned> results) {
+  if (const DimensionFactors &factors = tensorOf(place)[place.dim]; !factors.empty())
+    if (rule.factors[factors.front()].kind == FactorKind::Special)
+      rule.rings.push_back(
+          {factors.front(), {operands.begin(), operands.end()}, {results.begin(), results.end()}});
+  return *this;
+}
+
+ShardingRuleBuilder &ShardingRuleBuilder::instead(RulePlace place, RulePlace other) {
+  const DimensionFactors &from = tensorOf(place)[place.dim], &to = tensorOf(other)[other.dim];
+  if (!from.empty() && !to.empty() && rule.factors[to.front()].kind != FactorKind::Replicate)
+    rule.instead.push_back({from.front(), to.front()});
   return *this;
 }
 

@@ -25,6 +25,12 @@
 // to take the maximum of) may be read only through the sets in `partial`; the axes of the parts
 // must not split a factor of the op.
 //
+// A split *ring* factor costs what its op sends meanwhile, which the rule says too: the ranks hand
+// the local parts of the ring's tensors on, each to the next.
+//
+//   attention: ([i, j, k, l],[i, j, k, l],[i, j, k, m])->([i, j, k, m],[i, j, k])
+//              {i=2, j=4, k=64, l=8, m=8} special={k} replicate={l} ring={k:1&2} instead={k->j}
+//
 //===------------------------------------------------------------------------------------------===//
 
 #ifndef DEEPSHARD_DIALECTS_GRAPH_SHARDINGRULE_H
@@ -81,12 +87,32 @@ struct PartialOperands {
   bool operator==(const PartialOperands &) const = default;
 };
 
+/// What the n ranks that split `factor` hand on, each to the next: parts of operands n - 1 times,
+/// after which every rank has seen all of them; parts of results, to which every rank adds, n
+/// times, after which they are home. Results travel in f32 if their type is narrower.
+struct Ring {
+  unsigned factor = 0;
+  llvm::SmallVector<unsigned, 2> operands, results; // ascending
+
+  bool operator==(const Ring &) const = default;
+};
+
+/// Axes that split `factor` where operands come from may split `other` here instead, and back for
+/// the results: a tensor that has both is moved by an all-to-all.
+struct Instead {
+  unsigned factor = 0, other = 0;
+
+  bool operator==(const Instead &) const = default;
+};
+
 /// The rule of one op on its shapes. Operands and results are counted as in `Operation`; absent
 /// optional operands do not count.
 struct ShardingRule {
   llvm::SmallVector<Factor> factors;
   llvm::SmallVector<TensorFactors> operands, results;
   llvm::SmallVector<PartialOperands> partial;
+  llvm::SmallVector<Ring, 1> rings;
+  llvm::SmallVector<Instead, 2> instead;
   /// Operands that belong to the result once, not to each summand that a split Reduction factor
   /// leaves: the op's `partition` hands them to `addAfterReduction`, so the result must be reduced
   /// where the op stands.
@@ -103,6 +129,9 @@ struct ShardingRule {
   /// The set of operands through which parts pass if exactly `operands` (ascending) hold parts of
   /// kind `kind`; null: they have to be reduced first.
   const PartialOperands *findPartial(llvm::ArrayRef<unsigned> operands, ReductionKind kind) const;
+  /// Bytes that a rank sends round the rings of `op`, whose rule this is, with factor f split into
+  /// parts[f] equal parts.
+  int64_t bytesRound(mlir::Operation *op, llvm::ArrayRef<int64_t> parts) const;
   /// Sizes of the dimensions of `tensor` with factor f split into parts[f] equal parts.
   llvm::SmallVector<int64_t> localShape(const TensorFactors &tensor,
                                         llvm::ArrayRef<int64_t> parts) const;
@@ -122,6 +151,9 @@ struct ShardingRule {
 /// 4. a Reduction factor occurs in an operand, at least one result lacks it, and `leaves` is set;
 ///    a PassThrough factor occurs in a result; both it and a Replicate factor leave nothing
 /// 5. partial operands and results are ascending, existing and not empty; no two entries are alike
+/// 6. the factor of a ring is Special and has one ring; its operands and results are ascending,
+///    existing and have the factor, and there is an operand
+/// 7. factors that are split instead of each other are two that exist, the other one not Replicate
 /// Reports at the op.
 llvm::LogicalResult verifyRule(mlir::Operation *op, const ShardingRule &rule);
 
@@ -155,6 +187,13 @@ public:
   ShardingRuleBuilder &partial(llvm::ArrayRef<unsigned> operands,
                                llvm::ArrayRef<unsigned> results = {},
                                llvm::ArrayRef<ReductionKind> kinds = ReductionKind::Sum);
+
+  /// The factor of dimension `place`, if it has one, is passed round with these tensors.
+  ShardingRuleBuilder &ring(RulePlace place, llvm::ArrayRef<unsigned> operands,
+                            llvm::ArrayRef<unsigned> results);
+  /// Axes of the factor of `place` may split the first factor of `other` instead, if both have
+  /// factors and the latter can be split.
+  ShardingRuleBuilder &instead(RulePlace place, RulePlace other);
 
   /// The operand belongs to the result once.
   ShardingRuleBuilder &once(unsigned operand);

@@ -289,15 +289,15 @@ def Plan_CollectiveOp : Plan_Task<"collective", [Plan_TouchesMemory]> {
 def Plan_FeedOp : Plan_Task<"feed", [Plan_TouchesMemory]> {
   let summary = "Copies the micro-batch's rows of an input into a view";
   let description = [{
-    `batch_axes` are the axes over which the micro-batch of all ranks is cut along `batch_dimension`.
+    `layout` is how the micro-batch of all ranks is cut into views of this type; without it every rank has all of it.
     `batch_dimension` is -1 if every micro-batch gets the same rows. With `index_bound` the numbers index something of
     that size: data outside 0 .. index_bound - 1 are refused, `ignored_index` excepted.
   }];
   let arguments = (ins StrAttr:$input, Plan_ViewType:$view, I64Attr:$stream, I64Attr:$batch_dimension,
-                       OptionalAttr<Plan_AxisListAttr>:$batch_axes, OptionalAttr<I64Attr>:$index_bound,
+                       OptionalAttr<Plan_LayoutAttr>:$layout, OptionalAttr<I64Attr>:$index_bound,
                        OptionalAttr<I64Attr>:$ignored_index);
   let assemblyFormat = [{
-    $input $view `on` $stream `batch_dimension` $batch_dimension (`over` $batch_axes^)? attr-dict `:` type($view)
+    $input $view `on` $stream `batch_dimension` $batch_dimension (`in` $layout^)? attr-dict `:` type($view)
   }];
 }
 

@@ -34,6 +34,12 @@ inline constexpr llvm::StringLiteral kFactorsAttr = "sharding.factors";
 inline constexpr llvm::StringLiteral kZeroAttr = "sharding.zero";
 inline constexpr llvm::StringLiteral kMembersAxesAttr = "sharding.members_axes";
 inline constexpr llvm::StringLiteral kKeptWholeAttr = "sharding.kept_whole";
+inline constexpr llvm::StringLiteral kAttentionAttr = "sharding.attention";
+
+/// Values of `sharding.attention`.
+inline constexpr llvm::StringLiteral kAuto = "auto";
+inline constexpr llvm::StringLiteral kUlysses = "ulysses";
+inline constexpr llvm::StringLiteral kRing = "ring";
 
 } // namespace deepshard::sharding
 

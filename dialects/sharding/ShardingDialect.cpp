@@ -104,9 +104,16 @@ LogicalResult ShardingDialect::verifyOperationAttribute(Operation *op, NamedAttr
                                                : op->emitError()
                                                      << name << " " << attribute.getValue()
                                                      << "; expected #sharding.zero<...>";
+  if (name == kAttentionAttr) {
+    auto mode = dyn_cast<StringAttr>(attribute.getValue());
+    return mode && llvm::is_contained({kAuto, kUlysses, kRing}, mode.getValue())
+               ? success()
+               : op->emitError() << name << " " << attribute.getValue()
+                                 << "; expected \"auto\", \"ulysses\" or \"ring\"";
+  }
   return op->emitError() << "unknown attribute " << name
                          << " on an op; known there: " << kLayoutsAttr << ", " << kFactorsAttr
-                         << ", " << kZeroAttr;
+                         << ", " << kZeroAttr << ", " << kAttentionAttr;
 }
 
 LogicalResult ShardingDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsigned index,

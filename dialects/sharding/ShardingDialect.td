@@ -29,6 +29,7 @@ def Sharding_Dialect : Dialect {
     | op | `sharding.layouts = [#sharding.layout<...>]` | the layout of each result, in order |
     | op | `sharding.factors = #sharding.factors<...>` | the axes over which each factor of the op's sharding rule is cut |
     | module | `sharding.zero = #sharding.zero<...>` | which buckets are cut over which ranks (ZeRO) |
+    | module | `sharding.attention = "ring"` | what axes that cut the sequence of attention's operands do in it: "ulysses" cuts the heads instead, "ring" passes keys and values round, "auto" is the first of the two that can be |
     | bucket argument | `sharding.members_axes = #sharding.axes<...>` | the axes over which its members are cut |
     | bucket argument | `sharding.kept_whole` | its parameters are small: they are not cut at stage 3 |
 
@@ -273,8 +274,8 @@ def Sharding_ZeroAttr : AttrDef<Sharding_Dialect, "Zero"> {
     what the optimizer keeps, stage 2 the gradients too, stage 3 the parameters too, but for buckets of parameters of at
     most `kept_whole` elements.
 
-    Ranks along `copies` hold copies of the parts too (MiCS, arXiv 2205.00119): gradients are reduced over `axes`, then their
-    parts over `copies`. Together the two cut the batch.
+    Ranks along `copies` hold copies of the parts too: the other groups of MiCS (arXiv 2205.00119), ranks with other pieces of
+    the same samples. Gradients are reduced over `axes`, then their parts over `copies`. Together the two cut the inputs.
 
     `reduction` is "step" (gradients of all micro-batches are added up, then reduced once) or "micro_batch" (reduced each
     time). `gather` says how long a parameter of stage 3 is whole: "regather" (the forward; again for the backward),
@@ -284,6 +285,7 @@ def Sharding_ZeroAttr : AttrDef<Sharding_Dialect, "Zero"> {
     ```mlir
     #sharding.zero<axes = <{"data"}>, stage = 3, reduction = "step", gather = "regather", kept_whole = 100000>
     #sharding.zero<axes = <{"data":(2)4}>, copies = <{"data":(1)2}>, stage = 3, reduction = "step", gather = "regather", kept_whole = 0>
+    #sharding.zero<axes = <{"data"}>, copies = <{"context"}>, stage = 1, reduction = "step", gather = "regather", kept_whole = 0>
     #sharding.zero<axes = <{"data"}>, stage = 3, reduction = "step", gather = "regather", regather_over = <{"data":(2)4}>,
                    kept_whole = 0>
     ```

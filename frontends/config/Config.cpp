@@ -20,7 +20,7 @@ using json::Kind;
 using json::Value;
 
 constexpr const char *kOverrideFile = "--set";
-/// The product of three axes stays within 64 bits.
+/// The product of the three axes that may be above 1 stays within 64 bits.
 constexpr int64_t kMaxAxis = int64_t(1) << 20;
 
 /// `mesh.data` is short for `deepshard.mesh.data`: true if the first part of the key is a key of
@@ -109,6 +109,7 @@ void applyOverride(Value &root, const std::string &text, std::vector<Diagnostic>
 void readMesh(Reader &reader, TrainingConfig &config) {
   Mesh &mesh = config.mesh;
   for (auto [key, size] : {std::pair("deepshard.mesh.data", &mesh.data),
+                           std::pair("deepshard.mesh.context", &mesh.context),
                            std::pair("deepshard.mesh.tensor", &mesh.tensor),
                            std::pair("deepshard.mesh.pipe", &mesh.pipe)})
     *size = reader.wholeWithin(key, 1, 1, kMaxAxis);
@@ -116,6 +117,9 @@ void readMesh(Reader &reader, TrainingConfig &config) {
     reader.error("deepshard.mesh.pipe",
                  fmt::format("an axis of size {} is not supported yet; leave it out or set it to 1",
                              mesh.pipe));
+  config.attention = reader.oneOf("deepshard.attention", {"auto", "ulysses", "ring"});
+  if (config.attention != "auto" && mesh.context == 1)
+    reader.note("deepshard.attention", "without effect: deepshard.mesh.context is 1");
 }
 
 /// As JSON, so that no text can be taken for two settings.
@@ -173,9 +177,11 @@ std::string TrainingConfig::str() const {
   }
   line("steps_per_print", stepsPerPrint);
   line("deepshard.mesh.data", mesh.data);
+  line("deepshard.mesh.context", mesh.context);
   line("deepshard.mesh.tensor", mesh.tensor);
   line("deepshard.mesh.pipe", mesh.pipe);
   line("deepshard.layouts", searchLayouts ? "auto" : "pinned");
+  line("deepshard.attention", attention);
   for (const Pin &pin : pins)
     line("deepshard.pins." + quoted(pin.pattern), fmt::format("{}", pin.dims));
   line("zero_optimization.stage", zero.stage);

@@ -40,16 +40,17 @@ struct Scheduler {
 
 /// Ranks along each axis.
 struct Mesh {
-  int64_t data = 1;   ///< ranks with different samples
-  int64_t tensor = 1; ///< ranks that split tensors
-  int64_t pipe = 1;   ///< stages of the pipeline
+  int64_t data = 1;    ///< ranks with different samples
+  int64_t context = 1; ///< ranks with different pieces of the same samples
+  int64_t tensor = 1;  ///< ranks that split tensors
+  int64_t pipe = 1;    ///< stages of the pipeline
 
   /// Name and size of every axis, outermost first.
-  std::array<std::pair<std::string_view, int64_t>, 3> axes() const {
-    return {{{"pipe", pipe}, {"data", data}, {"tensor", tensor}}};
+  std::array<std::pair<std::string_view, int64_t>, 4> axes() const {
+    return {{{"pipe", pipe}, {"data", data}, {"context", context}, {"tensor", tensor}}};
   }
   /// The product of the axes.
-  int64_t ranks() const { return pipe * data * tensor; }
+  int64_t ranks() const { return pipe * data * context * tensor; }
 };
 
 /// What is split over the data axis, when gradients are reduced and parameters gathered.
@@ -92,6 +93,8 @@ struct TrainingConfig {
   double gradientClipping = 1.0; ///< bound of the gradient's global L2 norm; 0: off
   int64_t stepsPerPrint = 0;     ///< 0: not given
   Mesh mesh;
+  /// How attention is split over mesh.context: "auto", "ulysses" (by heads) or "ring" (by blocks).
+  std::string attention = "auto";
   std::vector<Pin> pins; ///< the first that matches a parameter's name holds
   bool searchLayouts = true; ///< of what is not pinned; false: follow from the pins alone
   Zero zero;

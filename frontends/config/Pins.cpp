@@ -60,6 +60,10 @@ private:
           fmt::format("dimension {}: the axis \"data\" splits the batch and cannot split a "
                       "parameter; zero_optimization.stage splits parameters over it",
                       dimension));
+    if (axis.text == "context")
+      return error(axis.line, fmt::format("dimension {}: the axis \"context\" splits the sequence "
+                                          "and cannot split a parameter",
+                                          dimension));
     if (std::find(axes_.begin(), axes_.end(), axis.text) == axes_.end())
       return error(axis.line, fmt::format("dimension {}: the mesh has no axis \"{}\"{}", dimension,
                                           axis.text, advice(axis.text)));

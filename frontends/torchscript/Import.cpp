@@ -68,8 +68,10 @@ Request makeRequest(const TorchScriptImportOptions &options) {
   request.path = options.path;
   request.foldCap = options.foldCap;
   for (const InputSpec &input : options.inputs)
-    request.inputs.push_back(
-        {input.name, {input.elementType, input.resolve(options.batch)}, input.batchDimension});
+    request.inputs.push_back({input.name,
+                              {input.elementType, input.resolve(options.batch)},
+                              input.batchDimension,
+                              input.sequenceDimension});
   return request;
 }
 

@@ -89,7 +89,7 @@ struct Argument {
   TensorRef value;
   /// Nothing: the archive has no data for it (traced on the meta device).
   std::optional<Storage> storage;
-  std::optional<unsigned> batchDimension;
+  std::optional<unsigned> batchDimension, sequenceDimension;
   /// The last value of a buffer that the model writes to.
   TensorRef newValue;
 };
@@ -123,7 +123,7 @@ struct ImportedGraph {
 struct RequestedInput {
   std::string name;
   TensorType type;
-  std::optional<unsigned> batchDimension;
+  std::optional<unsigned> batchDimension, sequenceDimension;
 };
 
 struct Request {
@@ -133,7 +133,7 @@ struct Request {
 };
 
 /// Changes with every change of this file, so that a plugin of another build is refused.
-inline constexpr int kInterfaceVersion = 1;
+inline constexpr int kInterfaceVersion = 2;
 /// `extern "C" int ds_torchscript_interface_version()`
 inline constexpr const char *kVersionSymbol = "ds_torchscript_interface_version";
 using VersionFunction = int (*)();

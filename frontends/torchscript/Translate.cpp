@@ -207,6 +207,9 @@ DictionaryAttr Translator::argumentAttributes(const Argument &argument) {
   }
   if (argument.batchDimension)
     attributes.set(graph::kBatchDimensionAttr, builder.getI64IntegerAttr(*argument.batchDimension));
+  if (argument.sequenceDimension)
+    attributes.set(graph::kSequenceDimensionAttr,
+                   builder.getI64IntegerAttr(*argument.sequenceDimension));
   if (argument.newValue.id != TensorRef::kNone)
     attributes.set(graph::kStateAttr, builder.getStringAttr(argument.name));
   return attributes.getDictionary(context);

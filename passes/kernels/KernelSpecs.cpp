@@ -28,6 +28,8 @@ DictionaryAttr kernelAttributes(Operation *op) {
         attributes.set("has_mask", builder.getBoolAttr(static_cast<bool>(attention.getMask())));
         attributes.set("has_counter",
                        builder.getBoolAttr(static_cast<bool>(attention.getCounter())));
+        if (attention.getDiagonal())
+          attributes.set("has_diagonal", builder.getBoolAttr(true));
       });
   return attributes.getDictionary(op->getContext());
 }

@@ -107,11 +107,10 @@ LogicalResult SegmentLowering::placeArgument(BlockArgument argument) {
         program.createBuffer(location, input, plan::Lifetime::Transient, bufferBytes(type)), type);
     auto batch = attributes.getAs<IntegerAttr>(graph::kBatchDimensionAttr);
     auto layout = attributes.getAs<sharding::LayoutAttr>(sharding::kLayoutAttr);
-    sharding::AxisListAttr axes;
-    if (layout && batch && !layout.getAxes(batch.getInt()).empty())
-      axes = layout.getDims()[batch.getInt()];
+    if (layout && layout.isReplicated())
+      layout = nullptr;
     plan::FeedOp::create(tasks, location, input, view(location, place), plan::kComputeStream,
-                         batch ? batch.getInt() : -1, axes,
+                         batch ? batch.getInt() : -1, layout,
                          attributes.getAs<IntegerAttr>(graph::kIndexBoundAttr),
                          attributes.getAs<IntegerAttr>(graph::kIgnoredIndexAttr));
   } else if (!runState.empty()) {

@@ -236,8 +236,9 @@ private:
     input.set_dtype(task.feed().view().dtype());
     *input.mutable_shape() = task.feed().view().shape();
     input.set_batch_dimension(op.getBatchDimension());
-    if (sharding::AxisListAttr list = op.getBatchAxesAttr())
-      *input.mutable_batch_axes() = axes(list.getAxes());
+    if (std::optional<sharding::LayoutAttr> layout = op.getLayout())
+      for (sharding::AxisListAttr list : layout->getDims())
+        *input.mutable_layout()->add_dims() = axes(list.getAxes());
     if (std::optional<uint64_t> bound = op.getIndexBound())
       input.set_index_bound(*bound);
     if (std::optional<uint64_t> ignored = op.getIgnoredIndex())

@@ -34,11 +34,13 @@ LogicalResult LayoutNetwork::build() {
   Block &body = function.getBody().front();
   for (BlockArgument argument : body.getArguments()) {
     LayoutAttr layout = sharding::layoutOf(argument);
-    auto dim =
-        function.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), graph::kBatchDimensionAttr);
-    if (dim && layout && batch.empty())
-      batch.assign(layout.getAxes(dim.getInt()).begin(), layout.getAxes(dim.getInt()).end());
+    if (!layout || !function.getArgAttr(argument.getArgNumber(), graph::kInputAttr))
+      continue;
+    for (AxisRefAttr axis : layout.getSplitAxes())
+      if (!overlap(axis, batch))
+        batch.push_back(axis);
   }
+  batch = Axes(grid.inMeshOrder(batch));
   for (BlockArgument argument : body.getArguments())
     addArgument(argument);
   for (Operation &op : body.without_terminator())
@@ -183,9 +185,12 @@ Cost LayoutNetwork::computeCost(Operation *op, const Candidate &candidate) const
     add(operand, layout);
   for (auto [value, layout] : llvm::zip_equal(op->getResults(), candidate.results))
     add(value, layout);
-  return machine.compute(costly.getCost(), parts,
-                         static_cast<double>(local) /
-                             static_cast<double>(std::max<int64_t>(whole, 1)));
+  const Cost compute = machine.compute(costly.getCost(), parts,
+                                       static_cast<double>(local) /
+                                           static_cast<double>(std::max<int64_t>(whole, 1)));
+  const graph::ShardingRule rule = cast<graph::ShardingRuleOpInterface>(op).getShardingRule();
+  return rule.rings.empty() ? compute
+                            : addCosts(compute, machine.goRound(op, rule, candidate.factors, grid));
 }
 
 LayoutNetwork::OpClass LayoutNetwork::makeClass(Operation *op,
@@ -195,8 +200,9 @@ LayoutNetwork::OpClass LayoutNetwork::makeClass(Operation *op,
   for (Value operand : op->getOperands())
     split.operands.push_back(fixed.lookup(operand));
   OpLayouts layouts(op, rule, split.operands, mesh, grid);
-  split.factors =
-      chooseFactors(op, rule, layouts, split.operands, readersOf(op, rule), grid).factors;
+  const FactorChoice choice =
+      chooseFactors(op, rule, layouts, split.operands, readersOf(op, rule), grid);
+  split.factors = choice.factors;
   OpClass result;
   result.candidates = candidatesOf(op, rule, split, free, mesh, grid);
   result.mustBeWhole = !rule.once.empty();
@@ -216,6 +222,9 @@ LayoutNetwork::OpClass LayoutNetwork::makeClass(Operation *op,
     result.results.push_back(listOf([&](const Candidate &c) { return c.results[index]; }));
     // The first candidate has no free axes.
     LayoutAttr layout = result.results.back()->front();
+    // What is split otherwise inside the op goes back behind it.
+    if (choice.home != choice.factors)
+      layout = layouts.resultLayout(index, choice.home);
     result.fixedResults.push_back(result.mustBeWhole ? layout.withPartial(nullptr) : layout);
   }
   return result;

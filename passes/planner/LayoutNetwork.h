@@ -127,7 +127,7 @@ private:
   Axes free;
   MachineModel machine;
   CostNetwork network;
-  Axes batch;                                              // axes that cut the batch
+  Axes batch;                                              // axes that cut inputs
   llvm::DenseMap<mlir::Value, sharding::LayoutAttr> fixed; // layouts without the free axes
   llvm::MapVector<mlir::Value, Source> made, homes;
   llvm::MapVector<mlir::Operation *, OpChoices> ops;

@@ -52,4 +52,21 @@ Cost MachineModel::communicate(const sharding::Steps &steps, unsigned bits,
   return cost;
 }
 
+Cost MachineModel::goRound(Operation *op, const graph::ShardingRule &rule, ArrayRef<Axes> factors,
+                           sharding::MeshAttr grid) const {
+  auto parts = llvm::map_to_vector(factors, [&](const Axes &axes) { return grid.sizeOf(axes); });
+  double seconds = 0;
+  for (const graph::Ring &ring : rule.rings) {
+    const int64_t ranks = parts[ring.factor];
+    if (ranks == 1)
+      continue;
+    const LinkTier &tier = tierOf(factors[ring.factor], grid);
+    const auto times =
+        static_cast<double>(ring.operands.size() * (ranks - 1) + ring.results.size() * ranks);
+    seconds += times * tier.latencySeconds +
+               static_cast<double>(rule.bytesRound(op, parts)) / tier.bytesPerSecond;
+  }
+  return picoseconds(seconds);
+}
+
 } // namespace deepshard

@@ -6,6 +6,7 @@
 #include "dialects/graph/Graph.h"
 #include "dialects/sharding/Reshard.h"
 #include "passes/planner/CostNetwork.h"
+#include "passes/sharding/OpLayouts.h"
 
 namespace deepshard {
 
@@ -31,6 +32,10 @@ struct MachineModel {
   Cost compute(const graph::OpCost &cost, int64_t parts, double traffic) const;
   /// Collectives on elements of `bits` bits: each one latency, and the bytes that a rank receives.
   Cost communicate(const sharding::Steps &steps, unsigned bits, sharding::MeshAttr grid) const;
+  /// What an op of this rule hands round the ranks that split its ring factors (`graph::Ring`): a
+  /// latency for each time, and the bytes that a rank receives.
+  Cost goRound(mlir::Operation *op, const graph::ShardingRule &rule, llvm::ArrayRef<Axes> factors,
+               sharding::MeshAttr grid) const;
   /// The innermost tier that no group over `axes` leaves.
   const LinkTier &tierOf(llvm::ArrayRef<sharding::AxisRefAttr> axes, sharding::MeshAttr grid) const;
 };

@@ -111,6 +111,117 @@ SmallVector<ReaderWish> wishesOfReaders(Operation *op, const graph::ShardingRule
   return wishes;
 }
 
+namespace {
+
+/// Grants wishes, one after the other.
+class Chooser {
+public:
+  Chooser(Operation *op, const graph::ShardingRule &rule, sharding::MeshAttr grid)
+      : op(op), rule(rule), grid(grid) {
+    choice.factors.resize(rule.factors.size());
+    choice.givers.resize(rule.factors.size());
+    choice.home.resize(rule.factors.size());
+  }
+
+  void grant(const Wish &wish) {
+    if (canSplit(wish) && !isTaken(wish.axes)) {
+      choice.factors[wish.factor] = choice.home[wish.factor] = wish.axes;
+      choice.givers[wish.factor] = wish.operand;
+    }
+  }
+
+  /// A wish for the sequence of attention.
+  void grantSequence(const Wish &wish) {
+    if (isTaken(wish.axes))
+      return;
+    auto mode =
+        op->getParentOfType<ModuleOp>()->getAttrOfType<StringAttr>(sharding::kAttentionAttr);
+    bool byHeads = mode && mode.getValue() == sharding::kUlysses;
+    bool byRing = mode && mode.getValue() == sharding::kRing;
+    std::optional<unsigned> other = otherOf(wish.factor);
+    if (!byRing && other && splitInstead(wish, *other))
+      return;
+    if (byHeads)
+      return refuseHeads(wish, other);
+    if (byRing && rule.factors[wish.factor].kind == graph::FactorKind::Replicate)
+      choice.refused = "keys and values cannot go round the ranks of " +
+                       sharding::textOf(wish.axes) +
+                       " as deepshard.attention \"ring\" asks: that takes as many queries as keys "
+                       "and no mask along them; choose \"auto\" or \"ulysses\"";
+    grant(wish);
+  }
+
+  /// Whether wishes for the factor are those of a sequence.
+  bool isSequence(unsigned factor) const {
+    return otherOf(factor) ||
+           llvm::any_of(rule.rings, [&](const graph::Ring &ring) { return ring.factor == factor; });
+  }
+
+  FactorChoice take() {
+    while (std::optional<unsigned> strided = findStrided(rule, choice.factors, grid)) {
+      choice.factors[*strided].clear();
+      choice.home[*strided].clear();
+    }
+    return std::move(choice);
+  }
+
+private:
+  bool isTaken(const Axes &axes) const {
+    return llvm::any_of(choice.factors, [&](const Axes &other) { return overlap(other, axes); });
+  }
+
+  bool canSplit(const Wish &wish) const {
+    return choice.factors[wish.factor].empty() &&
+           rule.factors[wish.factor].kind != graph::FactorKind::Replicate &&
+           !isTwofold(rule, choice.factors, wish.factor);
+  }
+
+  std::optional<unsigned> otherOf(unsigned factor) const {
+    for (const graph::Instead &entry : rule.instead)
+      if (entry.factor == factor)
+        return entry.other;
+    return std::nullopt;
+  }
+
+  /// The axes of `other` with those of the wish behind them.
+  Axes joined(const Wish &wish, unsigned other) const {
+    Axes axes = choice.factors[other];
+    llvm::append_range(axes, wish.axes);
+    return Axes(grid.canonical(axes));
+  }
+
+  bool splitInstead(const Wish &wish, unsigned other) {
+    Axes axes = joined(wish, other);
+    if (rule.factors[other].size % grid.sizeOf(axes) != 0 || isTwofold(rule, choice.factors, other))
+      return false;
+    if (choice.factors[other].empty())
+      choice.givers[other] = wish.operand;
+    choice.factors[other] = axes;
+    for (const graph::Instead &entry : rule.instead)
+      if (entry.other == other && choice.home[entry.factor].empty() &&
+          rule.factors[entry.factor].size % grid.sizeOf(wish.axes) == 0)
+        choice.home[entry.factor] = wish.axes;
+    return true;
+  }
+
+  void refuseHeads(const Wish &wish, std::optional<unsigned> other) {
+    int64_t heads = other ? rule.factors[*other].size : 1;
+    Axes axes = other ? joined(wish, *other) : wish.axes;
+    choice.refused = std::to_string(heads) + " key/value head" + (heads == 1 ? "" : "s") +
+                     (heads == 1 ? " does" : " do") + " not split over " + sharding::textOf(axes) +
+                     " of size " + std::to_string(grid.sizeOf(axes)) +
+                     " as deepshard.attention \"ulysses\" asks; choose sizes that divide them, or "
+                     "\"auto\" or \"ring\"";
+  }
+
+  Operation *op;
+  const graph::ShardingRule &rule;
+  sharding::MeshAttr grid;
+  FactorChoice choice;
+};
+
+} // namespace
+
 FactorChoice chooseFactors(Operation *op, const graph::ShardingRule &rule, const OpLayouts &layouts,
                            ArrayRef<sharding::LayoutAttr> operands, ArrayRef<ReaderWish> readers,
                            sharding::MeshAttr grid) {
@@ -124,21 +235,14 @@ FactorChoice chooseFactors(Operation *op, const graph::ShardingRule &rule, const
   for (const ReaderWish &wish : readers)
     wishes.push_back({wish.factor, wish.axes, op->getNumOperands(), 0});
   llvm::stable_sort(wishes, [](const Wish &a, const Wish &b) { return a.elements > b.elements; });
-  SmallVector<Axes> factors(rule.factors.size());
-  SmallVector<unsigned> givers(rule.factors.size());
-  for (const Wish &wish : wishes) {
-    bool taken = !factors[wish.factor].empty() ||
-                 rule.factors[wish.factor].kind == graph::FactorKind::Replicate;
-    for (const Axes &axes : factors)
-      taken |= overlap(axes, wish.axes);
-    if (!taken && !isTwofold(rule, factors, wish.factor)) {
-      factors[wish.factor] = wish.axes;
-      givers[wish.factor] = wish.operand;
-    }
-  }
-  while (std::optional<unsigned> strided = findStrided(rule, factors, grid))
-    factors[*strided].clear();
-  return {factors, givers};
+  Chooser chooser(op, rule, grid);
+  for (const Wish &wish : wishes)
+    if (!chooser.isSequence(wish.factor))
+      chooser.grant(wish);
+  for (const Wish &wish : wishes)
+    if (chooser.isSequence(wish.factor))
+      chooser.grantSequence(wish);
+  return chooser.take();
 }
 
 } // namespace deepshard

@@ -5,6 +5,8 @@
 
 #include "passes/sharding/OpLayouts.h"
 
+#include <string>
+
 namespace deepshard {
 
 /// The axes that split each factor of an op, and the operand that each has them from; readers give
@@ -12,6 +14,11 @@ namespace deepshard {
 struct FactorChoice {
   llvm::SmallVector<Axes> factors;
   llvm::SmallVector<unsigned> givers;
+  /// As `factors`, but axes that split another factor instead (`graph::Instead`) where the operands
+  /// have them: so results are to lie.
+  llvm::SmallVector<Axes> home;
+  /// Why the op cannot be split as `sharding.attention` of the module asks; empty if it can.
+  std::string refused;
 };
 
 /// How readers would split a factor that no operand has.
@@ -35,6 +42,11 @@ wishesOfReaders(mlir::Operation *op, const graph::ShardingRule &rule,
 /// already or must not be split, if its axes split another factor, or if a result would be partial
 /// in two ways. `readers` come last. Greedy, as Shardy's conflict resolution
 /// (insert_explicit_reshards.cc, design notes in docs of Shardy).
+///
+/// Wishes for factors of `rule.instead`, the sequence of attention, come last, and
+/// `sharding.attention` says what becomes of them: with "ulysses" they split the other factor, the
+/// key/value heads, behind the axes that it has; with "ring" they stay, and the op passes round;
+/// with "auto" (or nothing) the first of the two that can be, else the operands are gathered.
 FactorChoice chooseFactors(mlir::Operation *op, const graph::ShardingRule &rule,
                            const OpLayouts &layouts, llvm::ArrayRef<sharding::LayoutAttr> operands,
                            llvm::ArrayRef<ReaderWish> readers, sharding::MeshAttr grid);

@@ -119,4 +119,21 @@ void LayoutRemarks::moved(const Move &move, Location reader, StringRef readerNam
              .str();
 }
 
+void LayoutRemarks::goesRound(Operation *op, const graph::ShardingRule &rule,
+                              ArrayRef<Axes> factors) {
+  auto parts = llvm::map_to_vector(factors, [&](const Axes &axes) { return grid.sizeOf(axes); });
+  int64_t bytes = isOn ? rule.bytesRound(op, parts) : 0;
+  if (bytes == 0)
+    return;
+  std::string axes;
+  for (const graph::Ring &ring : rule.rings)
+    if (parts[ring.factor] > 1)
+      axes += (axes.empty() ? "" : ", ") + sharding::textOf(factors[ring.factor]);
+  StringRef name = op->getName().stripDialect();
+  remark::missed(op->getLoc(), remark::RemarkOpts::name(name).category("reshard"))
+      << llvm::formatv("{0}: blocks go round {1}; a rank receives {2:F1} KiB", name, axes,
+                       static_cast<double>(bytes) / 1024)
+             .str();
+}
+
 } // namespace deepshard

@@ -36,6 +36,16 @@ public:
 
   const bool isOn;
 
+  /// `value` comes in this layout too: a reader that wants it so has nothing moved.
+  void comesIn(mlir::Value value, sharding::LayoutAttr layout) {
+    if (isOn)
+      said.insert({value, layout});
+  }
+
+  /// `op`, whose factors are split so, hands blocks round rings (`graph::Ring`).
+  void goesRound(mlir::Operation *op, const graph::ShardingRule &rule,
+                 llvm::ArrayRef<Axes> factors);
+
 private:
   using Source = std::pair<sharding::AxisRefAttr, std::string>;
 

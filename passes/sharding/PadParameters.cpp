@@ -97,7 +97,8 @@ std::optional<Following> following(OpOperand &use, int64_t dim, int64_t size) {
   unsigned operand = use.getOperandNumber();
   if (isa<graph::EmbeddingOp>(user) && operand == 0 && dim == 0)
     return Following{};
-  if (isa<graph::CrossEntropyOp>(user) && operand == 0 && dim == 1)
+  if (isa<graph::CrossEntropyOp>(user) && operand == 0 &&
+      dim == cast<RankedTensorType>(use.get().getType()).getRank() - 1)
     return Following{};
   if (auto linear = dyn_cast<graph::LinearOp>(user))
     return followLinear(linear, operand, dim);
@@ -212,7 +213,7 @@ struct PadParametersPass : impl::PadParametersBase<PadParametersPass> {
     Operation *op = use.getOwner();
     OpBuilder builder(op);
     RankedTensorType type = typeOf(use.get());
-    auto columns = RankedTensorType::get({1, type.getDimSize(1)}, builder.getI64Type());
+    auto columns = RankedTensorType::get({1, type.getShape().back()}, builder.getI64Type());
     Value index = graph::IotaOp::create(builder, op->getLoc(), columns, 1);
     Value count = graph::ConstantOp::create(
         builder, op->getLoc(),

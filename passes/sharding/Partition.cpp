@@ -6,8 +6,8 @@
 //
 //   op        (1) each operand is moved to the layout that the op's factors ask for (Reshard.h),
 //             once per value and layout; (2) the op builds its local ops; (3) results are moved to
-//             the layouts they are declared to have; what belongs to a result once (a bias whose
-//             product is a sum over ranks) is added then
+//             the layouts they are declared to have, and stay known as they came; what belongs to a
+//             result once (a bias whose product is a sum over ranks) is added then
 //   return    results are moved to the layouts of the function's results
 //
 // O(ops) but for the moves.
@@ -96,6 +96,14 @@ public:
     auto reduction = static_cast<sharding::Reduction>(kind);
     return sharding::AllReduceOp::create(local.builder, op->getLoc(), reduction, value,
                                          local.group(factors[factor]));
+  }
+  Value rotate(Value value, unsigned factor, int64_t by) override {
+    const int64_t parts = numParts(factor);
+    SmallVector<int64_t> sources;
+    for (int64_t part = 0; part < parts; ++part)
+      sources.push_back((part - by + parts) % parts);
+    return sharding::PermuteOp::create(local.builder, op->getLoc(), value,
+                                       local.group(factors[factor]), sources);
   }
   void addAfterReduction(unsigned result, Value value) override {
     added.push_back({result, value});
@@ -191,8 +199,11 @@ LogicalResult LocalFunction::partition(Operation *op) {
     return op->emitOpError() << "cannot be split as its factors say: " << rule.text();
   for (auto [index, result] : llvm::enumerate(*results)) {
     auto to = cast<LayoutAttr>(declared[index]);
-    Value local = sharding::emitReshard(builder, op->getLoc(), result,
-                                        layouts.resultLayout(index, factors), to, grid);
+    LayoutAttr given = layouts.resultLayout(index, factors);
+    Value local = sharding::emitReshard(builder, op->getLoc(), result, given, to, grid);
+    // The gradient of what is split otherwise inside (attention by heads) reads it as it came.
+    if (!given.isPartial())
+      moved[{op->getResult(index), given}] = result;
     for (auto [position, value] : part.added)
       if (position == index) {
         // An operand, whose dimensions are the last ones of the result: it follows that.

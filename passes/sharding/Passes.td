@@ -103,7 +103,10 @@ def PropagateLayouts : Pass<"propagate-layouts", "::mlir::ModuleOp"> {
     become axes of the factors of its sharding rule, larger tensors first where two wishes exclude each other. Sums that
     split factors leave stay summands where the next op is linear in them.
 
-    Gradients get the layout of their parameter, as summands over the axes that cut the batch; other results are whole.
+    Gradients get the layout of their parameter, as summands over the axes that cut inputs; other results are whole.
+
+    Axes that cut the sequence of attention's operands pass its keys and values round, or cut its heads instead and come back
+    behind it, as `sharding.attention` of the module says. Where that cannot be it is an error at the attention.
 
     Requires: `sharding.layout` on the arguments that are pinned. Leaves: `sharding.layout` on every argument and result,
     `sharding.factors` and `sharding.layouts` on every op. Nothing is transformed.

@@ -21,6 +21,8 @@
 #include "passes/sharding/OpLayouts.h"
 #include "passes/sharding/Passes.h"
 
+#include "llvm/ADT/StringSet.h"
+
 using namespace mlir;
 
 namespace deepshard {
@@ -45,7 +47,7 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     for (auto function : getOperation().getOps<func::FuncOp>())
       if (failed(propagate(function)))
         result = failure();
-    if (failed(result))
+    if (failed(result) || !said.empty())
       signalPassFailure();
   }
 
@@ -99,6 +101,15 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     return "argument " + std::to_string(index);
   }
 
+  /// Whether only ops read the value that split another factor than the outside does: they take it
+  /// as it comes.
+  static bool isReadInside(Value value) {
+    return llvm::all_of(value.getUsers(), [](Operation *user) {
+      auto ruled = dyn_cast<graph::ShardingRuleOpInterface>(user);
+      return ruled && !ruled.getShardingRule().instead.empty();
+    });
+  }
+
   LogicalResult annotate(Operation *op) {
     if (auto constraint = dyn_cast<sharding::ConstraintOp>(op)) {
       sharding::setLayouts(constraint, constraint.getLayout());
@@ -114,19 +125,29 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
         op->getOperands(), [](Value operand) { return sharding::layoutOf(operand); });
     OpLayouts layouts(op, rule, operands, mesh, grid);
     auto decided = op->getAttrOfType<ArrayAttr>(sharding::kLayoutsAttr);
-    auto [factors, givers] =
-        decided ? FactorChoice{factorAxes(op, rule), {}}
-                : chooseFactors(op, rule, layouts, operands,
-                                wishesOfReaders(op, rule, sharding::layoutOf, mesh, grid), grid);
+    FactorChoice choice;
+    if (decided)
+      choice.factors = choice.home = factorAxes(op, rule);
+    else
+      choice = chooseFactors(op, rule, layouts, operands,
+                             wishesOfReaders(op, rule, sharding::layoutOf, mesh, grid), grid);
+    // Layers are alike: what was said of one is not said again.
+    if (!choice.refused.empty() && said.insert(choice.refused).second)
+      emitError(op->getLoc()) << choice.refused;
+    const auto &factors = choice.factors;
     SmallVector<LayoutAttr> results;
     for (unsigned index = 0; index < op->getNumResults(); ++index) {
       LayoutAttr layout = layouts.resultLayout(index, factors);
       results.push_back(layout);
       if (decided)
         results.back() = cast<LayoutAttr>(decided[index]);
+      else if (choice.home != factors)
+        results.back() = layouts.resultLayout(index, choice.home);
       else if (layout.isPartial() && !rule.once.empty())
         // What is added once to the result can be added only to the whole of it.
         results.back() = layout.withPartial(nullptr);
+      if (!layout.isPartial())
+        remarks->comesIn(op->getResult(index), layout);
     }
     auto lists = llvm::map_to_vector(factors, [&](const Axes &axes) {
       return sharding::AxisListAttr::get(&getContext(), axes);
@@ -135,7 +156,8 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     SmallVector<Attribute> attributes(results.begin(), results.end());
     op->setAttr(sharding::kLayoutsAttr, ArrayAttr::get(&getContext(), attributes));
     explainMoves(op);
-    remarks->chosen(op, factors, givers, results);
+    remarks->goesRound(op, rule, factors);
+    remarks->chosen(op, factors, choice.givers, results);
     return success();
   }
 
@@ -143,32 +165,36 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
     if (!remarks->isOn)
       return;
     for (const Move &move : movesOf(op, mesh, grid))
-      remarks->moved(move, op->getLoc(), op->getName().stripDialect());
+      if (move.value.getDefiningOp() != op || !isReadInside(move.value))
+        remarks->moved(move, op->getLoc(), op->getName().stripDialect());
   }
 
-  /// A gradient lies as its parameter, and is left as summands over the axes that cut the batch:
-  /// these are summed once for a whole bucket. Every other result is whole.
+  /// A gradient lies as its parameter, and is left as summands over the axes that cut an input,
+  /// along its batch or its sequence: these are summed once for a whole bucket. Every other result
+  /// is whole.
   void annotateResults(func::FuncOp function) {
     llvm::StringMap<LayoutAttr> parameters;
-    Axes batch;
+    Axes cuts;
     for (BlockArgument argument : function.getArguments()) {
       unsigned index = argument.getArgNumber();
       LayoutAttr layout = sharding::layoutOf(argument);
       if (auto name = function.getArgAttrOfType<StringAttr>(index, graph::kParameterAttr))
         parameters[name.getValue()] = layout;
-      auto dim = function.getArgAttrOfType<IntegerAttr>(index, graph::kBatchDimensionAttr);
-      if (dim && batch.empty())
-        batch.assign(layout.getAxes(dim.getInt()).begin(), layout.getAxes(dim.getInt()).end());
+      if (function.getArgAttr(index, graph::kInputAttr))
+        for (sharding::AxisRefAttr axis : layout.getSplitAxes())
+          if (!overlap(axis, cuts))
+            cuts.push_back(axis);
     }
+    cuts = Axes(grid.inMeshOrder(cuts));
     for (auto [index, type] : llvm::enumerate(function.getResultTypes())) {
       if (function.getResultAttr(index, sharding::kLayoutAttr))
         continue;
       LayoutAttr layout = replicated(type);
       if (auto name = function.getResultAttrOfType<StringAttr>(index, graph::kGradientAttr)) {
         layout = parameters.lookup(name.getValue());
-        if (!batch.empty())
+        if (!cuts.empty())
           layout = layout.withPartial(
-              sharding::PartialAttr::get(&getContext(), sharding::Reduction::Sum, batch));
+              sharding::PartialAttr::get(&getContext(), sharding::Reduction::Sum, cuts));
       }
       function.setResultAttr(index, sharding::kLayoutAttr, layout);
     }
@@ -177,6 +203,7 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
   FlatSymbolRefAttr mesh;
   sharding::MeshAttr grid;
   LayoutRemarks *remarks = nullptr; // of the function at hand
+  llvm::StringSet<> said;           // what was refused
 };
 
 } // namespace

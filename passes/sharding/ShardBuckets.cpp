@@ -10,10 +10,11 @@
 //     2                own part         own part    whole
 //     3                own part         own part   own part (small ones whole)
 //
-// Groups. Bytes may be cut over sub-axes only, with copies over the rest (MiCS): the part that a
-// rank has of a reduced bucket is then reduced once more, over its copies. Or they are cut over all
-// ranks, but the backward gathers from fewer, near ones (hpZ): each keeps a larger part of its own
-// from the forward.
+// Groups. Bytes may be cut over sub-axes only, with copies over the rest (MiCS), and ranks that
+// have other pieces of the same samples (context) hold copies too: the part that a rank has of a
+// reduced bucket is then reduced once more, over its copies. Or they are cut over all ranks, but
+// the backward gathers from fewer, near ones (hpZ): each keeps a larger part of its own from the
+// forward.
 //
 // Gradients of stage 1 are whole only while they are accumulated as summands (`reduction` =
 // "step"); once reduced, the own part is all that is needed, as at stage 2.
@@ -62,6 +63,18 @@ struct Zero {
   GroupAttr group() const { return GroupAttr::get(mesh, options.getAxes().getAxes()); }
   /// The ranks that hold the same part; null if there is one.
   GroupAttr copies() const { return groupOf(options.getCopies()); }
+  int64_t numCopies() const {
+    return options.getCopies() ? grid.sizeOf(options.getCopies().getAxes()) : 1;
+  }
+  /// All ranks that hold summands of the same gradients, copies outermost.
+  GroupAttr summands() const {
+    SmallVector<sharding::AxisRefAttr> axes;
+    if (options.getCopies())
+      llvm::append_range(axes, options.getCopies().getAxes());
+    llvm::append_range(axes, options.getAxes().getAxes());
+    return GroupAttr::get(mesh, grid.canonical(axes));
+  }
+  bool reduces() const { return parts() > 1 || copies(); }
   /// From whom the backward gathers, if that is not `group`; else null.
   GroupAttr regatherGroup() const { return groupOf(options.getRegatherOver()); }
   int64_t parts() const { return grid.sizeOf(options.getAxes().getAxes()); }
@@ -80,12 +93,17 @@ struct Zero {
     return isCut ? whole.withAxes(0, options.getAxes().getAxes()) : whole;
   }
 
-  Value reduce(OpBuilder &builder, Location location, Value summands) const {
+  Value reduce(OpBuilder &builder, Location location, Value bucket) const {
     constexpr auto sum = sharding::Reduction::Sum;
-    if (!splitsState())
-      return sharding::AllReduceOp::create(builder, location, sum, summands, group());
+    // The bits are those of a part that is reduced first, then over its copies: one tree over all
+    // ranks adds so if its halves come down to the copies.
+    if (!splitsState() && (parts() == 1 || llvm::isPowerOf2_64(numCopies())))
+      return sharding::AllReduceOp::create(builder, location, sum, bucket, summands());
     Value part =
-        sharding::ReduceScatterOp::create(builder, location, sum, summands, group(), 0, grid);
+        splitsState()
+            ? sharding::ReduceScatterOp::create(builder, location, sum, bucket, group(), 0, grid)
+                  .getResult()
+            : sharding::AllReduceOp::create(builder, location, sum, bucket, group()).getResult();
     return copies() ? sharding::AllReduceOp::create(builder, location, sum, part, copies()) : part;
   }
 
@@ -592,7 +610,7 @@ struct ShardBucketsPass : impl::ShardBucketsBase<ShardBucketsPass> {
       return signalPassFailure();
     // Of one micro-batch both ways are the same sums; reducing in it overlaps with the backward.
     bool reducesEarly = *steps == 1 || options.getReduction().getValue() == "micro_batch";
-    if (zero.parts() > 1) {
+    if (zero.reduces()) {
       SmallVector<RankedTensorType> types;
       llvm::MapVector<int64_t, ParameterBucket> cut;
       readBuckets(microBatch, update, zero, types, cut);
@@ -601,7 +619,7 @@ struct ShardBucketsPass : impl::ShardBucketsBase<ShardBucketsPass> {
       if (!cut.empty())
         ParameterGathers(microBatch, zero).run(cut);
     }
-    UpdateSharding(update, zero).run(reducesEarly || zero.parts() == 1);
+    UpdateSharding(update, zero).run(reducesEarly || !zero.reduces());
   }
 
   static void sayKeptWhole(BlockArgument argument) {

@@ -58,7 +58,7 @@ static void collect(Value indices, std::optional<int64_t> ignored,
       if (use.get() == gather.getIndex())
         ranges.push_back({gather.getX().getType().getDimSize(gather.getDim()), ignored});
     } else if (auto loss = dyn_cast<graph::CrossEntropyOp>(user)) {
-      ranges.push_back({loss.getLogits().getType().getDimSize(1),
+      ranges.push_back({loss.getLogits().getType().getShape().back(),
                         ignored ? *ignored : static_cast<int64_t>(loss.getIgnoreIndex())});
     } else if (isa<graph::SelectOp>(user)) {
       if (std::optional<int64_t> replaced = ignoredBySelect(use); replaced && !ignored)

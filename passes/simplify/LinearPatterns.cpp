@@ -160,6 +160,20 @@ LogicalResult flatteningBehindDropout(graph::DropoutOp op, PatternRewriter &rewr
   return success();
 }
 
+/// cross_entropy(flatten(x), target) -> cross_entropy(x, unflatten(target)): each dimension of the
+/// rows can be split.
+LogicalResult flatteningBehindLoss(graph::CrossEntropyOp op, PatternRewriter &rewriter) {
+  Value x = flattenedFrom(op.getLogits());
+  if (!x)
+    return failure();
+  Value target = reshaped(rewriter, op.getLoc(), op.getTarget(), shapeOf(x).drop_back());
+  auto loss =
+      graph::CrossEntropyOp::create(rewriter, op.getLoc(), x, target, op.getIgnoreIndexAttr());
+  Value lse = reshaped(rewriter, op.getLoc(), loss.getLse(), op.getLse().getType().getShape());
+  rewriter.replaceOp(op, {loss.getLossSum(), loss.getCount(), lse});
+  return success();
+}
+
 /// f(flatten(x)) -> flatten(f(x)) for elementwise f of one operand, and f(flatten(x), flatten(y))
 /// or f(flatten(x), c) for x and y of one shape and c a scalar or a vector over the last dimension.
 struct FlatteningBehindElementwise : OpTraitRewritePattern<graph::Elementwise> {
@@ -203,6 +217,7 @@ void addLinearPatterns(RewritePatternSet &patterns) {
   patterns.add(transposeIntoLinear);
   patterns.add(flatteningBehindLinear);
   patterns.add(flatteningBehindDropout);
+  patterns.add(flatteningBehindLoss);
   patterns.add<FlatteningBehindElementwise>(patterns.getContext());
 }
 

@@ -14,7 +14,7 @@ def VerifyImportedPass : Pass<"verify-imported", "::mlir::ModuleOp"> {
     2. Every op is a graph op or the function's return; every type is a ranked, static tensor.
     3. Every argument has exactly one of `graph.parameter`, `graph.buffer`, `graph.input`, `graph.run_state`; names are
        unique among parameters and buffers, among inputs and among run state.
-    4. `graph.batch_dimension` stands on inputs only.
+    4. `graph.batch_dimension` and `graph.sequence_dimension` stand on inputs only.
     5. Every result has a `graph.output` or a `graph.state`; outputs have different names.
 
     What a single attribute may say (names, dimensions, types of run state) the dialect checks with every module.
@@ -95,8 +95,8 @@ def RecognizeAttentionPass : Pass<"recognize-attention", "::mlir::func::FuncOp">
     1. `matmul(q, k^T)`, scaled before or after, masked by addition or selection, softmax over the keys, dropout, and
        `matmul(., v)` become `graph.attention`, which needs no score matrix in memory. Dropout keeps its id and counter,
        and the order of its elements, so the same probabilities are dropped. Key/value heads that are repeated by
-       broadcast and reshape become grouped heads. Conversions to a wider float around the softmax are left to the
-       kernel, whose sums are at least f32.
+       broadcast and reshape become grouped heads, also where the model calls attention itself. Conversions to a wider
+       float around the softmax are left to the kernel, whose sums are at least f32.
     2. A mask that is a constant and sees every key is dropped; one that is the causal triangle (query i sees the keys
        j <= i + t - s, in every batch and head) becomes the flag `causal`.
 

@@ -218,7 +218,10 @@ struct RecognizeAttention : impl::RecognizeAttentionPassBase<RecognizeAttention>
           llvm::none_of(match->masks, [&](MaskUse &mask) { return active.contains(mask.value); }))
         rewrite(rewriter, *match, reader);
     }
-    getOperation().walk([&](graph::AttentionOp op) { foldMask(op, reader); });
+    getOperation().walk([&](graph::AttentionOp op) {
+      foldMask(op, reader);
+      groupHeads(rewriter, op);
+    });
     eraseDeadOps(getOperation());
   }
 
@@ -269,6 +272,16 @@ private:
         dropout ? dropout.getPAttr() : rewriter.getF64FloatAttr(0),
         dropout ? dropout.getIdAttr() : rewriter.getI64IntegerAttr(0));
     rewriter.replaceOp(output, reshaped(rewriter, location, attention.getO(), shapeOf(output)));
+  }
+
+  /// Heads of keys and values that are repeated for the op are shared inside it.
+  static void groupHeads(IRRewriter &rewriter, graph::AttentionOp op) {
+    rewriter.setInsertionPoint(op);
+    Value k = distinctHeads(rewriter, op.getK()), v = distinctHeads(rewriter, op.getV());
+    if (!k || !v || shapeOf(k)[1] != shapeOf(v)[1])
+      return;
+    op.getKMutable().assign(k);
+    op.getVMutable().assign(v);
   }
 
   /// Drops a constant mask that sees everything or is the causal triangle.

@@ -91,9 +91,10 @@ private:
     bool isTensorOfModel = role == graph::kParameterAttr || role == graph::kBufferAttr;
     verifyUnique(location, isTensorOfModel ? "model" : role,
                  cast<StringAttr>(function.getArgAttr(i, role)), what);
-    if (role != graph::kInputAttr && function.getArgAttr(i, graph::kBatchDimensionAttr))
-      fault(location) << graph::kBatchDimensionAttr << " stands on " << what
-                      << ", which is no input";
+    for (StringRef name :
+         {StringRef(graph::kBatchDimensionAttr), StringRef(graph::kSequenceDimensionAttr)})
+      if (role != graph::kInputAttr && function.getArgAttr(i, name))
+        fault(location) << name << " stands on " << what << ", which is no input";
   }
 
   void verifyResult(unsigned i) {

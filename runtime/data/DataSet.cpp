@@ -3,6 +3,7 @@
 #include "runtime/data/DataSet.h"
 
 #include "runtime/plan/Error.h"
+#include "runtime/plan/Mesh.h"
 #include "runtime/plan/Types.h"
 #include "runtime/plan/plan.pb.h"
 
@@ -13,10 +14,10 @@
 
 namespace deepshard::runtime {
 
-DataSet::DataSet(const planpb::Plan &plan, const DataOptions &options)
+DataSet::DataSet(const planpb::Plan &plan, const DataOptions &options, int rank)
     : order(1, options.seed, options.shuffle) {
   for (int i = 0; i < plan.inputs_size(); ++i)
-    addInput(plan, i);
+    addInput(plan, i, rank);
   std::vector<std::string> faults;
   openFiles(options, faults);
   if (faults.empty())
@@ -26,7 +27,8 @@ DataSet::DataSet(const planpb::Plan &plan, const DataOptions &options)
   order = SampleOrder(std::max<uint64_t>(sampleCount, 1), options.seed, options.shuffle);
 }
 
-void DataSet::addInput(const planpb::Plan &plan, int index) {
+void DataSet::addInput(const planpb::Plan &plan, int index, int rank) {
+  const Mesh mesh(plan.mesh());
   const planpb::Input &from = plan.inputs(index);
   Input input;
   input.type.input = from.name();
@@ -37,8 +39,11 @@ void DataSet::addInput(const planpb::Plan &plan, int index) {
   for (int i = 0; i < from.shape_size(); ++i) {
     if (i == input.batchDimension)
       continue;
+    const planpb::AxisList axes = axesOf(from, i);
     input.sampleDims.push_back(i);
-    input.type.shape.push_back(from.shape(i));
+    input.type.shape.push_back(from.shape(i) * static_cast<int64_t>(mesh.parts(axes)));
+    input.begins.push_back(from.shape(i) *
+                           static_cast<int64_t>(mesh.part(axes, static_cast<uint64_t>(rank))));
   }
   input.counter.resize(input.sampleDims.size());
   if (from.index_bound() > 0) {
@@ -48,6 +53,14 @@ void DataSet::addInput(const planpb::Plan &plan, int index) {
       input.range.alsoAllowed = from.ignored_index();
   }
   inputs.push_back(std::move(input));
+}
+
+/// The shape of the rank's micro-batch with whole samples.
+static std::vector<int64_t> wholeShape(const auto &input) {
+  std::vector<int64_t> shape = input.shape;
+  for (size_t i = 0; i < input.sampleDims.size(); ++i)
+    shape[static_cast<size_t>(input.sampleDims[i])] = input.type.shape[i];
+  return shape;
 }
 
 void DataSet::openFiles(const DataOptions &options, std::vector<std::string> &faults) {
@@ -79,7 +92,7 @@ void DataSet::openFiles(const DataOptions &options, std::vector<std::string> &fa
     if (!isGiven)
       faults.push_back(fmt::format("input {0} ({1} of shape {2}) has no data; give --data {0}=FILE",
                                    input.type.input, nameOf(input.type.dtype),
-                                   fmt::join(input.shape, "x")));
+                                   fmt::join(wholeShape(input), "x")));
   }
 }
 
@@ -118,7 +131,8 @@ void DataSet::feed(size_t index, uint64_t position, void *to, std::span<const in
     place(input, order.sampleAt(position + static_cast<uint64_t>(i)), base + i * step, strides);
 }
 
-/// Converts one sample into a strided window, line by line of its last dimension.
+/// Converts the rank's piece of one sample into a strided window, line by line of its last
+/// dimension.
 void DataSet::place(Input &input, uint64_t sample, char *to, std::span<const int64_t> strides) {
   input.file->read(sample, input.row.data());
   size_t rank = input.sampleDims.size();
@@ -127,26 +141,32 @@ void DataSet::place(Input &input, uint64_t sample, char *to, std::span<const int
   int64_t line = rank == 0 ? 1 : sizeAt(rank - 1);
   int64_t lineStride = rank == 0 ? 1 : strideAt(rank - 1);
   auto width = static_cast<int64_t>(sizeOf(input.type.dtype));
-  auto total = static_cast<int64_t>(input.row.size() / sizeOf(input.file->dtype()));
+  int64_t total = 1;
+  for (size_t i = 0; i < rank; ++i)
+    total *= sizeAt(i);
   std::fill(input.counter.begin(), input.counter.end(), 0);
   for (int64_t done = 0; done < total; done += line) {
-    int64_t offset = 0;
-    for (size_t i = 0; i + 1 < rank; ++i)
-      offset += input.counter[i] * strideAt(i);
+    // Where the line is in the window, and where it begins in the sample.
+    int64_t offset = 0, from = 0;
+    for (size_t i = 0; i < rank; ++i) {
+      int64_t at = i + 1 < rank ? input.counter[i] : 0;
+      offset += at * strideAt(i);
+      from = from * input.type.shape[i] + input.begins[i] + at;
+    }
     int64_t bad = convertNumbers(
-        input.file->dtype(), input.row.data() + done * int64_t(sizeOf(input.file->dtype())), 1,
+        input.file->dtype(), input.row.data() + from * int64_t(sizeOf(input.file->dtype())), 1,
         input.type.dtype, to + offset * width, lineStride, line, input.range);
     if (bad >= 0) {
       int64_t value = 0;
       convertNumbers(input.file->dtype(),
-                     input.row.data() + (done + bad) * int64_t(sizeOf(input.file->dtype())), 1,
+                     input.row.data() + (from + bad) * int64_t(sizeOf(input.file->dtype())), 1,
                      DType::I64, &value, 1, 1);
       std::string limits = input.range.lowest == 0 ? fmt::format("0 to {}", input.range.highest)
                                                    : std::string(nameOf(input.type.dtype));
       if (input.range.alsoAllowed)
         limits += fmt::format(" and {}, which is ignored", *input.range.alsoAllowed);
       throw Error(fmt::format("{}: number {} of sample {} is {}, but input {} takes {}",
-                              input.file->path(), done + bad, sample, value, input.type.input,
+                              input.file->path(), from + bad, sample, value, input.type.input,
                               limits));
     }
     for (size_t i = rank > 0 ? rank - 1 : 0; i-- > 0;) {

@@ -27,14 +27,15 @@ struct DataOptions {
   bool shuffle = true;
 };
 
-/// Feeds the inputs of a plan. All inputs share one order of samples, so row i of one file belongs
+/// Feeds the inputs of a plan: of every sample the piece that the layout of the input gives a rank.
+/// All inputs share one order of samples, so row i of one file belongs
 /// to row i of the others; two inputs may name the same file.
 class DataSet {
 public:
   /// Opens all files. Throws one Error with every fault: inputs without a file, names that the plan
   /// does not have, files of a wrong type or shape, unequal numbers of samples, fewer samples than
   /// a global batch.
-  DataSet(const planpb::Plan &plan, const DataOptions &options);
+  DataSet(const planpb::Plan &plan, const DataOptions &options, int rank = 0);
 
   /// Number of samples in an epoch; 0 if no input has samples.
   uint64_t samples() const { return sampleCount; }
@@ -46,17 +47,18 @@ public:
 
 private:
   struct Input {
-    SampleType type;
-    std::vector<int64_t> shape; // of the micro-batch
+    SampleType type;            // of whole samples
+    std::vector<int64_t> shape; // of the rank's micro-batch
     int batchDimension = 0;     // -1: none
     ValueRange range;
     std::unique_ptr<SampleFile> file;
     std::vector<char> row;           // one sample in the file's type
     std::vector<int64_t> sampleDims; // dimensions of `shape` but the batch
+    std::vector<int64_t> begins;     // where the rank's piece begins in them
     std::vector<int64_t> counter;    // over all of them but the last
   };
 
-  void addInput(const planpb::Plan &plan, int index);
+  void addInput(const planpb::Plan &plan, int index, int rank);
   void openFiles(const DataOptions &options, std::vector<std::string> &faults);
   void compareCounts(uint64_t globalBatch, std::vector<std::string> &faults);
   void place(Input &input, uint64_t sample, char *to, std::span<const int64_t> strides);

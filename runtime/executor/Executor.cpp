@@ -74,14 +74,14 @@ Executor::~Executor() = default;
 
 void Executor::initialise(const ExecutorOptions &options) {
   schedule = std::make_unique<LrSchedule>(thePlan.training());
-  data = std::make_unique<DataSet>(thePlan, options.data);
+  data = std::make_unique<DataSet>(thePlan, options.data, rank);
   const planpb::Training &training = thePlan.training();
   for (const planpb::Input &input : thePlan.inputs()) {
-    uint64_t rows = input.batch_dimension() < 0
-                        ? 0
-                        : static_cast<uint64_t>(input.shape(input.batch_dimension()));
-    shares.push_back({training.global_batch() / training.accumulation(),
-                      mesh.part(input.batch_axes(), static_cast<uint64_t>(rank)) * rows});
+    Share share{training.global_batch() / training.accumulation(), 0};
+    if (int batch = input.batch_dimension(); batch >= 0)
+      share.before = mesh.part(axesOf(input, batch), static_cast<uint64_t>(rank)) *
+                     static_cast<uint64_t>(input.shape(batch));
+    shares.push_back(share);
   }
   memory = std::make_unique<Memory>(*program, mesh, rank, world ? world->window(rank) : nullptr);
   if (world)

@@ -84,6 +84,11 @@ private:
   uint64_t rankCount = 1;
 };
 
+/// The axes that cut dimension `dim` of an input.
+inline planpb::AxisList axesOf(const planpb::Input &input, int dim) {
+  return dim < input.layout().dims_size() ? input.layout().dims(dim) : planpb::AxisList();
+}
+
 } // namespace deepshard::runtime
 
 #endif // DEEPSHARD_RUNTIME_PLAN_MESH_H

@@ -26,28 +26,44 @@ void checkTraining(const planpb::Plan &plan, Faults &faults) {
                training.global_batch(), training.micro_batch(), training.accumulation(), ofOneRank);
 }
 
+/// The layout of an input is sound, and all its dimensions together name each axis once. Else
+/// false.
+bool checkInputLayout(const planpb::Input &input, const Mesh &mesh, Faults &faults) {
+  const auto &dims = input.layout().dims();
+  if (!dims.empty() && dims.size() != input.shape_size()) {
+    faults.add("input {}: its layout has {} dimensions, its shape has {}", input.name(),
+               dims.size(), input.shape_size());
+    return false;
+  }
+  planpb::AxisList all;
+  for (const planpb::AxisList &list : dims)
+    all.MergeFrom(list);
+  if (auto fault = mesh.faultOf(all)) {
+    faults.add("input {}: its layout: {}", input.name(), *fault);
+    return false;
+  }
+  return true;
+}
+
 /// All ranks together read `global_batch / accumulation` samples for a micro-batch.
 void checkBatch(const planpb::Plan &plan, const Mesh &mesh, const planpb::Input &input,
                 Faults &faults) {
-  if (auto fault = mesh.faultOf(input.batch_axes())) {
-    faults.add("input {}: its batch axes: {}", input.name(), *fault);
-    return;
-  }
   int batch = input.batch_dimension();
-  uint64_t parts = mesh.parts(input.batch_axes());
-  const planpb::Training &training = plan.training();
-  if (batch < -1 || batch >= input.shape_size())
+  if (batch < -1 || batch >= input.shape_size()) {
     faults.add("input {}: batch dimension {} of {} dimensions does not exist", input.name(), batch,
                input.shape_size());
-  else if (batch == -1 && parts != 1)
-    faults.add("input {}: it has batch axes ({}), but no batch dimension", input.name(),
-               mesh.text(input.batch_axes()));
-  else if (batch >= 0 &&
-           static_cast<unsigned __int128>(input.shape(batch)) * parts * training.accumulation() !=
-               training.global_batch())
+    return;
+  }
+  if (!checkInputLayout(input, mesh, faults) || batch == -1)
+    return;
+  const planpb::AxisList axes = axesOf(input, batch);
+  uint64_t parts = mesh.parts(axes);
+  const planpb::Training &training = plan.training();
+  if (static_cast<unsigned __int128>(input.shape(batch)) * parts * training.accumulation() !=
+      training.global_batch())
     faults.add("input {}: {} samples in dimension {} on {} parts ({}) and accumulation {} do not "
                "make the global_batch of {}",
-               input.name(), input.shape(batch), batch, parts, mesh.text(input.batch_axes()),
+               input.name(), input.shape(batch), batch, parts, mesh.text(axes),
                training.accumulation(), training.global_batch());
 }
 

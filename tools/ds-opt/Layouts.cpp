@@ -18,6 +18,7 @@ namespace {
 
 constexpr llvm::StringLiteral kMesh = "mesh";
 constexpr llvm::StringLiteral kData = "data";
+constexpr llvm::StringLiteral kContext = "context";
 
 class Pinning {
 public:
@@ -27,9 +28,9 @@ public:
 
   LogicalResult run() {
     for (BlockArgument argument : function.getArguments()) {
-      if (auto batch = function.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(),
-                                                              graph::kBatchDimensionAttr))
-        cutBatch(argument, batch.getInt());
+      if (auto name =
+              function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), graph::kInputAttr))
+        cutInput(argument, name);
       else if (const Pin *pin = pinOf(argument))
         apply(*pin, argument);
     }
@@ -37,17 +38,23 @@ public:
       if (!isUsed[index])
         fault(pin, "matches no parameter of the model; `ds-opt MODEL --emit graph` shows their "
                    "names as graph.parameter");
+    if (config.mesh.context > 1 && !hasSequence)
+      fault(
+          "deepshard.mesh.context is " + Twine(config.mesh.context) +
+          ", but no input says which of its dimensions that splits; mark the sequence of each with "
+          "@context, for example --input input_ids=i64[batchx1024@context]");
     if (good && !config.searchLayouts)
       noteIdleAxes();
     return success(good);
   }
 
 private:
-  /// If only pins split over other axes than the data axis, the ranks of an axis without one all
-  /// compute the same.
+  /// If only pins split over other axes than those that cut inputs, the ranks of an axis without
+  /// one all compute the same.
   void noteIdleAxes() {
     for (auto [name, size] : config.mesh.axes())
-      if (size > 1 && StringRef(name) != kData && !splits.contains(StringRef(name)))
+      if (size > 1 && StringRef(name) != kData && StringRef(name) != kContext &&
+          !splits.contains(StringRef(name)))
         llvm::errs() << "ds-opt: note: deepshard.mesh." << name << ": no pin splits a "
                      << "parameter over it, so its " << size
                      << " ranks compute the same; see deepshard.pins in docs/config.md\n";
@@ -61,9 +68,24 @@ private:
     function.setArgAttr(argument.getArgNumber(), sharding::kLayoutAttr, layout);
   }
 
-  void cutBatch(BlockArgument argument, int64_t dim) {
-    sharding::LayoutAttr whole = sharding::LayoutAttr::replicated(mesh, rankOf(argument));
-    setLayout(argument, whole.withAxes(dim, axes({kData.str()})));
+  /// Its batch over "data", its sequence over "context".
+  void cutInput(BlockArgument argument, StringAttr name) {
+    sharding::LayoutAttr layout = sharding::LayoutAttr::replicated(mesh, rankOf(argument));
+    unsigned index = argument.getArgNumber();
+    if (auto dim = function.getArgAttrOfType<IntegerAttr>(index, graph::kBatchDimensionAttr))
+      layout = layout.withAxes(dim.getInt(), axes({kData.str()}));
+    if (auto dim = function.getArgAttrOfType<IntegerAttr>(index, graph::kSequenceDimensionAttr)) {
+      hasSequence = true;
+      int64_t size = cast<RankedTensorType>(argument.getType()).getDimSize(dim.getInt());
+      if (size % config.mesh.context != 0)
+        return fault("--input " + name.getValue() + ": dimension " + Twine(dim.getInt()) +
+                     " of size " + Twine(size) +
+                     " does not split over deepshard.mesh.context = " + Twine(config.mesh.context) +
+                     "; choose a size that divides it, or pad the rows");
+      layout = layout.withAxes(dim.getInt(), axes({kContext.str()}));
+    }
+    if (!layout.isReplicated())
+      setLayout(argument, layout);
   }
 
   /// Axes of one rank split nothing and are left out.
@@ -108,9 +130,12 @@ private:
   }
 
   void fault(const Pin &pin, const Twine &message) {
+    fault(Diagnostic{pin.file, pin.line, pin.key, message.str()}.str());
+  }
+
+  void fault(const Twine &message) {
     good = false;
-    Diagnostic diagnostic{pin.file, pin.line, pin.key, message.str()};
-    llvm::errs() << "ds-opt: error: " << diagnostic.str() << "\n";
+    llvm::errs() << "ds-opt: error: " << message << "\n";
   }
 
   func::FuncOp function;
@@ -119,6 +144,7 @@ private:
   sharding::MeshAttr grid;
   std::vector<bool> isUsed;
   llvm::StringSet<> splits; // axes of the pins that were applied
+  bool hasSequence = false; // of an input
   bool good = true;
 };
 
@@ -145,15 +171,21 @@ LogicalResult pinLayouts(ModuleOp module, const TrainingConfig &config) {
     return sharding::AxisListAttr::get(context, mesh.getAxes().canonical({axis}));
   };
   const int64_t copies = config.mesh.data / config.zero.shardSize;
+  SmallVector<sharding::AxisRefAttr> holders; // of copies of a part
+  if (copies > 1)
+    llvm::append_range(holders, part(1, copies).getAxes());
+  if (config.mesh.context > 1)
+    holders.push_back(sharding::AxisRefAttr::get(context, StringRef(kContext)));
   const int64_t regathers = config.zero.shardSize / config.zero.regatherSize;
-  module->setAttr(
-      sharding::kZeroAttr,
-      sharding::ZeroAttr::get(context, part(copies, config.zero.shardSize),
-                              copies > 1 ? part(1, copies) : nullptr, config.zero.stage,
-                              builder.getStringAttr(config.zero.gradientReduction),
-                              builder.getStringAttr(config.zero.parameterGather),
-                              regathers > 1 ? part(regathers, config.zero.regatherSize) : nullptr,
-                              config.zero.persistenceThreshold));
+  module->setAttr(sharding::kZeroAttr,
+                  sharding::ZeroAttr::get(
+                      context, part(copies, config.zero.shardSize),
+                      holders.empty() ? nullptr : sharding::AxisListAttr::get(context, holders),
+                      config.zero.stage, builder.getStringAttr(config.zero.gradientReduction),
+                      builder.getStringAttr(config.zero.parameterGather),
+                      regathers > 1 ? part(regathers, config.zero.regatherSize) : nullptr,
+                      config.zero.persistenceThreshold));
+  module->setAttr(sharding::kAttentionAttr, builder.getStringAttr(config.attention));
   return Pinning(module.lookupSymbol<func::FuncOp>("forward"), config, mesh).run();
 }
 

@@ -26,7 +26,7 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
       ->allow_extra_args(false);
   app.add_option("--input", options.inputs,
                  "NAME=DTYPE[AxBxC]: an input of the model; the size called `batch` is bound by "
-                 "the configuration")
+                 "the configuration, @context behind another marks the sequence")
       ->allow_extra_args(false);
   app.add_option("-o,--output", options.output, "where to write the plan (or the IR, by --emit)");
   app.add_option("--loss", options.loss, "output to minimise (default: the only float scalar)");

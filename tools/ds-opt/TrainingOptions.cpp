@@ -3,6 +3,7 @@
 #include "tools/ds-opt/TrainingOptions.h"
 
 #include "dialects/graph/Graph.h"
+#include "runtime/plan/Mesh.h"
 
 #include "mlir/IR/Builders.h"
 
@@ -42,10 +43,11 @@ void describe(const TrainingConfig &config, planpb::Plan &plan) {
   for (const planpb::Input &input : plan.inputs()) {
     if (input.dtype() != planpb::I64 && input.dtype() != planpb::I32)
       continue;
+    const runtime::Mesh mesh(plan.mesh());
     uint64_t tokens = config.trainBatch;
     for (int i = 0; i < input.shape_size(); ++i)
       if (i != input.batch_dimension())
-        tokens *= input.shape(i);
+        tokens *= input.shape(i) * mesh.parts(runtime::axesOf(input, i));
     training.set_tokens_per_step(tokens);
     break;
   }

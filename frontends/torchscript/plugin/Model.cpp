@@ -247,6 +247,7 @@ void Importer::evaluate(ImportedGraph &graph) {
     argument.name = input->name;
     argument.value = recorder.define(tensor);
     argument.batchDimension = input->batchDimension;
+    argument.sequenceDimension = input->sequenceDimension;
     graph.arguments.push_back(std::move(argument));
     arguments.push_back(tensor);
   }

@@ -14,7 +14,7 @@ namespace {
 
 /// Where optional operands are; -1: absent.
 struct Operands {
-  int mask = -1, counter = -1, offsets = -1;
+  int mask = -1, counter = -1, offsets = -1, diagonal = -1;
 };
 
 Strides4 stridesOf(const TensorDesc &desc) {
@@ -64,7 +64,7 @@ Operands optionalOperands(const KernelSpec &spec, size_t fixed, AttentionCall &c
     call.maskKind = mask.dtype == DType::F32 ? MaskKind::Added : MaskKind::Seen;
     found.mask = static_cast<int>(next++);
   }
-  if (next < spec.inputs.size()) {
+  if (next < spec.inputs.size() && spec.inputs[next].rank() != 0) {
     require(spec.inputs[next] == TensorDesc::contiguous(DType::I64, {3}),
             "the counter is " + textOf(spec.inputs[next]) + ", expected a contiguous i64[3]");
     found.counter = static_cast<int>(next++);
@@ -72,12 +72,18 @@ Operands optionalOperands(const KernelSpec &spec, size_t fixed, AttentionCall &c
   found.offsets = offsetsOperand(spec, next, call);
   if (found.offsets >= 0)
     ++next;
+  if (next < spec.inputs.size() && spec.inputs[next] == TensorDesc::contiguous(DType::I64, {})) {
+    require(call.causal, "there is a diagonal, but causal is not set");
+    found.diagonal = static_cast<int>(next++);
+  }
   require(next == spec.inputs.size(),
           fmt::format("{} operands, expected at most {}", spec.inputs.size(), next));
   require(!spec.attributes.flag("has_mask") || found.mask >= 0,
           "has_mask is set, but there is no mask");
   require(!spec.attributes.flag("has_counter") || found.counter >= 0,
           "has_counter is set, but there is no counter");
+  require(!spec.attributes.flag("has_diagonal") || found.diagonal >= 0,
+          "has_diagonal is set, but there is no diagonal");
   require(call.dropout == 0 || found.counter >= 0, "dropout needs a counter");
   return found;
 }
@@ -150,6 +156,8 @@ private:
     data.offsets = operands.offsets < 0
                        ? nullptr
                        : static_cast<const int64_t *>(arguments.inputs[operands.offsets]);
+    if (operands.diagonal >= 0)
+      data.diagonal = *static_cast<const int64_t *>(arguments.inputs[operands.diagonal]);
   }
 
   AttentionData forwardData(const KernelArguments &arguments) const {

@@ -15,8 +15,8 @@ namespace {
 class CrossEntropyGradKernel : public Kernel {
 public:
   CrossEntropyGradKernel(const KernelSpec &spec, const Loops &loops)
-      : loop(loops.crossEntropyGrad), rows(spec.inputs[0].shape[0]),
-        columns(spec.inputs[0].shape[1]), isWide(spec.inputs[1].dtype == DType::I64),
+      : loop(loops.crossEntropyGrad), rows(spec.inputs[1].elements()),
+        columns(spec.inputs[0].shape.back()), isWide(spec.inputs[1].dtype == DType::I64),
         ignored(spec.attributes.integer("ignore_index")), threads(spec.threads) {}
 
   void run(const KernelArguments &arguments) noexcept override {
@@ -55,16 +55,19 @@ Prepared deepshard::runtime::native::prepareCrossEntropyGrad(const KernelSpec &s
                                                              const Loops &loops) {
   requireOperands(spec, 4, 1);
   const TensorDesc &logits = spec.inputs[0], &target = spec.inputs[1];
-  require(logits.dtype == DType::F32 && logits.rank() == 2 && logits.isContiguous(),
-          fmt::format("the logits are {}, expected a contiguous f32 matrix", textOf(logits)));
-  require(spec.outputs[0] == logits,
-          fmt::format("the result is {}, expected {}", textOf(spec.outputs[0]), textOf(logits)));
+  require(logits.dtype == DType::F32 && logits.rank() >= 2 && logits.isContiguous(),
+          fmt::format("the logits are {}, expected contiguous f32 rows", textOf(logits)));
+  const std::vector<int64_t> rows(logits.shape.begin(), logits.shape.end() - 1);
+  const TensorDesc &result = spec.outputs[0];
+  require(result.dtype == DType::F32 && result.shape == logits.shape && result.isContiguous(),
+          fmt::format("the result is {}, expected {}", textOf(result), textOf(logits)));
   require(
-      (target.dtype == DType::I64 || target.dtype == DType::I32) &&
-          target == TensorDesc::contiguous(target.dtype, {logits.shape[0]}),
+      (target.dtype == DType::I64 || target.dtype == DType::I32) && target.shape == rows &&
+          target.isContiguous(),
       fmt::format("the targets are {}, expected a contiguous i64 or i32 per row", textOf(target)));
-  require(spec.inputs[2] == TensorDesc::contiguous(DType::F32, {logits.shape[0]}),
-          fmt::format("lse is {}, expected a contiguous f32 per row", textOf(spec.inputs[2])));
+  const TensorDesc &lse = spec.inputs[2];
+  require(lse.dtype == DType::F32 && lse.shape == rows && lse.isContiguous(),
+          fmt::format("lse is {}, expected a contiguous f32 per row", textOf(lse)));
   require(spec.inputs[3].dtype == DType::F32 && spec.inputs[3].elements() == 1,
           fmt::format("dloss_sum is {}, expected a scalar f32", textOf(spec.inputs[3])));
   return {std::make_unique<CrossEntropyGradKernel>(spec, loops), 0};

@@ -50,6 +50,7 @@ struct AttentionData {
   const void *mask;       // null without a mask
   const int64_t *counter; // null without dropout
   const int64_t *offsets; // where the scores begin in the whole; null: at 0
+  int64_t diagonal;       // with `causal`, query i sees keys j <= i + t - s + diagonal
   const float *dO;
   float *dQ, *dK, *dV;
 };

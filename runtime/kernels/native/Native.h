@@ -15,10 +15,11 @@ struct Prepared {
   size_t workspaceBytes;
 };
 
-/// q, k, v, [mask], [counter, [offsets]] -> o, lse; and dO, q, k, v, o, lse, [mask], [counter,
-/// [offsets]] -> dq, dk, dv; f32, any strides. A mask has rank 4, the counter rank 1: which of them
-/// are there follows from the operands; offsets are there with attribute global_shape. Attributes:
-/// scale, causal, dropout (absent: 0), id. See `graph.attention` for the meaning.
+/// q, k, v, [mask], [counter, [offsets]], [diagonal] -> o, lse; and dO, q, k, v, o, lse, [mask],
+/// [counter, [offsets]], [diagonal] -> dq, dk, dv; f32, any strides. A mask has rank 4, the counter
+/// rank 1, the diagonal rank 0: which of them are there follows from the operands; offsets are
+/// there with attribute global_shape. Attributes: scale, causal, dropout (absent: 0), id. See
+/// `graph.attention` for the meaning.
 Prepared prepareAttention(const KernelSpec &spec, const Loops &loops);
 Prepared prepareAttentionGrad(const KernelSpec &spec, const Loops &loops);
 

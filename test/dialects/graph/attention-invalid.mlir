@@ -99,6 +99,15 @@ func.func @shape_small(%q: tensor<2x4x5x8xf32>, %c: tensor<3xi64>, %at: tensor<4
 
 // -----
 
+// Constraint 5.
+func.func @diagonal_without_causal(%q: tensor<2x4x5x8xf32>, %d: tensor<i64>) {
+  // expected-error @+1 {{'diagonal' is given without 'causal'}}
+  %r:2 = graph.attention %q, %q, %q scale 1.0 diagonal %d : tensor<2x4x5x8xf32>, tensor<2x4x5x8xf32>, tensor<2x4x5x8xf32>, tensor<i64>
+  return
+}
+
+// -----
+
 // Gradient 1.
 func.func @gradient_types(%q: tensor<2x4x5x8xf32>, %o: tensor<2x4x5x7xf32>, %l: tensor<2x4x5xf32>) {
   // expected-error @+1 {{dimension 3 of 'd_o' is 7; expected 8 from the shape of the forward result o, which is 2x4x5x8}}

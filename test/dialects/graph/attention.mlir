@@ -38,3 +38,15 @@ func.func @part_with_dropout(%q: tensor<2x4x5x4xf32>, %counter: tensor<3xi64>, %
         tensor<2x4x5xf32>, tensor<3xi64>, tensor<4xi64>
   return %dq : tensor<2x4x5x4xf32>
 }
+
+// CHECK-LABEL: @block_of_longer_sequences
+// CHECK: graph.attention %{{.*}}, %{{.*}}, %{{.*}} scale 5.000000e-01 causal diagonal %{{.*}} : {{.*}}, tensor<i64>
+// CHECK: graph.attention_grad {{.*}} scale 5.000000e-01 causal diagonal %{{.*}} : {{.*}}, tensor<i64>
+func.func @block_of_longer_sequences(%q: tensor<2x4x5x4xf32>, %diagonal: tensor<i64>) -> tensor<2x4x5x4xf32> {
+  %o, %lse = graph.attention %q, %q, %q scale 0.5 causal diagonal %diagonal
+      : tensor<2x4x5x4xf32>, tensor<2x4x5x4xf32>, tensor<2x4x5x4xf32>, tensor<i64>
+  %dq, %dk, %dv = graph.attention_grad %o, %q, %q, %q, %o, %lse scale 0.5 causal diagonal %diagonal
+      : tensor<2x4x5x4xf32>, tensor<2x4x5x4xf32>, tensor<2x4x5x4xf32>, tensor<2x4x5x4xf32>, tensor<2x4x5x4xf32>,
+        tensor<2x4x5xf32>, tensor<i64>
+  return %dq : tensor<2x4x5x4xf32>
+}

@@ -28,6 +28,20 @@ func.func @aliases(%x: tensor<3xf32> {graph.aliases = "b"}) {
 
 // -----
 
+// expected-error @+1 {{graph.sequence_dimension of argument 0: 2 is not a dimension of 'tensor<2x3xi64>'}}
+func.func @sequence(%x: tensor<2x3xi64> {graph.input = "x", graph.sequence_dimension = 2 : i64}) {
+  return
+}
+
+// -----
+
+// expected-error @+1 {{graph.sequence_dimension of argument 0: is graph.batch_dimension too}}
+func.func @sequence_is_batch(%x: tensor<2x3xi64> {graph.batch_dimension = 0 : i64, graph.input = "x", graph.sequence_dimension = 0 : i64}) {
+  return
+}
+
+// -----
+
 // expected-error @+1 {{graph.batch_dimension of argument 0: 1 is not a dimension of 'tensor<3xi64>'}}
 func.func @batch(%x: tensor<3xi64> {graph.batch_dimension = 1 : i64}) {
   return

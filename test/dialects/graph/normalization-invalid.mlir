@@ -73,9 +73,9 @@ func.func @layer_norm_grad_rows(%x: tensor<3x7xf32>, %w: tensor<7xf32>, %m: tens
 // -----
 
 // Cross entropy 1.
-func.func @cross_entropy_rank(%x: tensor<2x3x7xf32>, %t: tensor<2xi64>) {
-  // expected-error @+1 {{'logits' has rank 3; expected rank 2}}
-  %y:3 = graph.cross_entropy %x, %t ignore_index -100 : tensor<2x3x7xf32>, tensor<2xi64>
+func.func @cross_entropy_rank(%x: tensor<7xf32>, %t: tensor<i64>) {
+  // expected-error @+1 {{'logits' has rank 1; expected rows and columns}}
+  %y:3 = graph.cross_entropy %x, %t ignore_index -100 : tensor<7xf32>, tensor<i64>
   return
 }
 
@@ -85,6 +85,15 @@ func.func @cross_entropy_rank(%x: tensor<2x3x7xf32>, %t: tensor<2xi64>) {
 func.func @cross_entropy_target(%x: tensor<3x7xf32>, %t: tensor<2xi64>) {
   // expected-error @+1 {{dimension 0 of 'target' is 2; expected 3 from one element per row of logits, which is 3}}
   %y:3 = graph.cross_entropy %x, %t ignore_index -100 : tensor<3x7xf32>, tensor<2xi64>
+  return
+}
+
+// -----
+
+// Cross entropy 2.
+func.func @cross_entropy_target_rank(%x: tensor<2x3x7xf32>, %t: tensor<2xi64>) {
+  // expected-error @+1 {{'target' has rank 1 and shape 2; expected one element per row of logits, which is 2x3}}
+  %y:3 = graph.cross_entropy %x, %t ignore_index -100 : tensor<2x3x7xf32>, tensor<2xi64>
   return
 }
 

@@ -30,3 +30,13 @@ func.func @cross_entropy(%logits: tensor<4x9xf32>, %target: tensor<4xi64>) -> te
       : tensor<4x9xf32>, tensor<4xi64>, tensor<4xf32>, tensor<f32>
   return %d : tensor<4x9xf32>
 }
+
+// CHECK-LABEL: @cross_entropy_of_rows_in_two_dimensions
+// CHECK: graph.cross_entropy %{{.*}}, %{{.*}} ignore_index -100 : tensor<2x4x9xf32>, tensor<2x4xi64>
+// CHECK: graph.cross_entropy_grad {{.*}} ignore_index -100 : tensor<2x4x9xf32>, tensor<2x4xi64>, tensor<2x4xf32>, tensor<f32>
+func.func @cross_entropy_of_rows_in_two_dimensions(%logits: tensor<2x4x9xf32>, %target: tensor<2x4xi64>) -> tensor<2x4x9xf32> {
+  %sum, %count, %lse = graph.cross_entropy %logits, %target ignore_index -100 : tensor<2x4x9xf32>, tensor<2x4xi64>
+  %d = graph.cross_entropy_grad %logits, %target, %lse, %sum ignore_index -100
+      : tensor<2x4x9xf32>, tensor<2x4xi64>, tensor<2x4xf32>, tensor<f32>
+  return %d : tensor<2x4x9xf32>
+}

@@ -23,8 +23,8 @@ plan.program @train streams ["compute", "copy"] arena 4096 max_live 4000 window 
     %2 = plan.view %x offset 0 : !plan.view<f32>
     // CHECK: plan.feed "ids" %[[V]] on 0 batch_dimension -1 : <4x8xf32>
     plan.feed "ids" %0 on 0 batch_dimension -1 : !plan.view<4x8xf32>
-    // CHECK: plan.feed "rows" %[[V]] on 0 batch_dimension 0 over <{"data"}> : <4x8xf32>
-    plan.feed "rows" %0 on 0 batch_dimension 0 over <{"data"}> : !plan.view<4x8xf32>
+    // CHECK: plan.feed "rows" %[[V]] on 0 batch_dimension 0 in <@mesh, [{"data"}, {}]> : <4x8xf32>
+    plan.feed "rows" %0 on 0 batch_dimension 0 in <@mesh, [{"data"}, {}]> : !plan.view<4x8xf32>
     // CHECK: %[[ALL:.*]] = plan.view %[[S]] offset 0 : <16xf32>
     %4 = plan.view %s offset 0 : !plan.view<16xf32>
     // CHECK: %[[OWN:.*]] = plan.view %[[S]] offset 0 by [#plan.axis_stride<axis = <"data">, bytes = 32>] : <8xf32>

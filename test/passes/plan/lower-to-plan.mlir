@@ -241,7 +241,7 @@ module {
 // CHECK-DAG: %[[G:.*]] = plan.buffer "gradient.0" step of "gradient" bytes 64
 // CHECK-DAG: %[[B:.*]] = plan.buffer "pack" transient window bytes 128
 // CHECK: plan.segment @micro_batch
-// CHECK: plan.feed "x" %{{.*}} on 0 batch_dimension 0 over <{"data"}> : <4xf32>
+// CHECK: plan.feed "x" %{{.*}} on 0 batch_dimension 0 in <@mesh, [{"data"}]> : <4xf32>
 // CHECK: %[[M:.*]] = plan.view %[[B]] offset 0 : <4xf32>
 // CHECK: plan.launch "reference" "mul" ins({{.*}}) outs(%[[M]] : {{.*}})
 // CHECK: %[[GAP:.*]] = plan.view %[[B]] offset 16 : <28xf32>

@@ -96,6 +96,25 @@ func.func @gradient(%w: tensor<3x2xf32> {graph.parameter = "w"},
 
 // -----
 
+// Summands over all axes that cut an input, in the order of the mesh.
+
+sharding.mesh @mesh ["data" = 2, "context" = 2]
+
+// CHECK-LABEL: @gradient_of_pieces
+// CHECK-SAME: partial = sum {"data", "context"}>})
+// CHECK: graph.matmul {{.*}} sharding.layouts = [#sharding.layout<@mesh, [{}, {}], partial = sum {"data", "context"}>]
+func.func @gradient_of_pieces(%w: tensor<3x2xf32> {graph.parameter = "w"},
+                              %x: tensor<4x6x3xf32> {graph.input = "x", graph.batch_dimension = 0 : i64, graph.sequence_dimension = 1 : i64,
+                                                     sharding.layout = #sharding.layout<@mesh, [{"data"}, {"context"}, {}]>},
+                              %d: tensor<4x6x2xf32> {graph.input = "d", graph.batch_dimension = 0 : i64,
+                                                     sharding.layout = #sharding.layout<@mesh, [{"data"}, {}, {}]>})
+    -> (tensor<3x2xf32> {graph.gradient = "w"}) {
+  %0 = graph.matmul %x, %d batch [] x [] contract [0, 1] x [0, 1] : tensor<4x6x3xf32>, tensor<4x6x2xf32>
+  return %0 : tensor<3x2xf32>
+}
+
+// -----
+
 sharding.mesh @mesh ["tensor" = 2]
 
 // expected-error @+1 {{dimension 0 of size 7 does not split over {"tensor"} of size 2; run pad-parameters first}}
@@ -123,6 +142,67 @@ func.func @returned_summands(%t: tensor<8x6xf32> {graph.parameter = "t"},
   %2 = graph.reduce_sum %y dims [0] : tensor<4x2x6xf32>
   %3 = graph.pad %2, %zero low [0, 0] high [6, 0] interior [0, 0] : tensor<2x6xf32>, tensor<f32>
   return %1, %3 : tensor<8x6xf32>, tensor<8x6xf32>
+}
+
+// -----
+
+// Without `sharding.attention`: heads where those of keys and values divide behind the axes that split them, else blocks go
+// round. A mask along the sequence does not fit a ring; where heads do not divide either, operands are gathered.
+
+#pieces = #sharding.layout<@mesh, [{}, {"tensor"}, {"context"}, {}]>
+
+sharding.mesh @mesh ["context" = 2, "tensor" = 2]
+
+// CHECK-LABEL: @attention_by_itself
+// CHECK: graph.attention {{.*}}sharding.factors = #sharding.factors<[{}, {"tensor", "context"}, {}, {}, {}]>, sharding.layouts = [#sharding.layout<@mesh, [{}, {"tensor"}, {"context"}, {}]>, #sharding.layout<@mesh, [{}, {"tensor"}, {"context"}]>]
+// CHECK: graph.attention {{.*}}sharding.factors = #sharding.factors<[{}, {"tensor"}, {}, {"context"}, {}, {}]>, sharding.layouts = [#sharding.layout<@mesh, [{}, {"tensor"}, {"context"}, {}]>, #sharding.layout<@mesh, [{}, {"tensor"}, {"context"}]>]
+// CHECK: graph.attention {{.*}} mask {{.*}}sharding.factors = #sharding.factors<[{}, {"tensor"}, {}, {}, {}, {}, {}]>, sharding.layouts = [#sharding.layout<@mesh, [{}, {"tensor"}, {}, {}]>, #sharding.layout<@mesh, [{}, {"tensor"}, {}]>]
+func.func @attention_by_itself(%q: tensor<2x4x6x8xf32> {sharding.layout = #pieces}, %k: tensor<2x2x6x8xf32> {sharding.layout = #pieces},
+                               %m: tensor<1x1x6x6xi1>)
+    -> (tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>) {
+  %a:2 = graph.attention %q, %q, %q scale 0.5 causal : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>
+  %b:2 = graph.attention %q, %k, %k scale 0.5 causal : tensor<2x4x6x8xf32>, tensor<2x2x6x8xf32>, tensor<2x2x6x8xf32>
+  %c:2 = graph.attention %q, %k, %k mask %m scale 0.5
+      : tensor<2x4x6x8xf32>, tensor<2x2x6x8xf32>, tensor<2x2x6x8xf32>, tensor<1x1x6x6xi1>
+  return %a#0, %b#0, %c#0 : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>
+}
+
+// -----
+
+// Heads that do not divide are refused, all of them; of layers that are alike the first.
+
+#pieces = #sharding.layout<@mesh, [{}, {"tensor"}, {"context"}, {}]>
+
+module attributes {sharding.attention = "ulysses"} {
+sharding.mesh @mesh ["context" = 2, "tensor" = 2]
+
+func.func @too_few_heads(%q: tensor<2x4x6x8xf32> {sharding.layout = #pieces}, %k: tensor<2x2x6x8xf32> {sharding.layout = #pieces},
+                         %l: tensor<2x6x6x8xf32> {sharding.layout = #pieces},
+                         %x: tensor<2x1x6x8xf32> {sharding.layout = #sharding.layout<@mesh, [{}, {}, {"context"}, {}]>}) {
+  // expected-error @+1 {{2 key/value heads do not split over {"tensor", "context"} of size 4 as deepshard.attention "ulysses" asks; choose sizes that divide them, or "auto" or "ring"}}
+  %a:2 = graph.attention %q, %k, %k scale 0.5 causal : tensor<2x4x6x8xf32>, tensor<2x2x6x8xf32>, tensor<2x2x6x8xf32>
+  %b:2 = graph.attention %q, %k, %k scale 0.5 causal : tensor<2x4x6x8xf32>, tensor<2x2x6x8xf32>, tensor<2x2x6x8xf32>
+  // expected-error @+1 {{6 key/value heads do not split over {"tensor", "context"} of size 4}}
+  %c:2 = graph.attention %l, %l, %l scale 0.5 : tensor<2x6x6x8xf32>, tensor<2x6x6x8xf32>, tensor<2x6x6x8xf32>
+  // expected-error @+1 {{1 key/value head does not split over {"context"} of size 2}}
+  %d:2 = graph.attention %q, %x, %x scale 0.5 : tensor<2x4x6x8xf32>, tensor<2x1x6x8xf32>, tensor<2x1x6x8xf32>
+  return
+}
+}
+
+// -----
+
+#pieces = #sharding.layout<@mesh, [{}, {}, {"context"}, {}]>
+
+module attributes {sharding.attention = "ring"} {
+sharding.mesh @mesh ["context" = 2]
+
+func.func @mask_along_the_ring(%q: tensor<2x4x6x8xf32> {sharding.layout = #pieces}, %m: tensor<1x1x6x6xi1>) {
+  // expected-error @+1 {{keys and values cannot go round the ranks of {"context"} as deepshard.attention "ring" asks: that takes as many queries as keys and no mask along them; choose "auto" or "ulysses"}}
+  %a:2 = graph.attention %q, %q, %q mask %m scale 0.5
+      : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<1x1x6x6xi1>
+  return
+}
 }
 
 // -----

@@ -7,6 +7,10 @@
 // RUN: sed -e 's/STAGE/3/; s/REDUCTION/step/; s/GATHER/step/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=ONCE
 // RUN: sed -e 's/"data" = 2/"data" = 4/; s/axes = <{"data"}>/axes = <{"data":(2)2}>, copies = <{"data":(1)2}>/; s/STAGE/3/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=COPIES
 // RUN: sed -e 's/"data" = 2/"data" = 4/; s/kept_whole/regather_over = <{"data":(2)2}>, kept_whole/; s/STAGE/3/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=NEAR
+// RUN: sed -e 's/"data" = 2/"data" = 2, "context" = 2/; s/stage = STAGE/copies = <{"context"}>, stage = 1/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=CONTEXT
+// RUN: sed -e 's/"data" = 2/"data" = 2, "context" = 2/; s/stage = STAGE/copies = <{"context"}>, stage = 0/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=WHOLE
+// RUN: sed -e 's/"data" = 2/"data" = 2, "context" = 3/; s/stage = STAGE/copies = <{"context"}>, stage = 0/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/1/' %s | ds-opt - --create-update --shard-buckets | FileCheck %s --check-prefix=THIRDS
+// RUN: sed -e 's/"data" = 2/"context" = 2/; s/axes = <{"data"}>, stage = STAGE/axes = <{}>, copies = <{"context"}>, stage = 3/; s/REDUCTION/step/; s/GATHER/regather/; s/STEPS/2/' %s | ds-opt - --accumulate-gradients --create-update --shard-buckets | FileCheck %s --check-prefix=ALONE
 
 // Everything is copied; the norm is taken part by part all the same.
 // STAGE0-LABEL: func.func @micro_batch
@@ -70,6 +74,32 @@
 // COPIES-LABEL: func.func @update
 // COPIES: sharding.all_reduce sum %{{.*}} over @mesh {"data":(2)2} {{.*}} : tensor<1xf64>
 // COPIES-NOT: sharding.all_reduce
+
+// Ranks with other pieces of the same samples hold summands too; a part counts once in the norm.
+// CONTEXT-LABEL: func.func @micro_batch
+// CONTEXT: %[[S:.*]] = sharding.reduce_scatter sum %{{.*}} over @mesh {"data"} dim 0 {{.*}} : tensor<32xf32> to tensor<16xf32>
+// CONTEXT-NEXT: %[[A:.*]] = sharding.all_reduce sum %[[S]] over @mesh {"context"}
+// CONTEXT: return %{{.*}}, %[[A]]
+// CONTEXT-LABEL: func.func @update
+// CONTEXT: sharding.all_reduce sum %{{.*}} over @mesh {"data"} {{.*}} : tensor<1xf64>
+// CONTEXT-NOT: sharding.all_reduce
+
+// One reduction over both, in the order in which a reduced part is added over the copies.
+// WHOLE-LABEL: func.func @micro_batch
+// WHOLE: sharding.all_reduce sum %{{.*}} over @mesh {"context", "data"} {{.*}} : tensor<32xf32>
+
+// Halves of six ranks are not three copies of two: these are added apart, as at every stage.
+// THIRDS-LABEL: func.func @micro_batch
+// THIRDS: %[[S:.*]] = sharding.all_reduce sum %{{.*}} over @mesh {"data"} {{.*}} : tensor<32xf32>
+// THIRDS-NEXT: sharding.all_reduce sum %[[S]] over @mesh {"context"} {{.*}} : tensor<32xf32>
+
+// Without data ranks nothing is cut, and gradients are summed all the same.
+// ALONE-LABEL: func.func @update
+// ALONE-SAME: %[[G:arg[0-9]+]]: tensor<16xf32> {graph.bucket = #graph.bucket<kind = "gradient", index = 0>
+// ALONE: %[[S:.*]] = sharding.all_reduce sum %[[G]] over @mesh {"context"}
+// ALONE: graph.sum_squares %[[S]]
+// ALONE-NOT: sharding.
+// ALONE: graph.adamw
 
 // The backward gathers from a neighbour what both have kept of the forward.
 // NEAR-LABEL: func.func @micro_batch

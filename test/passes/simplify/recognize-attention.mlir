@@ -217,3 +217,19 @@ func.func @other_masks(%q: tensor<1x1x3x8xf32>) -> (tensor<1x1x3x8xf32>, tensor<
       : tensor<1x1x3x8xf32>, tensor<1x1x3x8xf32>, tensor<1x1x3x8xf32>, tensor<1x1x3x3xf32>
   return %a, %b : tensor<1x1x3x8xf32>, tensor<1x1x3x8xf32>
 }
+
+// Heads that are repeated in front of an attention are shared inside it, if those of keys and values are alike.
+// CHECK-LABEL: @repeated_heads
+// CHECK-SAME: %[[Q:.*]]: tensor<2x4x3x8xf32>, %[[K:.*]]: tensor<2x2x3x8xf32>, %[[V:.*]]: tensor<2x2x3x8xf32>, %[[W:.*]]: tensor<2x4x3x8xf32>
+// CHECK: graph.attention %[[Q]], %[[K]], %[[V]] scale 1.000000e+00 causal : tensor<2x4x3x8xf32>, tensor<2x2x3x8xf32>, tensor<2x2x3x8xf32>
+// CHECK: graph.attention %[[Q]], %{{.*}}, %[[W]] scale 1.000000e+00 causal : tensor<2x4x3x8xf32>, tensor<2x4x3x8xf32>, tensor<2x4x3x8xf32>
+func.func @repeated_heads(%q: tensor<2x4x3x8xf32>, %k: tensor<2x2x3x8xf32>, %v: tensor<2x2x3x8xf32>, %w: tensor<2x4x3x8xf32>)
+    -> (tensor<2x4x3x8xf32>, tensor<2x4x3x8xf32>) {
+  %k5 = graph.broadcast %k [0, 1, 3, 4] : tensor<2x2x3x8xf32> to tensor<2x2x2x3x8xf32>
+  %v5 = graph.broadcast %v [0, 1, 3, 4] : tensor<2x2x3x8xf32> to tensor<2x2x2x3x8xf32>
+  %k4 = graph.reshape %k5 : tensor<2x2x2x3x8xf32> to tensor<2x4x3x8xf32>
+  %v4 = graph.reshape %v5 : tensor<2x2x2x3x8xf32> to tensor<2x4x3x8xf32>
+  %a, %lse = graph.attention %q, %k4, %v4 scale 1.0 causal : tensor<2x4x3x8xf32>, tensor<2x4x3x8xf32>, tensor<2x4x3x8xf32>
+  %b, %lse_b = graph.attention %q, %k4, %w scale 1.0 causal : tensor<2x4x3x8xf32>, tensor<2x4x3x8xf32>, tensor<2x4x3x8xf32>
+  return %a, %b : tensor<2x4x3x8xf32>, tensor<2x4x3x8xf32>
+}

@@ -191,6 +191,18 @@ func.func @flattening(%x: tensor<2x8x16xf32>, %w1: tensor<16x64xf32>, %w2: tenso
   return %z : tensor<2x8x16xf32>
 }
 
+// The loss sees rows of any number of dimensions: batch and sequence stay apart.
+// CHECK-LABEL: @flattening_behind_the_loss
+// CHECK-SAME: %[[X:.*]]: tensor<2x8x16xf32>, %[[T:.*]]: tensor<2x8xi64>
+// CHECK-NEXT: %[[S:.*]], %{{.*}}, %{{.*}} = graph.cross_entropy %[[X]], %[[T]] ignore_index -100
+// CHECK-NEXT: return %[[S]]
+func.func @flattening_behind_the_loss(%x: tensor<2x8x16xf32>, %t: tensor<2x8xi64>) -> tensor<f32> {
+  %rows = graph.reshape %x : tensor<2x8x16xf32> to tensor<16x16xf32>
+  %target = graph.reshape %t : tensor<2x8xi64> to tensor<16xi64>
+  %sum, %count, %lse = graph.cross_entropy %rows, %target ignore_index -100 : tensor<16x16xf32>, tensor<16xi64>
+  return %sum : tensor<f32>
+}
+
 // Learned positions are read in order: rows 2, 3, 4 of the table.
 // CHECK-LABEL: @consecutive_rows
 // CHECK-SAME: %[[T:.*]]: tensor<8x4xf32>

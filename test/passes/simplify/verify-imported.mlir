@@ -51,7 +51,9 @@ func.func @faulty(
     // expected-error @+1 {{graph.batch_dimension stands on argument 5 of @faulty, which is no input}}
     %f: tensor<4xf32> {graph.parameter = "f", graph.batch_dimension = 0 : i64},
     // expected-error @+1 {{argument 6 of @faulty is of type 'index', expected a ranked tensor}}
-    %g: index {graph.input = "g"})
+    %g: index {graph.input = "g"},
+    // expected-error @+1 {{graph.sequence_dimension stands on argument 7 of @faulty, which is no input}}
+    %h: tensor<4xf32> {graph.parameter = "h", graph.sequence_dimension = 0 : i64})
     -> (tensor<4xf32>, tensor<4xf32> {graph.output = "y"}, tensor<4xf32> {graph.output = "y"}) {
   return %a, %a, %a : tensor<4xf32>, tensor<4xf32>, tensor<4xf32>
 }

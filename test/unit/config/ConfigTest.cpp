@@ -84,27 +84,47 @@ TEST(Config, ignoredKeysAreNoted) {
 }
 
 TEST(Config, meshAxes) {
-  ConfigResult result = read(withOptimizer(R"("deepshard": {"mesh": {"data": 2, "tensor": 3}})"));
+  ConfigResult result =
+      read(withOptimizer(R"("deepshard": {"mesh": {"data": 2, "tensor": 3, "context": 4}})"));
   ASSERT_THAT(errors(result), IsEmpty());
-  EXPECT_THAT(
-      result.config->mesh.axes(),
-      ElementsAre(testing::Pair("pipe", 1), testing::Pair("data", 2), testing::Pair("tensor", 3)));
-  EXPECT_EQ(result.config->mesh.ranks(), 6);
+  EXPECT_THAT(result.config->mesh.axes(),
+              ElementsAre(testing::Pair("pipe", 1), testing::Pair("data", 2),
+                          testing::Pair("context", 4), testing::Pair("tensor", 3)));
+  EXPECT_EQ(result.config->mesh.ranks(), 24);
+}
+
+/// Ranks of the context axis share samples: the batch knows nothing of them.
+TEST(Config, contextHasNoPartInTheBatch) {
+  ConfigResult result = read(withOptimizer(R"("gradient_accumulation_steps": 3)"),
+                             {"mesh.data=2", "mesh.context=4", "attention=ring"});
+  ASSERT_THAT(errors(result), IsEmpty());
+  EXPECT_EQ(result.config->trainBatch, result.config->microBatch * result.config->accumulation * 2);
+  EXPECT_EQ(result.config->attention, "ring");
+}
+
+TEST(Config, attention) {
+  EXPECT_THAT(errors(read(withOptimizer(""), {"mesh.context=2", "attention=rings"})),
+              ElementsAre(HasSubstr("--set: deepshard.attention: ")));
+  ConfigResult result = read(withOptimizer(""), {"attention=ulysses", "gradient_clipping=1"});
+  ASSERT_THAT(errors(result), IsEmpty());
+  ASSERT_EQ(result.notes.size(), 1u);
+  EXPECT_EQ(result.notes[0].str(),
+            "--set: deepshard.attention: without effect: deepshard.mesh.context is 1");
+  EXPECT_EQ(read(withOptimizer(""), {"attention=auto"}).config->attention, "auto");
 }
 
 TEST(Config, faultsOfTheMesh) {
-  EXPECT_THAT(
-      errors(read(withOptimizer(R"("deepshard": {"mesh": {
+  EXPECT_THAT(errors(read(withOptimizer(R"("deepshard": {"mesh": {
   "data": 2,
   "tensor": 0,
   "pipe": 2,
   "contxt": 1}})"))),
-      ElementsAre("c.json:3: deepshard.mesh.tensor: expected an integer between 1 and "
-                  "1048576, found 0",
-                  "c.json:4: deepshard.mesh.pipe: an axis of size 2 is not supported yet; "
-                  "leave it out or set it to 1",
-                  "c.json:5: deepshard.mesh.contxt: unknown key; \"deepshard.mesh\" has data, "
-                  "tensor, pipe"));
+              ElementsAre("c.json:3: deepshard.mesh.tensor: expected an integer between 1 and "
+                          "1048576, found 0",
+                          "c.json:4: deepshard.mesh.pipe: an axis of size 2 is not supported yet; "
+                          "leave it out or set it to 1",
+                          "c.json:5: deepshard.mesh.contxt: unknown key; did you mean "
+                          "\"deepshard.mesh.context\"?"));
 }
 
 TEST(Config, overrides) {
@@ -123,21 +143,21 @@ TEST(Config, overrides) {
 }
 
 TEST(Config, faultsOfOverrides) {
-  EXPECT_THAT(
-      errors(read(withOptimizer(""),
-                  {"gradient_clippin=1", "mesh.foo=2", "mesh.pipe=2", "noequals", "=3", "a..b=1",
-                   "gradient_clipping.norm=1", "zero_optimization.stage=two"})),
-      testing::UnorderedElementsAre(
-          "--set: gradient_clippin: unknown key; did you mean \"gradient_clipping\"?",
-          "--set: deepshard.mesh.foo: unknown key; \"deepshard.mesh\" has data, tensor, pipe",
-          "--set: deepshard.mesh.pipe: an axis of size 2 is not supported yet; leave it "
-          "out or set it to 1",
-          "--set: expected KEY=VALUE with a dotted key, found \"noequals\"",
-          "--set: expected KEY=VALUE with a dotted key, found \"=3\"",
-          "--set: expected KEY=VALUE with a dotted key, found \"a..b=1\"",
-          "--set: gradient_clipping: expected a number, found an object",
-          "--set: zero_optimization.stage: expected 0, 1, 2 or 3, found the string "
-          "\"two\""));
+  EXPECT_THAT(errors(read(withOptimizer(""),
+                          {"gradient_clippin=1", "mesh.foo=2", "mesh.pipe=2", "noequals", "=3",
+                           "a..b=1", "gradient_clipping.norm=1", "zero_optimization.stage=two"})),
+              testing::UnorderedElementsAre(
+                  "--set: gradient_clippin: unknown key; did you mean \"gradient_clipping\"?",
+                  "--set: deepshard.mesh.foo: unknown key; \"deepshard.mesh\" has data, context, "
+                  "tensor, pipe",
+                  "--set: deepshard.mesh.pipe: an axis of size 2 is not supported yet; leave it "
+                  "out or set it to 1",
+                  "--set: expected KEY=VALUE with a dotted key, found \"noequals\"",
+                  "--set: expected KEY=VALUE with a dotted key, found \"=3\"",
+                  "--set: expected KEY=VALUE with a dotted key, found \"a..b=1\"",
+                  "--set: gradient_clipping: expected a number, found an object",
+                  "--set: zero_optimization.stage: expected 0, 1, 2 or 3, found the string "
+                  "\"two\""));
   EXPECT_THAT(errors(read(withOptimizer("\"gradient_clipping\": 1"), {"gradient_clipping.norm=1"})),
               ElementsAre("--set: gradient_clipping.norm: a part of this key is not a section in "
                           "the configuration"));
@@ -160,7 +180,8 @@ TEST(Config, hashFollowsWhatIsInEffect) {
   EXPECT_EQ(read(withOptimizer("")).config->hash, hash);
   EXPECT_NE(read(withOptimizer("\"gradient_clipping\": 2")).config->hash, hash);
   for (const char *setting :
-       {"optimizer.params.lr=0.5", "mesh.data=2", "mesh.tensor=2", "zero_optimization.stage=1",
+       {"optimizer.params.lr=0.5", "mesh.data=2", "mesh.context=2", "mesh.tensor=2",
+        "attention=ring", "zero_optimization.stage=1",
         "zero_optimization.stage3_param_persistence_threshold=1",
         "zero_optimization.overlap_comm=false", "gradient_reduction=micro_batch",
         "parameter_gather=step", "bucket_size=1"})

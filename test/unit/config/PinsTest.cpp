@@ -70,8 +70,8 @@ TEST(Pins, everyFaultIsNamed) {
           "parameter, as [[], \"tensor\"], found the string \"tensor\"",
           "c.json:4: deepshard.pins.b.w: dimension 1: the mesh has no axis \"tenser\"; did you "
           "mean \"tensor\"?",
-          "c.json:5: deepshard.pins.c.w: dimension 0: the mesh has no axis \"context\"; its axes "
-          "are pipe, data, tensor",
+          "c.json:5: deepshard.pins.c.w: dimension 0: the axis \"context\" splits the sequence and "
+          "cannot split a parameter",
           "c.json:6: deepshard.pins.d.w: dimension 1: the axis \"tensor\" splits dimension 0 "
           "already; an axis can be used once",
           "c.json:7: deepshard.pins.e.w: dimension 0: the axis \"pipe\" splits dimension 0 "
@@ -87,7 +87,7 @@ TEST(Pins, everyFaultIsNamed) {
           "c.json:10: deepshard.pins.a.w: the key is given twice, first on line 2; keep one"));
   EXPECT_THAT(errors(read(withOptimizer(""), {R"(pins={"w": ["x"]})", "gradient_clipping=1"})),
               ElementsAre("--set: deepshard.pins.w: dimension 0: the mesh has no axis \"x\"; its "
-                          "axes are pipe, data, tensor"));
+                          "axes are pipe, data, context, tensor"));
   EXPECT_THAT(errors(read(withOptimizer("\"deepshard\": {\"pins\": [\"tensor\"]}"))),
               ElementsAre("c.json:1: deepshard.pins: expected an object, found an array"));
 }

@@ -44,8 +44,10 @@ public:
     planpb::View partLoss = b.buffer("part_loss", TRANSIENT, F64, {});
     planpb::View factor = b.buffer("factor", TRANSIENT, F64, {});
     planpb::View loss = b.buffer("loss", STEP, F64, {});
-    *addInput(b.plan, "x", x).mutable_batch_axes() = data;
-    *addInput(b.plan, "y", y).mutable_batch_axes() = data;
+    planpb::Layout *layout = addInput(b.plan, "x", x).mutable_layout();
+    *layout->add_dims() = data;
+    layout->add_dims();
+    *addInput(b.plan, "y", y).mutable_layout()->add_dims() = data;
     addRunState(b, "learning_rate", rate);
     addMetric(b, "loss", loss);
 

@@ -416,6 +416,19 @@ func.func @cross_entropy(%x: tensor<6x12xf64> {test.real}, %t: tensor<6xi64> {te
   %loss, %count, %lse = graph.cross_entropy %x, %t ignore_index -1 : tensor<6x12xf64>, tensor<6xi64>
   return
 }
+func.func @cross_entropy_of_rows_in_two_dimensions(%x: tensor<2x6x4xf64> {test.real},
+                                                   %t: tensor<2x6xi64> {test.low = -1, test.high = 3}) {
+  %loss, %count, %lse = graph.cross_entropy %x, %t ignore_index -1 : tensor<2x6x4xf64>, tensor<2x6xi64>
+  return
+}
+func.func @cross_entropy_grad_of_rows_in_two_dimensions(%x: tensor<2x6x4xf64> {test.real},
+                                                        %t: tensor<2x6xi64> {test.low = -1, test.high = 3},
+                                                        %lse: tensor<2x6xf64> {test.real},
+                                                        %d: tensor<f64> {test.low = 1}) {
+  %dx = graph.cross_entropy_grad %x, %t, %lse, %d ignore_index -1
+      : tensor<2x6x4xf64>, tensor<2x6xi64>, tensor<2x6xf64>, tensor<f64>
+  return
+}
 func.func @cross_entropy_ignores_a_column(%x: tensor<12x4xf64> {test.real},
                                           %t: tensor<12xi32> {test.low = 0, test.high = 3}) {
   %loss, %count, %lse = graph.cross_entropy %x, %t ignore_index 2 : tensor<12x4xf64>, tensor<12xi32>
@@ -499,6 +512,59 @@ func.func @attention_grad_one_group_dropout(%do: tensor<2x6x3x4xf64>, %q: tensor
   %dq, %dk, %dv = graph.attention_grad %do, %q, %k, %v, %o, %lse counter %c scale 0.5 {dropout = 0.5, id = 3 : i64}
       : tensor<2x6x3x4xf64>, tensor<2x6x3x2xf64>, tensor<2x1x5x2xf64>, tensor<2x1x5x4xf64>, tensor<2x6x3x4xf64>,
         tensor<2x6x3xf64>, tensor<3xi64>
+  return
+}
+
+// Queries and keys are one factor where there are as many of both. A head that sees no key leaves -inf.
+func.func @attention_ring(%q: tensor<2x4x12x3xf64> {test.real}, %k: tensor<2x2x12x3xf64> {test.real},
+                          %v: tensor<2x2x12x2xf64>) {
+  %o, %lse = graph.attention %q, %k, %v scale 0.5 causal
+      : tensor<2x4x12x3xf64>, tensor<2x2x12x3xf64>, tensor<2x2x12x2xf64>
+  return
+}
+func.func @attention_ring_masked(%q: tensor<2x6x12x3xf64> {test.real}, %k: tensor<2x1x12x3xf64> {test.real},
+                                 %v: tensor<2x1x12x2xf64>, %m: tensor<2x6x1x1xi1>) {
+  %o, %lse = graph.attention %q, %k, %v mask %m scale 0.5
+      : tensor<2x6x12x3xf64>, tensor<2x1x12x3xf64>, tensor<2x1x12x2xf64>, tensor<2x6x1x1xi1>
+  return
+}
+func.func @attention_ring_dropout(%q: tensor<2x4x12x3xf64> {test.real}, %k: tensor<2x2x12x3xf64> {test.real},
+                                  %v: tensor<2x2x12x2xf64>, %c: tensor<3xi64> {test.low = 0}) {
+  %o, %lse = graph.attention %q, %k, %v counter %c scale 0.5 causal {dropout = 0.5, id = 3 : i64}
+      : tensor<2x4x12x3xf64>, tensor<2x2x12x3xf64>, tensor<2x2x12x2xf64>, tensor<3xi64>
+  return
+}
+func.func @attention_grad_ring(%do: tensor<2x4x12x2xf64>, %q: tensor<2x4x12x3xf64> {test.real},
+                               %k: tensor<2x2x12x3xf64> {test.real}, %v: tensor<2x2x12x2xf64>,
+                               %o: tensor<2x4x12x2xf64>, %lse: tensor<2x4x12xf64> {test.real, test.low = 0}) {
+  %dq, %dk, %dv = graph.attention_grad %do, %q, %k, %v, %o, %lse scale 0.5 causal
+      : tensor<2x4x12x2xf64>, tensor<2x4x12x3xf64>, tensor<2x2x12x3xf64>, tensor<2x2x12x2xf64>, tensor<2x4x12x2xf64>,
+        tensor<2x4x12xf64>
+  return
+}
+func.func @attention_grad_ring_dropout(%do: tensor<2x4x12x2xf64>, %q: tensor<2x4x12x3xf64> {test.real},
+                                       %k: tensor<2x1x12x3xf64> {test.real}, %v: tensor<2x1x12x2xf64>,
+                                       %o: tensor<2x4x12x2xf64>, %lse: tensor<2x4x12xf64> {test.real, test.low = 0},
+                                       %c: tensor<3xi64> {test.low = 0}) {
+  %dq, %dk, %dv = graph.attention_grad %do, %q, %k, %v, %o, %lse counter %c scale 0.5 {dropout = 0.5, id = 3 : i64}
+      : tensor<2x4x12x2xf64>, tensor<2x4x12x3xf64>, tensor<2x1x12x3xf64>, tensor<2x1x12x2xf64>, tensor<2x4x12x2xf64>,
+        tensor<2x4x12xf64>, tensor<3xi64>
+  return
+}
+// A block of a ring is not passed round again; its heads are split like those of any attention.
+func.func @attention_diagonal(%q: tensor<2x4x6x3xf64> {test.real}, %k: tensor<2x2x6x3xf64> {test.real},
+                              %v: tensor<2x2x6x2xf64>, %d: tensor<i64>) {
+  %o, %lse = graph.attention %q, %k, %v scale 0.5 causal diagonal %d
+      : tensor<2x4x6x3xf64>, tensor<2x2x6x3xf64>, tensor<2x2x6x2xf64>, tensor<i64>
+  return
+}
+func.func @attention_grad_diagonal(%do: tensor<2x4x6x2xf64>, %q: tensor<2x4x6x3xf64> {test.real},
+                                   %k: tensor<2x2x6x3xf64> {test.real}, %v: tensor<2x2x6x2xf64>,
+                                   %o: tensor<2x4x6x2xf64>, %lse: tensor<2x4x6xf64> {test.real, test.low = 0},
+                                   %d: tensor<i64>) {
+  %dq, %dk, %dv = graph.attention_grad %do, %q, %k, %v, %o, %lse scale 0.5 causal diagonal %d
+      : tensor<2x4x6x2xf64>, tensor<2x4x6x3xf64>, tensor<2x2x6x3xf64>, tensor<2x2x6x2xf64>, tensor<2x4x6x2xf64>,
+        tensor<2x4x6xf64>, tensor<i64>
   return
 }
 

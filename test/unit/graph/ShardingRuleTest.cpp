@@ -255,6 +255,99 @@ TEST_F(ShardingRuleTest, SplitOpsComputeWhatWholeOpsDo) {
   EXPECT_GT(splits, 500);
 }
 
+/// Ring attention of random shapes, with grouped heads, masks of whole heads, a diagonal and
+/// dropout, and the gradient from its own o and lse.
+TEST_F(ShardingRuleTest, RingsOfRandomAttention) {
+  auto pick = [&](int64_t low, int64_t high) {
+    return std::uniform_int_distribution<int64_t>(low, high)(random);
+  };
+  int splits = 0;
+  for (int trial = 0; trial < 40; ++trial) {
+    const int64_t b = pick(1, 2), g = pick(1, 3), h = g * pick(1, 3), s = 2 * pick(1, 6),
+                  d = pick(1, 4), e = pick(1, 4);
+    auto tensor = [](std::initializer_list<int64_t> shape, StringRef element) {
+      std::string text = "tensor<";
+      for (int64_t size : shape)
+        text += std::to_string(size) + "x";
+      return text + element.str() + ">";
+    };
+    const std::string q = tensor({b, h, s, d}, "f64"), k = tensor({b, g, s, d}, "f64"),
+                      v = tensor({b, g, s, e}, "f64"), o = tensor({b, h, s, e}, "f64"),
+                      lse = tensor({b, h, s}, "f64"), mask = tensor({1, h, 1, 1}, "i1");
+    std::string options, types, flags = pick(0, 1) ? " causal" : "";
+    if (pick(0, 1)) {
+      options += " mask %m";
+      types += ", " + mask;
+    }
+    if (pick(0, 1)) {
+      options += " counter %c";
+      types += ", tensor<3xi64>";
+      flags += " {dropout = 0.3, id = 5 : i64}";
+    }
+    options += " scale 0.7";
+    const std::string forward = "%o, %l = graph.attention %q, %k, %v" + options + flags + " : " +
+                                q + ", " + k + ", " + v + types + "\n";
+    const std::string backward = "%x, %y, %z = graph.attention_grad %d, %q, %k, %v, %o, %l" +
+                                 options + flags + " : " + o + ", " + q + ", " + k + ", " + v +
+                                 ", " + o + ", " + lse + types + "\n";
+    for (const std::string &ops : {forward, forward + backward}) {
+      parsed.push_back(parseSourceString<ModuleOp>(
+          "func.func @random(%q: " + q + " {test.real}, %k: " + k + " {test.real}, %v: " + v +
+              " {test.real}, %d: " + o + " {test.real}, %m: " + mask +
+              ", %c: tensor<3xi64> {test.low = 0}) {\n" + ops + "return\n}",
+          &context));
+      ASSERT_TRUE(parsed.back()) << ops;
+      addCase(*parsed.back()->getOps<func::FuncOp>().begin());
+      splits += checkAllSplits(cases.back(), ruleOf(cases.back()));
+    }
+  }
+  EXPECT_GT(splits, 300);
+}
+
+/// What goes round is what the rule says: each rank sends that, and only to its neighbour.
+TEST_F(ShardingRuleTest, RingsSendWhatTheRuleSays) {
+  int count = 0;
+  for (const Case &c : cases) {
+    ShardingRule rule = ruleOf(c);
+    for (const Ring &ring : rule.rings)
+      for (int64_t parts : divisors(rule.factors[ring.factor]))
+        for (unsigned other = 0; other < rule.factors.size(); ++other) {
+          PerFactor split(rule.factors.size(), 1);
+          split[ring.factor] = parts;
+          if (SmallVector<int64_t> more = divisors(rule.factors[other]);
+              other != ring.factor && !more.empty())
+            split[other] = more.front();
+          SimulatedRanks ranks(c.op, rule, split);
+          ASSERT_TRUE(succeeded(ranks.run(c.operands))) << c.name << ": " << ranks.why;
+          EXPECT_EQ(llvm::sum_of(ranks.rotated), rule.bytesRound(c.op, split)) << c.name;
+          EXPECT_EQ(ranks.rotated.size(),
+                    ring.operands.size() * (parts - 1) + ring.results.size() * parts);
+          EXPECT_TRUE(ranks.reduced.empty()) << c.name;
+          ++count;
+        }
+  }
+  EXPECT_GT(count, 50);
+}
+
+/// Beyond its own keys and values a rank holds those it works on and those it receives.
+TEST_F(ShardingRuleTest, RingsHoldTwoBlocksAtMost) {
+  int count = 0;
+  for (const Case &c : cases) {
+    ShardingRule rule = ruleOf(c);
+    for (const Ring &ring : rule.rings)
+      for (int64_t parts : divisors(rule.factors[ring.factor])) {
+        PerFactor split(rule.factors.size(), 1);
+        split[ring.factor] = parts;
+        SimulatedRanks ranks(c.op, rule, split);
+        ASSERT_TRUE(succeeded(ranks.run(c.operands))) << c.name << ": " << ranks.why;
+        for (unsigned operand : ring.operands)
+          EXPECT_EQ(ranks.mostHeldOf(operand), std::min<int64_t>(parts - 1, 2)) << c.name;
+        ++count;
+      }
+  }
+  EXPECT_GT(count, 10);
+}
+
 //===----------------------------------------------------------------------===//
 // Partial operands
 //===----------------------------------------------------------------------===//
@@ -425,8 +518,9 @@ TEST_F(ShardingRuleTest, FindsMissingOffsets) {
     }
   };
   for (StringRef name : {"dropout", "iota", "attention_grouped", "attention_grad_grouped",
-                         "attention_one_group_dropout", "embedding", "embedding_grad",
-                         "cross_entropy", "cross_entropy_grad"}) {
+                         "attention_one_group_dropout", "attention_ring", "attention_ring_dropout",
+                         "attention_grad_ring", "attention_grad_ring_dropout", "embedding",
+                         "embedding_grad", "cross_entropy", "cross_entropy_grad"}) {
     const Case &c = caseNamed(name);
     ShardingRule rule = ruleOf(c);
     int special = 0;
@@ -490,7 +584,22 @@ TEST_F(ShardingRuleTest, Text) {
                    "%o, %l = graph.attention %q, %k, %k scale 1.0 "
                    ": tensor<2x8x3x4xf32>, tensor<2x2x5x4xf32>, tensor<2x2x5x4xf32>"),
             "([i, jk, l, n],[i, j, m, n],[i, j, m, o])->([i, jk, l, o],[i, jk, l]) "
-            "{i=2, j=2, k=4, l=3, m=5, n=4, o=4} replicate={k, l, m, n} partial={2->0}");
+            "{i=2, j=2, k=4, l=3, m=5, n=4, o=4} replicate={k, l, m, n} partial={2->0} "
+            "instead={m->j, l->j}");
+  EXPECT_EQ(textOf("%q: tensor<2x8x6x4xf32>, %k: tensor<2x2x6x4xf32>",
+                   "%o, %l = graph.attention %q, %k, %k scale 1.0 causal "
+                   ": tensor<2x8x6x4xf32>, tensor<2x2x6x4xf32>, tensor<2x2x6x4xf32>"),
+            "([i, jk, l, m],[i, j, l, m],[i, j, l, n])->([i, jk, l, n],[i, jk, l]) "
+            "{i=2, j=2, k=4, l=6, m=4, n=4} special={l} replicate={k, m} partial={2->0} "
+            "ring={l:1&2} instead={l->j}");
+  EXPECT_EQ(textOf("%q: tensor<2x4x6x4xf32>, %l: tensor<2x4x6xf32>",
+                   "%a, %b, %c = graph.attention_grad %q, %q, %q, %q, %q, %l scale 1.0 : "
+                   "tensor<2x4x6x4xf32>, tensor<2x4x6x4xf32>, tensor<2x4x6x4xf32>, "
+                   "tensor<2x4x6x4xf32>, tensor<2x4x6x4xf32>, tensor<2x4x6xf32>"),
+            "([i, j, k, m],[i, j, k, l],[i, j, k, l],[i, j, k, m],[i, j, k, m],[i, j, k])->"
+            "([i, j, k, l],[i, j, k, l],[i, j, k, m]) {i=2, j=4, k=6, l=4, m=4} "
+            "reduction={m:sum} special={k} replicate={l} partial={0->0&1&2} "
+            "ring={k:2&3->1&2} instead={k->j}");
   EXPECT_EQ(textOf("%x: tensor<2x8x5x7xf32>, %w: tensor<6x4x3x1xf32>",
                    "%y = graph.convolution %x, %w strides [1, 1] low [1, 0] high [1, 0] "
                    "dilations [1, 1] groups 2 : tensor<2x8x5x7xf32>, tensor<6x4x3x1xf32>"),
@@ -500,6 +609,11 @@ TEST_F(ShardingRuleTest, Text) {
                    "%a, %b, %c = graph.cross_entropy %x, %t ignore_index -1 "
                    ": tensor<6x12xf32>, tensor<6xi64>"),
             "([i, j],[i])->([],[],[i]) {i=6, j=12} reduction={i:sum} special={j}");
+  EXPECT_EQ(textOf("%x: tensor<2x3x12xf32>, %t: tensor<2x3xi64>",
+                   "%a, %b, %c = graph.cross_entropy %x, %t ignore_index -1 "
+                   ": tensor<2x3x12xf32>, tensor<2x3xi64>"),
+            "([i, j, k],[i, j])->([],[],[i, j]) {i=2, j=3, k=12} reduction={i:sum, j:sum} "
+            "special={k}");
   EXPECT_EQ(ShardingRule::nameOf(17), "z");
   EXPECT_EQ(ShardingRule::nameOf(18), "i1");
 }
@@ -554,6 +668,27 @@ TEST_F(ShardingRuleTest, VerifierNamesWhatIsWrong) {
               [](ShardingRule &rule) { rule.partial[0].results = {1}; });
   expectError("partial entry 1 repeats",
               [](ShardingRule &rule) { rule.partial[1] = rule.partial[0]; });
+  auto special = [](ShardingRule &rule, Ring ring) {
+    rule.factors[1] = {8, FactorKind::Special, std::nullopt};
+    rule.rings.push_back(std::move(ring));
+  };
+  expectError("ring 0 must name a special factor",
+              [](ShardingRule &rule) { rule.rings.push_back({1, {1}, {0}}); });
+  expectError("ring 1 must name a special factor that no other ring has", [&](ShardingRule &rule) {
+    special(rule, {1, {1}, {0}});
+    special(rule, {1, {1}, {}});
+  });
+  expectError("ring 0 must pass ascending operands and results that have factor j",
+              [&](ShardingRule &rule) { special(rule, {1, {0}, {}}); });
+  expectError("ring 0 must pass", [&](ShardingRule &rule) { special(rule, {1, {}, {0}}); });
+  expectError("ring 0 must pass", [&](ShardingRule &rule) { special(rule, {1, {1}, {1}}); });
+  expectError("instead entry 0 must name two factors",
+              [](ShardingRule &rule) { rule.instead.push_back({1, 1}); });
+  expectError("instead entry 0 must name two factors, the second of which may be split",
+              [](ShardingRule &rule) {
+                rule.factors[0] = {6, FactorKind::Replicate, std::nullopt};
+                rule.instead.push_back({1, 0});
+              });
 }
 
 } // namespace

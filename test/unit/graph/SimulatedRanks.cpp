@@ -95,10 +95,21 @@ Value SimulatedRanks::partIndex(unsigned factor) {
 Value SimulatedRanks::allReduce(Value value, ReductionKind kind, unsigned factor) {
   if (!isSplit(factor))
     return value;
-  Value result = body().addArgument(value.getType(), location());
-  exchanges.push_back({value, result, kind, factor});
   reduced.push_back(cast<RankedTensorType>(value.getType()).getNumElements());
-  return result;
+  return addExchange({nullptr, value, nullptr, factor, kind});
+}
+
+Value SimulatedRanks::rotate(Value value, unsigned factor, int64_t by) {
+  auto type = cast<RankedTensorType>(value.getType());
+  rotated.push_back(type.getNumElements() * type.getElementTypeBitWidth() / 8);
+  return addExchange({nullptr, value, nullptr, factor, std::nullopt, by});
+}
+
+Value SimulatedRanks::addExchange(Exchange exchange) {
+  exchange.after = body().empty() ? nullptr : &body().back();
+  exchange.result = body().addArgument(exchange.source.getType(), location());
+  exchanges.push_back(exchange);
+  return exchange.result;
 }
 
 void SimulatedRanks::addAfterReduction(unsigned result, Value value) {
@@ -172,21 +183,32 @@ std::vector<SimulatedRanks::Rank *> SimulatedRanks::group(const Rank &rank, unsi
 void SimulatedRanks::exchange(const Exchange &exchange) {
   for (Rank &rank : ranks) {
     std::vector<Rank *> members = group(rank, exchange.factor);
-    HostTensor sum = members.front()->values.at(exchange.source);
-    for (Rank *member : ArrayRef(members).drop_front())
-      combine(sum, member->values.at(exchange.source), exchange.kind);
+    auto valueOf = [&](int64_t part) -> HostTensor & {
+      return members[part]->values.at(exchange.source);
+    };
+    auto count = static_cast<int64_t>(members.size());
+    if (!exchange.kind) {
+      rank.values[exchange.result] =
+          valueOf((rank.index[exchange.factor] - exchange.by + count) % count);
+      continue;
+    }
+    HostTensor sum = valueOf(0);
+    for (int64_t part = 1; part < count; ++part)
+      combine(sum, valueOf(part), *exchange.kind);
     rank.values[exchange.result] = std::move(sum);
   }
 }
 
-/// All ranks run one op before any runs the next; an all-reduce happens before its first use.
+void SimulatedRanks::exchangeAfter(Operation *op) {
+  for (const Exchange &each : exchanges)
+    if (each.after == op)
+      exchange(each);
+}
+
+/// All ranks run one op before any runs the next.
 LogicalResult SimulatedRanks::runOps() {
-  size_t done = 0;
+  exchangeAfter(nullptr);
   for (Operation &each : body()) {
-    for (;
-         done < exchanges.size() && llvm::is_contained(each.getOperands(), exchanges[done].result);
-         ++done)
-      exchange(exchanges[done]);
     if (isa<func::ReturnOp>(each))
       break;
     for (Rank &rank : ranks) {
@@ -203,8 +225,33 @@ LogicalResult SimulatedRanks::runOps() {
       for (auto [value, tensor] : llvm::zip_equal(each.getResults(), *values))
         rank.values[value] = std::move(tensor);
     }
+    exchangeAfter(&each);
   }
   return success();
+}
+
+int64_t SimulatedRanks::mostHeldOf(unsigned index) {
+  llvm::DenseMap<Operation *, int64_t> positions;
+  for (Operation &each : body())
+    positions[&each] = static_cast<int64_t>(positions.size()) + 1;
+  auto positionOf = [&](Operation *op) { return op ? positions[op] : 0; };
+  llvm::SmallDenseSet<Value> held = {operand(index)};
+  SmallVector<int64_t> count(positions.size() + 1, 0);
+  for (const Exchange &each : exchanges) {
+    if (each.kind || !held.contains(each.source))
+      continue;
+    held.insert(each.result);
+    int64_t last = positionOf(each.after);
+    for (Operation *user : each.result.getUsers())
+      last = std::max(last, positionOf(user));
+    for (const Exchange &next : exchanges)
+      if (next.source == each.result)
+        last = std::max(last, positionOf(next.after));
+    // What is received behind an op is there beside what the next one reads.
+    for (int64_t at = positionOf(each.after) + 1; at <= last; ++at)
+      ++count[at];
+  }
+  return *llvm::max_element(count);
 }
 
 LogicalResult SimulatedRanks::addPending(unsigned result, Rank &rank, HostTensor &value) {

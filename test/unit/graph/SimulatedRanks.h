@@ -26,7 +26,7 @@ std::vector<int64_t> placesOf(const ShardingRule &rule, const TensorFactors &ten
 void combine(HostTensor &sum, const HostTensor &value, ReductionKind kind);
 
 /// The local program of one op, the same for all ranks: a function of the local operands, the
-/// indices of parts, and the results of all-reduces, which are exchanged when the program runs.
+/// indices of parts, and what comes from other ranks, which is exchanged when the program runs.
 class SimulatedRanks : public PartitionBuilder {
 public:
   /// Splits factor f of `rule` into parts[f] parts.
@@ -40,6 +40,12 @@ public:
   std::string why;
   /// Number of elements of each all-reduce.
   llvm::SmallVector<int64_t> reduced;
+  /// Bytes of each rotation, as a rank sends them.
+  llvm::SmallVector<int64_t> rotated;
+
+  /// How many values that are rotations of operand `index`, or of rotations of it, the local
+  /// program has at once at most: from where each is received to its last reader. After `run`.
+  int64_t mostHeldOf(unsigned index);
 
   mlir::OpBuilder &builder() override { return ops; }
   mlir::Location location() const override { return op->getLoc(); }
@@ -48,13 +54,17 @@ public:
   int64_t numParts(unsigned factor) const override { return parts[factor]; }
   mlir::Value partIndex(unsigned factor) override;
   mlir::Value allReduce(mlir::Value value, ReductionKind kind, unsigned factor) override;
+  mlir::Value rotate(mlir::Value value, unsigned factor, int64_t by) override;
   void addAfterReduction(unsigned result, mlir::Value value) override;
 
 private:
+  /// A reduction over the parts of a factor, or what the rank `by` parts before has.
   struct Exchange {
+    mlir::Operation *after; // the op it stands behind; null: at the start
     mlir::Value source, result;
-    ReductionKind kind;
     unsigned factor;
+    std::optional<ReductionKind> kind;
+    int64_t by = 0;
   };
   struct Rank {
     PerFactor index;
@@ -66,7 +76,9 @@ private:
   mlir::LogicalResult build();
   void createRanks(llvm::ArrayRef<HostTensor> operands);
   mlir::LogicalResult runOps();
+  mlir::Value addExchange(Exchange exchange);
   void exchange(const Exchange &exchange);
+  void exchangeAfter(mlir::Operation *op);
   mlir::FailureOr<HostTensor> join(unsigned result);
   mlir::LogicalResult addPending(unsigned result, Rank &rank, HostTensor &value);
   /// The ranks whose index differs from that of `rank` in `factor` alone, in ascending order.

@@ -23,6 +23,7 @@ struct Problem {
   bool causal = false;
   Mask mask = Mask::None;
   double dropout = 0;
+  int64_t diagonal = 0;
 };
 
 struct Operands {
@@ -58,7 +59,7 @@ Expected naive(const Problem &p, const Operands &x, double scale) {
       if (p.mask == Mask::Added)
         score += x.mask.get(row * p.t + j);
       if ((p.mask == Mask::Seen && x.mask.get(row * p.t + j) == 0) ||
-          (p.causal && j > i + p.t - p.s))
+          (p.causal && j > i + p.t - p.s + p.diagonal))
         score = -kInfinity;
       probability[j] = score;
       largest = std::max(largest, score);
@@ -131,6 +132,8 @@ void check(const Problem &p, const KernelProvider &provider, bool isInterleaved)
       {"scale", scale}, {"causal", p.causal}, {"dropout", p.dropout}, {"id", int64_t{5}}};
   Tensor o(heads(isInterleaved, p.b, p.h, p.s, p.e)),
       lse(TensorDesc::contiguous(DType::F32, {p.b, p.h, p.s}));
+  Tensor diagonal(TensorDesc::contiguous(DType::I64, {}));
+  diagonal.set(0, static_cast<double>(p.diagonal));
   std::vector<Tensor *> inputs = {&x.q, &x.k, &x.v};
   std::vector<Tensor *> gradInputs = {&x.dO, &x.q, &x.k, &x.v, &o, &lse};
   for (std::vector<Tensor *> *list : {&inputs, &gradInputs}) {
@@ -138,6 +141,8 @@ void check(const Problem &p, const KernelProvider &provider, bool isInterleaved)
       list->push_back(&x.mask);
     if (p.dropout > 0)
       list->push_back(&x.counter);
+    if (p.diagonal != 0)
+      list->push_back(&diagonal);
   }
   Tensor dQ(x.q.desc), dK(x.k.desc), dV(x.v.desc);
   std::vector<std::vector<char>> first;
@@ -184,6 +189,36 @@ TEST(Attention, SeveralBlocksOfKeys) {
 TEST(Attention, FewerQueriesThanKeys) { checkLevels({1, 2, 2, 3, 40, 8, 8, true}); }
 
 TEST(Attention, QueriesThatSeeNoKey) { checkLevels({1, 2, 2, 60, 9, 8, 8, true}); }
+
+/// Blocks of longer queries and keys: ahead, behind by less than a block, and out of sight.
+TEST(Attention, Diagonal) {
+  for (int64_t diagonal : {70, 7, -7, -70}) {
+    checkLevels({1, 2, 1, 70, 70, 8, 8, true, Mask::None, 0, diagonal});
+    checkLevels({2, 2, 2, 19, 31, 8, 8, true, Mask::Added, 0.3, diagonal});
+  }
+}
+
+/// What is hidden entirely is not read.
+TEST(Attention, HiddenBlocksAreNotRead) {
+  const Problem p{1, 2, 1, 20, 20, 8, 8, true};
+  Random random(5);
+  Operands x = makeOperands(p, random, false);
+  for (Tensor *tensor : {&x.k, &x.v})
+    for (int64_t i = 0; i < tensor->desc.elements(); ++i)
+      tensor->set(i, std::numeric_limits<double>::quiet_NaN());
+  Tensor o(heads(false, 1, 2, 20, 8)), lse(TensorDesc::contiguous(DType::F32, {1, 2, 20})),
+      dQ(x.q.desc), dK(x.k.desc), dV(x.v.desc), diagonal(TensorDesc::contiguous(DType::I64, {}));
+  diagonal.set(0, -20);
+  Attributes attributes{{"scale", 1.0}, {"causal", true}};
+  const KernelProvider &native = *findProvider("native");
+  runOnce(native, "attention", attributes, {&x.q, &x.k, &x.v, &diagonal}, {&o, &lse}, 1);
+  runOnce(native, "attention_grad", attributes, {&x.dO, &x.q, &x.k, &x.v, &o, &lse, &diagonal},
+          {&dQ, &dK, &dV}, 1);
+  for (const Tensor *zero : {&o, &dQ, &dK, &dV})
+    for (int64_t i = 0; i < zero->desc.elements(); ++i)
+      EXPECT_EQ(zero->get(i), 0.0);
+  EXPECT_EQ(lse.get(0), -kInfinity);
+}
 
 TEST(Attention, GroupedHeads) {
   checkLevels({2, 6, 2, 17, 23, 8, 12});
@@ -284,6 +319,12 @@ TEST(Attention, FaultsAreNamed) {
   EXPECT_EQ(native.whyNot(spec),
             "global_shape is set, but there is no contiguous i64[4] of offsets");
   spec.inputs.push_back(TensorDesc::contiguous(DType::I64, {4}));
+  EXPECT_EQ(native.whyNot(spec), std::nullopt);
+  spec.attributes.set("has_diagonal", true);
+  EXPECT_EQ(native.whyNot(spec), "has_diagonal is set, but there is no diagonal");
+  spec.inputs.push_back(TensorDesc::contiguous(DType::I64, {}));
+  EXPECT_EQ(native.whyNot(spec), "there is a diagonal, but causal is not set");
+  spec.attributes.set("causal", true);
   EXPECT_EQ(native.whyNot(spec), std::nullopt);
   spec.inputs[0] = TensorDesc::contiguous(DType::F64, {1, 4, 8, 8});
   EXPECT_EQ(native.whyNot(spec), "q is f64[1x4x8x8], expected f32[1x4x8x8]");

@@ -69,6 +69,27 @@ TEST(CrossEntropyGrad, WorksInPlace) {
   }
 }
 
+/// Rows of a batch and a sequence are the rows one after the other; a dimension of size 1 has any
+/// stride.
+TEST(CrossEntropyGrad, RowsMayHaveDimensions) {
+  Random random(3);
+  CrossEntropyGrad call(random, DType::I64, 24, 10);
+  Tensor flat(call.logits.desc);
+  call.run(*findProvider("native"), flat, 2);
+  for (const Sizes &rows : {Sizes{4, 6}, Sizes{1, 24}, Sizes{2, 3, 4}}) {
+    Sizes shape = rows;
+    shape.push_back(10);
+    call.logits.desc = TensorDesc::contiguous(DType::F32, shape);
+    call.target.desc = TensorDesc::contiguous(DType::I64, rows);
+    call.lse.desc = TensorDesc::contiguous(DType::F32, rows);
+    if (rows[0] == 1)
+      call.target.desc.strides[0] = 7;
+    Tensor out(call.logits.desc);
+    call.run(*findProvider("native"), out, 2);
+    EXPECT_TRUE(out.bytes == flat.bytes);
+  }
+}
+
 TEST(CrossEntropyGrad, SaysWhatItCannotDo) {
   auto f32 = [](Sizes shape) { return TensorDesc::contiguous(DType::F32, std::move(shape)); };
   const TensorDesc target = TensorDesc::contiguous(DType::I64, {4});
@@ -84,9 +105,9 @@ TEST(CrossEntropyGrad, SaysWhatItCannotDo) {
             "the targets are i64[3], expected a contiguous i64 or i32 per row");
   spec.inputs[1] = target;
   spec.inputs[0].strides = {1, 4};
-  EXPECT_EQ(native.whyNot(spec), "the logits are f32[4x6], expected a contiguous f32 matrix");
+  EXPECT_EQ(native.whyNot(spec), "the logits are f32[4x6], expected contiguous f32 rows");
   spec.inputs[0] = TensorDesc::contiguous(DType::F64, {4, 6});
-  EXPECT_EQ(native.whyNot(spec), "the logits are f64[4x6], expected a contiguous f32 matrix");
+  EXPECT_EQ(native.whyNot(spec), "the logits are f64[4x6], expected contiguous f32 rows");
 }
 
 } // namespace

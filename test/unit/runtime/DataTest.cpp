@@ -121,6 +121,30 @@ TEST_F(DataTest, TokensAreCutIntoWindows) {
   EXPECT_THAT(batch, ElementsAre(50012, 50013, 50014, 50015, 50000, 50001, 50002, 50003));
 }
 
+/// Ranks that share samples read their pieces of the same rows, along any of their dimensions.
+TEST_F(DataTest, RanksReadTheirPieces) {
+  planpb::Plan plan = planWith({{"x", planpb::I64, {2, 3, 2}, 1}}, 3);
+  planpb::MeshAxis &axis = *plan.mutable_mesh()->add_axes();
+  axis.set_name("context");
+  axis.set_size(2);
+  for (int dim : {0, 1, 2})
+    if (planpb::AxisList &list = *plan.mutable_inputs(0)->mutable_layout()->add_dims(); dim == 2)
+      list.add_axes()->set_axis(0);
+  std::vector<uint16_t> numbers(3 * 2 * 4);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  std::string file = write("a.bin", bytesOf(numbers));
+  for (int rank : {0, 1}) {
+    DataSet data(plan, options({{"x", file + ":uint16"}}), rank);
+    EXPECT_EQ(data.samples(), 3u);
+    std::vector<int64_t> batch(12), strides = {6, 2, 1};
+    data.feed(0, 0, batch.data(), strides);
+    for (int64_t row = 0; row < 2; ++row)
+      for (int64_t sample = 0; sample < 3; ++sample)
+        for (int64_t column = 0; column < 2; ++column)
+          EXPECT_EQ(batch[row * 6 + sample * 2 + column], sample * 8 + row * 4 + rank * 2 + column);
+  }
+}
+
 TEST_F(DataTest, SidecarNamesTheType) {
   std::string file = write("a.bin", std::string("\x01\xff\x03\x04\x05\x06\x07\x08", 8));
   EXPECT_THAT(messageOfFile(file), AllOf(HasSubstr("type of its numbers is not known"),

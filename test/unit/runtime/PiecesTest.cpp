@@ -46,7 +46,8 @@ struct TwoAxes {
     input.set_name("x");
     input.set_dtype(planpb::F64);
     *input.mutable_shape() = x.shape();
-    *input.mutable_batch_axes() = wholeAxes({0});
+    *input.mutable_layout()->add_dims() = wholeAxes({0});
+    input.mutable_layout()->add_dims();
     a = matrix("a", 8, 4);
     c = matrix("c", 2, 4);
     d = matrix("d", 8, 4);
@@ -78,6 +79,9 @@ struct TwoAxes {
     view.add_strides(1);
     return view;
   }
+  planpb::AxisList &batchAxes() {
+    return *b.plan.mutable_inputs(0)->mutable_layout()->mutable_dims(0);
+  }
   planpb::Parameter &cut() { return *b.plan.mutable_parameters(0); }
   planpb::Parameter &whole() { return *b.plan.mutable_parameters(1); }
   planpb::Bucket &bucket(int index) { return *b.program().mutable_buckets(index); }
@@ -106,15 +110,21 @@ const Damage kDamages[] = {
     {"RanksOfNoMesh", [](TwoAxes &p) { p.b.plan.set_ranks(7); }, "7 ranks, its mesh has 8"},
     {"AxisWithoutSize", [](TwoAxes &p) { p.b.plan.mutable_mesh()->mutable_axes(0)->set_size(0); },
      "mesh: its axis data has the size 0"},
-    {"BatchOverWrongAxis",
-     [](TwoAxes &p) { *p.b.plan.mutable_inputs(0)->mutable_batch_axes() = wholeAxes({1}); },
+    {"BatchOverWrongAxis", [](TwoAxes &p) { p.batchAxes() = wholeAxes({1}); },
      "do not make the global_batch of 16"},
-    {"BatchAxesWithoutBatch",
-     [](TwoAxes &p) { p.b.plan.mutable_inputs(0)->set_batch_dimension(-1); },
-     "has batch axes (data), but no batch dimension"},
-    {"BatchOverNoAxis",
-     [](TwoAxes &p) { *p.b.plan.mutable_inputs(0)->mutable_batch_axes() = wholeAxes({5}); },
-     "its batch axes: axis 5 of 2 does not exist"},
+    {"BatchThatDoesNotExist",
+     [](TwoAxes &p) { p.b.plan.mutable_inputs(0)->set_batch_dimension(2); },
+     "batch dimension 2 of 2 dimensions does not exist"},
+    {"InputOverNoAxis", [](TwoAxes &p) { p.batchAxes() = wholeAxes({5}); },
+     "input x: its layout: axis 5 of 2 does not exist"},
+    {"InputOverAnAxisTwice",
+     [](TwoAxes &p) {
+       *p.b.plan.mutable_inputs(0)->mutable_layout()->mutable_dims(1) = wholeAxes({0});
+     },
+     "input x: its layout: "},
+    {"InputLayoutOfOtherRank",
+     [](TwoAxes &p) { p.b.plan.mutable_inputs(0)->mutable_layout()->add_dims(); },
+     "input x: its layout has 3 dimensions, its shape has 2"},
     {"CutShapeOfOtherSize", [](TwoAxes &p) { p.whole().set_cut_shape(0, 25); },
      "cut_shape (25) has not the elements of shape (2, 12)"},
     {"PaddedToLess", [](TwoAxes &p) { p.cut().set_padded_shape(0, 6); },

@@ -80,6 +80,18 @@ func.func @f(%x: tensor<2x6x8xf64>, %wq: tensor<8x16xf64>, %wk: tensor<8x8xf64>,
   %y = graph.linear %o2, %wo : tensor<2x6x16xf64>, tensor<16x8xf64>
   return %y : tensor<2x6x8xf64>
 })"},
+    {"attention with dropout and its gradient", R"(
+func.func @f(%q: tensor<2x4x12x2xf64>, %k: tensor<2x2x12x2xf64>, %v: tensor<2x2x12x4xf64>, %d: tensor<2x4x12x4xf64>,
+             %c: tensor<3xi64>)
+    -> (tensor<2x4x12x4xf64>, tensor<2x4x12x2xf64>, tensor<2x2x12x2xf64>, tensor<2x2x12x4xf64>) {
+  %q1 = graph.tanh %q : tensor<2x4x12x2xf64>
+  %o, %l = graph.attention %q1, %k, %v counter %c scale 0.5 causal {dropout = 0.25, id = 2 : i64}
+      : tensor<2x4x12x2xf64>, tensor<2x2x12x2xf64>, tensor<2x2x12x4xf64>, tensor<3xi64>
+  %dq, %dk, %dv = graph.attention_grad %d, %q1, %k, %v, %o, %l counter %c scale 0.5 causal {dropout = 0.25, id = 2 : i64}
+      : tensor<2x4x12x4xf64>, tensor<2x4x12x2xf64>, tensor<2x2x12x2xf64>, tensor<2x2x12x4xf64>, tensor<2x4x12x4xf64>,
+        tensor<2x4x12xf64>, tensor<3xi64>
+  return %o, %dq, %dk, %dv : tensor<2x4x12x4xf64>, tensor<2x4x12x2xf64>, tensor<2x2x12x2xf64>, tensor<2x2x12x4xf64>
+})"},
     {"embedding, tied head, loss and its gradient", R"(
 func.func @f(%w: tensor<12x8xf64>, %i: tensor<2x6xi64>, %t: tensor<12xi64>) -> (tensor<f64>, tensor<12x8xf64>) {
   %x = graph.embedding %w, %i : tensor<12x8xf64>, tensor<2x6xi64>
@@ -91,6 +103,21 @@ func.func @f(%w: tensor<12x8xf64>, %i: tensor<2x6xi64>, %t: tensor<12xi64>) -> (
   %d = graph.div %one, %c : tensor<f64>, tensor<f64>
   %dn = graph.cross_entropy_grad %n, %t, %e, %d ignore_index 3 : tensor<12x12xf64>, tensor<12xi64>, tensor<12xf64>, tensor<f64>
   %dl = graph.reshape %dn : tensor<12x12xf64> to tensor<2x6x12xf64>
+  %dx = graph.matmul %dl, %w batch [] x [] contract [2] x [0] : tensor<2x6x12xf64>, tensor<12x8xf64>
+  %dh = graph.matmul %dl, %x batch [] x [] contract [0, 1] x [0, 1] : tensor<2x6x12xf64>, tensor<2x6x8xf64>
+  %de = graph.embedding_grad %dx, %i rows 12 : tensor<2x6x8xf64>, tensor<2x6xi64>
+  %dw = graph.add %dh, %de : tensor<12x8xf64>, tensor<12x8xf64>
+  return %loss, %dw : tensor<f64>, tensor<12x8xf64>
+})"},
+    {"embedding, tied head, loss of rows in two dimensions and its gradient", R"(
+func.func @f(%w: tensor<12x8xf64>, %i: tensor<2x6xi64>, %t: tensor<2x6xi64>) -> (tensor<f64>, tensor<12x8xf64>) {
+  %x = graph.embedding %w, %i : tensor<12x8xf64>, tensor<2x6xi64>
+  %l = graph.linear %x, %w transpose_weight : tensor<2x6x8xf64>, tensor<12x8xf64>
+  %s, %c, %e = graph.cross_entropy %l, %t ignore_index 3 : tensor<2x6x12xf64>, tensor<2x6xi64>
+  %loss = graph.div %s, %c : tensor<f64>, tensor<f64>
+  %one = graph.constant dense<1.0> : tensor<f64>
+  %d = graph.div %one, %c : tensor<f64>, tensor<f64>
+  %dl = graph.cross_entropy_grad %l, %t, %e, %d ignore_index 3 : tensor<2x6x12xf64>, tensor<2x6xi64>, tensor<2x6xf64>, tensor<f64>
   %dx = graph.matmul %dl, %w batch [] x [] contract [2] x [0] : tensor<2x6x12xf64>, tensor<12x8xf64>
   %dh = graph.matmul %dl, %x batch [] x [] contract [0, 1] x [0, 1] : tensor<2x6x12xf64>, tensor<2x6x8xf64>
   %de = graph.embedding_grad %dx, %i rows 12 : tensor<2x6x8xf64>, tensor<2x6xi64>
@@ -173,6 +200,9 @@ protected:
     OwningOpRef<ModuleOp> module = parse(axes, program.text);
     EXPECT_TRUE(module);
     auto function = *module->getOps<func::FuncOp>().begin();
+    // A sequence that is cut goes round, or to the heads where these divide.
+    if (random() % 2)
+      (*module)->setAttr(kAttentionAttr, StringAttr::get(&context, kRing));
     MeshAttr grid = mesh(axes);
     std::vector<HostTensor> arguments;
     for (auto [index, type] : llvm::enumerate(function.getArgumentTypes())) {
