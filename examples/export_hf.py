@@ -272,6 +272,9 @@ def describe(path, module, inputs):
 def main(argv):
     arguments = parse_arguments(argv)
     torch.manual_seed(arguments.seed)
+    # What a module computes once (tables of positions) is saved. On several threads its digits depend on their number and,
+    # when a vector function of MKL is first called by two at once, on luck (pytorch/pytorch#188792).
+    torch.set_num_threads(1)
     if arguments.module:
         module, inputs = build_module(arguments.module)
     else:

@@ -85,7 +85,7 @@ void addScoreFactors(Op op, ShardingRuleBuilder &builder, const AttentionPlaces 
             group = places.groups(kHead).front();
   if (canRing(op)) {
     builder.factor(places.all(kQuery), FactorKind::Special);
-    builder.ring(query, places.perGroup, places.groupResults);
+    builder.ring(query, op.getCausal(), places.perGroup, places.groupResults);
   } else {
     builder.factor(withMask(places.heads(kQuery), kQuery, q[kQuery]), FactorKind::Replicate);
     builder.factor(withMask(places.groups(kKeyOfGroup), kKey, k[kKeyOfGroup]),

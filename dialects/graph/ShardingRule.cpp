@@ -152,7 +152,7 @@ std::string ShardingRule::text() const {
     if (!ring.results.empty())
       os << "->";
     llvm::interleave(ring.results, os, "&");
-    os << "}";
+    os << (ring.isCausal ? " causal}" : "}");
   }
   if (!instead.empty()) {
     os << " instead={";
@@ -387,12 +387,15 @@ ShardingRuleBuilder &ShardingRuleBuilder::partial(ArrayRef<unsigned> operands,
   return *this;
 }
 
-ShardingRuleBuilder &ShardingRuleBuilder::ring(RulePlace place, ArrayRef<unsigned> operands,
+ShardingRuleBuilder &ShardingRuleBuilder::ring(RulePlace place, bool isCausal,
+                                               ArrayRef<unsigned> operands,
                                                ArrayRef<unsigned> results) {
   if (const DimensionFactors &factors = tensorOf(place)[place.dim]; !factors.empty())
     if (rule.factors[factors.front()].kind == FactorKind::Special)
-      rule.rings.push_back(
-          {factors.front(), {operands.begin(), operands.end()}, {results.begin(), results.end()}});
+      rule.rings.push_back({factors.front(),
+                            {operands.begin(), operands.end()},
+                            {results.begin(), results.end()},
+                            isCausal});
   return *this;
 }
 

@@ -93,6 +93,10 @@ struct PartialOperands {
 struct Ring {
   unsigned factor = 0;
   llvm::SmallVector<unsigned, 2> operands, results; // ascending
+  /// Whether a rank only works on the blocks of the ranks before it and, half, on its own: the last
+  /// one, for which all wait in the end, has 2 - 1 / n of the work that each would have of equal
+  /// parts.
+  bool isCausal = false;
 
   bool operator==(const Ring &) const = default;
 };
@@ -189,7 +193,7 @@ public:
                                llvm::ArrayRef<ReductionKind> kinds = ReductionKind::Sum);
 
   /// The factor of dimension `place`, if it has one, is passed round with these tensors.
-  ShardingRuleBuilder &ring(RulePlace place, llvm::ArrayRef<unsigned> operands,
+  ShardingRuleBuilder &ring(RulePlace place, bool isCausal, llvm::ArrayRef<unsigned> operands,
                             llvm::ArrayRef<unsigned> results);
   /// Axes of the factor of `place` may split the first factor of `other` instead, if both have
   /// factors and the latter can be split.

@@ -51,7 +51,7 @@ struct ChooseLayoutsPass : impl::ChooseLayoutsBase<ChooseLayoutsPass> {
   LogicalResult choose(func::FuncOp function, sharding::MeshOp meshOp,
                        const MachineModel &machine) {
     Axes free(searchedAxes(function, meshOp.getAxes()));
-    if (free.empty())
+    if (free.empty() && !hasAttentionToChoose(function))
       return success();
     LayoutNetwork layouts(function, FlatSymbolRefAttr::get(meshOp.getSymNameAttr()),
                           meshOp.getAxes(), free, machine);
@@ -69,6 +69,17 @@ struct ChooseLayoutsPass : impl::ChooseLayoutsBase<ChooseLayoutsPass> {
     layouts.annotate(best->choices);
     warnOfIdleAxes(function, free);
     return success();
+  }
+
+  /// Whether attention over a split sequence may split heads or go round.
+  static bool hasAttentionToChoose(func::FuncOp function) {
+    return attentionOf(function) == sharding::kAuto &&
+           llvm::any_of(function.getArguments(), [&](BlockArgument argument) {
+             auto dim = function.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(),
+                                                               graph::kSequenceDimensionAttr);
+             sharding::LayoutAttr layout = sharding::layoutOf(argument);
+             return dim && layout && !layout.getAxes(dim.getInt()).empty();
+           });
   }
 
   /// Ranks that all compute the same are hardly what anybody wants.

@@ -46,6 +46,8 @@ LogicalResult LayoutNetwork::build() {
   for (Operation &op : body.without_terminator())
     if (failed(addOp(&op)))
       return failure();
+  if (!refused.empty())
+    return failure();
   connectUses();
   return success();
 }
@@ -185,10 +187,13 @@ Cost LayoutNetwork::computeCost(Operation *op, const Candidate &candidate) const
     add(operand, layout);
   for (auto [value, layout] : llvm::zip_equal(op->getResults(), candidate.results))
     add(value, layout);
-  const Cost compute = machine.compute(costly.getCost(), parts,
-                                       static_cast<double>(local) /
-                                           static_cast<double>(std::max<int64_t>(whole, 1)));
   const graph::ShardingRule rule = cast<graph::ShardingRuleOpInterface>(op).getShardingRule();
+  graph::OpCost cost = costly.getCost();
+  for (const graph::Ring &ring : rule.rings)
+    if (const int64_t ranks = grid.sizeOf(candidate.factors[ring.factor]); ring.isCausal)
+      cost.flops = cost.flops * (2 * ranks - 1) / ranks; // of the rank that all wait for
+  const Cost compute = machine.compute(
+      cost, parts, static_cast<double>(local) / static_cast<double>(std::max<int64_t>(whole, 1)));
   return rule.rings.empty() ? compute
                             : addCosts(compute, machine.goRound(op, rule, candidate.factors, grid));
 }
@@ -200,11 +205,23 @@ LayoutNetwork::OpClass LayoutNetwork::makeClass(Operation *op,
   for (Value operand : op->getOperands())
     split.operands.push_back(fixed.lookup(operand));
   OpLayouts layouts(op, rule, split.operands, mesh, grid);
-  const FactorChoice choice =
-      chooseFactors(op, rule, layouts, split.operands, readersOf(op, rule), grid);
-  split.factors = choice.factors;
+  // Where a sequence may split the heads or go round, the search decides.
+  auto choose = [&](StringRef attention) {
+    return chooseFactors(op, rule, layouts, split.operands, readersOf(op, rule), attention, grid);
+  };
+  const FactorChoice choice = choose(attentionOf(op));
   OpClass result;
-  result.candidates = candidatesOf(op, rule, split, free, mesh, grid);
+  result.refused = choice.refused;
+  auto addCandidates = [&](const FactorChoice &way) {
+    split.factors = way.factors;
+    llvm::append_range(result.candidates, candidatesOf(op, rule, split, free, mesh, grid));
+  };
+  addCandidates(choice);
+  if (attentionOf(op) == sharding::kAuto && !rule.instead.empty()) {
+    const FactorChoice ring = choose(sharding::kRing);
+    if (ring.refused.empty() && ring.factors != choice.factors)
+      addCandidates(ring);
+  }
   result.mustBeWhole = !rule.once.empty();
   std::vector<Cost> costs;
   for (const Candidate &candidate : result.candidates)
@@ -220,11 +237,8 @@ LayoutNetwork::OpClass LayoutNetwork::makeClass(Operation *op,
     result.operands.push_back(listOf([&](const Candidate &c) { return c.operands[index]; }));
   for (unsigned index = 0; index < op->getNumResults(); ++index) {
     result.results.push_back(listOf([&](const Candidate &c) { return c.results[index]; }));
-    // The first candidate has no free axes.
-    LayoutAttr layout = result.results.back()->front();
     // What is split otherwise inside the op goes back behind it.
-    if (choice.home != choice.factors)
-      layout = layouts.resultLayout(index, choice.home);
+    LayoutAttr layout = layouts.resultLayout(index, choice.home);
     result.fixedResults.push_back(result.mustBeWhole ? layout.withPartial(nullptr) : layout);
   }
   return result;
@@ -234,6 +248,9 @@ LogicalResult LayoutNetwork::addOp(Operation *op) {
   const OpClass *kind = classOf(op);
   if (!kind)
     return failure();
+  // Layers are alike: what was said of one is not said again.
+  if (!kind->refused.empty() && refused.insert(kind->refused).second)
+    emitError(op->getLoc()) << kind->refused;
   OpChoices choices{network.addVariable(kind->candidates.size()), kind};
   network.add(choices.variable, kind->costs);
   for (OpResult result : op->getResults()) {

@@ -31,6 +31,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringSet.h"
 
 #include <map>
 #include <set>
@@ -95,6 +96,7 @@ private:
     llvm::SmallVector<Layouts> operands, results;         // under each candidate
     llvm::SmallVector<sharding::LayoutAttr> fixedResults; // without the free axes
     bool mustBeWhole = false; // results, where they are read: something is added to them once
+    std::string refused;      // FactorChoice::refused
   };
   struct OpChoices {
     unsigned variable = 0;
@@ -131,6 +133,8 @@ private:
   llvm::DenseMap<mlir::Value, sharding::LayoutAttr> fixed; // layouts without the free axes
   llvm::MapVector<mlir::Value, Source> made, homes;
   llvm::MapVector<mlir::Operation *, OpChoices> ops;
+
+  llvm::StringSet<> refused; // why ops cannot be split as asked
 
   using Key = llvm::SmallVector<const void *>;
   std::map<Key, OpClass> classes;

@@ -13,9 +13,10 @@ def ChooseLayouts : Pass<"choose-layouts", "::mlir::ModuleOp"> {
   let summary = "Find the cheapest layouts of parameters and values";
   let description = [{
     Chooses for every parameter that is not pinned, and for every op, how it is split over the axes of the mesh that do not
-    cut the batch, so that a step takes the least time by the machine model: arithmetic, memory traffic and collectives of
-    one rank, one after another. The minimum is exact (LayoutNetwork.h, CostNetwork.h). Pins restrict it. A mesh whose axes
-    all cut the batch leaves nothing to choose: the pass does nothing.
+    cut inputs, so that a step takes the least time by the machine model: arithmetic, memory traffic and collectives of
+    one rank, one after another. The minimum is exact (LayoutNetwork.h, CostNetwork.h). Pins restrict it. Where the
+    sequence of attention is split and `sharding.attention` leaves it open, whether it splits the heads or goes round is chosen
+    too. A mesh whose axes all cut inputs leaves nothing else to choose.
 
     Requires: a function with its gradients (`differentiate`); `sharding.layout` on the inputs. Leaves: `sharding.layout` on
     all arguments, `sharding.factors` and `sharding.layouts` on all ops.

@@ -64,7 +64,7 @@ void padDimension(func::FuncOp function, BlockArgument argument, unsigned dim, i
 SmallVector<sharding::AxisRefAttr> searchedAxes(func::FuncOp function, sharding::MeshAttr mesh) {
   SmallVector<sharding::AxisRefAttr> taken, searched;
   for (BlockArgument argument : function.getArguments())
-    if (function.getArgAttr(argument.getArgNumber(), graph::kBatchDimensionAttr))
+    if (function.getArgAttr(argument.getArgNumber(), graph::kInputAttr))
       if (sharding::LayoutAttr layout = sharding::layoutOf(argument))
         llvm::append_range(taken, layout.getSplitAxes());
   for (auto [name, size] : llvm::zip(mesh.getNames(), mesh.getSizes())) {

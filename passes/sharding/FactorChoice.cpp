@@ -116,8 +116,8 @@ namespace {
 /// Grants wishes, one after the other.
 class Chooser {
 public:
-  Chooser(Operation *op, const graph::ShardingRule &rule, sharding::MeshAttr grid)
-      : op(op), rule(rule), grid(grid) {
+  Chooser(const graph::ShardingRule &rule, StringRef attention, sharding::MeshAttr grid)
+      : rule(rule), attention(attention), grid(grid) {
     choice.factors.resize(rule.factors.size());
     choice.givers.resize(rule.factors.size());
     choice.home.resize(rule.factors.size());
@@ -134,10 +134,7 @@ public:
   void grantSequence(const Wish &wish) {
     if (isTaken(wish.axes))
       return;
-    auto mode =
-        op->getParentOfType<ModuleOp>()->getAttrOfType<StringAttr>(sharding::kAttentionAttr);
-    bool byHeads = mode && mode.getValue() == sharding::kUlysses;
-    bool byRing = mode && mode.getValue() == sharding::kRing;
+    bool byHeads = attention == sharding::kUlysses, byRing = attention == sharding::kRing;
     std::optional<unsigned> other = otherOf(wish.factor);
     if (!byRing && other && splitInstead(wish, *other))
       return;
@@ -214,8 +211,8 @@ private:
                      "\"auto\" or \"ring\"";
   }
 
-  Operation *op;
   const graph::ShardingRule &rule;
+  StringRef attention;
   sharding::MeshAttr grid;
   FactorChoice choice;
 };
@@ -224,7 +221,7 @@ private:
 
 FactorChoice chooseFactors(Operation *op, const graph::ShardingRule &rule, const OpLayouts &layouts,
                            ArrayRef<sharding::LayoutAttr> operands, ArrayRef<ReaderWish> readers,
-                           sharding::MeshAttr grid) {
+                           StringRef attention, sharding::MeshAttr grid) {
   SmallVector<Wish> wishes;
   for (auto [index, layout] : llvm::enumerate(operands)) {
     int64_t elements = cast<RankedTensorType>(op->getOperand(index).getType()).getNumElements();
@@ -235,7 +232,7 @@ FactorChoice chooseFactors(Operation *op, const graph::ShardingRule &rule, const
   for (const ReaderWish &wish : readers)
     wishes.push_back({wish.factor, wish.axes, op->getNumOperands(), 0});
   llvm::stable_sort(wishes, [](const Wish &a, const Wish &b) { return a.elements > b.elements; });
-  Chooser chooser(op, rule, grid);
+  Chooser chooser(rule, attention, grid);
   for (const Wish &wish : wishes)
     if (!chooser.isSequence(wish.factor))
       chooser.grant(wish);
@@ -243,6 +240,11 @@ FactorChoice chooseFactors(Operation *op, const graph::ShardingRule &rule, const
     if (chooser.isSequence(wish.factor))
       chooser.grantSequence(wish);
   return chooser.take();
+}
+
+StringRef attentionOf(Operation *op) {
+  auto mode = op->getParentOfType<ModuleOp>()->getAttrOfType<StringAttr>(sharding::kAttentionAttr);
+  return mode ? mode.getValue() : StringRef(sharding::kAuto);
 }
 
 } // namespace deepshard

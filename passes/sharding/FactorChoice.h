@@ -17,7 +17,7 @@ struct FactorChoice {
   /// As `factors`, but axes that split another factor instead (`graph::Instead`) where the operands
   /// have them: so results are to lie.
   llvm::SmallVector<Axes> home;
-  /// Why the op cannot be split as `sharding.attention` of the module asks; empty if it can.
+  /// Why the op cannot be split as `attention` asks; empty if it can.
   std::string refused;
 };
 
@@ -43,13 +43,18 @@ wishesOfReaders(mlir::Operation *op, const graph::ShardingRule &rule,
 /// in two ways. `readers` come last. Greedy, as Shardy's conflict resolution
 /// (insert_explicit_reshards.cc, design notes in docs of Shardy).
 ///
-/// Wishes for factors of `rule.instead`, the sequence of attention, come last, and
-/// `sharding.attention` says what becomes of them: with "ulysses" they split the other factor, the
-/// key/value heads, behind the axes that it has; with "ring" they stay, and the op passes round;
-/// with "auto" (or nothing) the first of the two that can be, else the operands are gathered.
+/// Wishes for factors of `rule.instead`, the sequence of attention, come last, and `attention`
+/// (`sharding.attention` of the module, or what a search tries) says what becomes of them: with
+/// "ulysses" they split the other factor, the key/value heads, behind the axes that it has; with
+/// "ring" they stay, and the op passes round; with "auto" the first of the two that can be, else
+/// the operands are gathered.
 FactorChoice chooseFactors(mlir::Operation *op, const graph::ShardingRule &rule,
                            const OpLayouts &layouts, llvm::ArrayRef<sharding::LayoutAttr> operands,
-                           llvm::ArrayRef<ReaderWish> readers, sharding::MeshAttr grid);
+                           llvm::ArrayRef<ReaderWish> readers, llvm::StringRef attention,
+                           sharding::MeshAttr grid);
+
+/// `sharding.attention` of the module around `op`; "auto" if there is none.
+llvm::StringRef attentionOf(mlir::Operation *op);
 
 /// A factor that may not be split as it is: a layout cuts a dimension into ranges, so where a
 /// dimension of an operand or result is several factors, a minor one can be split only if those

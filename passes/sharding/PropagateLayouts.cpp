@@ -130,7 +130,8 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
       choice.factors = choice.home = factorAxes(op, rule);
     else
       choice = chooseFactors(op, rule, layouts, operands,
-                             wishesOfReaders(op, rule, sharding::layoutOf, mesh, grid), grid);
+                             wishesOfReaders(op, rule, sharding::layoutOf, mesh, grid),
+                             attentionOf(op), grid);
     // Layers are alike: what was said of one is not said again.
     if (!choice.refused.empty() && said.insert(choice.refused).second)
       emitError(op->getLoc()) << choice.refused;

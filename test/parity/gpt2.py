@@ -20,6 +20,18 @@ SIZES = {
     "large": {"n_layer": 4, "n_embd": 192, "n_head": 6, "vocab_size": 256, "n_positions": 80, "seq": 64, "micro": 2},
 }
 STEPS = 20
+# How Megatron-LM splits GPT-2, whose weights are stored as (inputs, outputs), and a Llama.
+PINS = {
+    "*.attn.c_attn.weight": [[], "tensor"], "*.attn.c_attn.bias": ["tensor"],
+    "*.mlp.c_fc.weight": [[], "tensor"], "*.mlp.c_fc.bias": ["tensor"],
+    "*.attn.c_proj.weight": ["tensor", []], "*.mlp.c_proj.weight": ["tensor", []],
+    "*wte.weight": ["tensor", []],
+}
+LLAMA_PINS = {
+    "*.q_proj.weight": ["tensor", []], "*.k_proj.weight": ["tensor", []], "*.v_proj.weight": ["tensor", []],
+    "*.o_proj.weight": [[], "tensor"], "*.gate_proj.weight": ["tensor", []], "*.up_proj.weight": ["tensor", []],
+    "*.down_proj.weight": [[], "tensor"], "lm_head.weight": ["tensor", []],
+}
 DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 
 

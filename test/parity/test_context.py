@@ -19,22 +19,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import gpt2
 from test_gpt2 import DS_OPT, DS_RUN, Workshop, call
 
-GPT2_PINS = {
-    "*.attn.c_attn.weight": [[], "tensor"], "*.attn.c_attn.bias": ["tensor"],
-    "*.mlp.c_fc.weight": [[], "tensor"], "*.mlp.c_fc.bias": ["tensor"],
-    "*.attn.c_proj.weight": ["tensor", []], "*.mlp.c_proj.weight": ["tensor", []],
-    "*wte.weight": ["tensor", []],
-}
-LLAMA_PINS = {
-    "*.q_proj.weight": ["tensor", []], "*.k_proj.weight": ["tensor", []], "*.v_proj.weight": ["tensor", []],
-    "*.o_proj.weight": [[], "tensor"], "*.gate_proj.weight": ["tensor", []], "*.up_proj.weight": ["tensor", []],
-    "*.down_proj.weight": [[], "tensor"], "lm_head.weight": ["tensor", []],
-}
-
-
 def gpt2_shape(**changes):
     settings = {"n_layer": 2, "n_embd": 32, "n_head": 4, "vocab_size": 131, "n_positions": 40} | changes
-    return {"type": "gpt2", "settings": settings, "pins": GPT2_PINS, "seq": 32, "micro": 4,
+    return {"type": "gpt2", "settings": settings, "pins": gpt2.PINS, "seq": 32, "micro": 4,
             "vocab_size": settings["vocab_size"]}
 
 
@@ -79,7 +66,7 @@ SHAPES = {
     "gpt2 with dropout": gpt2_shape(resid_pdrop=0.1, embd_pdrop=0.1, attn_pdrop=0.1),
     "gpt2 in thirds": gpt2_shape() | {"seq": 33},
     # Two heads of queries to one of keys.
-    "llama": {"type": "llama", "pins": LLAMA_PINS, "seq": 32, "micro": 4, "vocab_size": 131,
+    "llama": {"type": "llama", "pins": gpt2.LLAMA_PINS, "seq": 32, "micro": 4, "vocab_size": 131,
               "settings": {"hidden_size": 32, "intermediate_size": 56, "num_hidden_layers": 2, "num_attention_heads": 4,
                            "num_key_value_heads": 2, "vocab_size": 131, "max_position_embeddings": 40}},
     # Activations outweigh everything else.

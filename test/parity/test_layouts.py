@@ -9,7 +9,6 @@ import unittest
 
 import gpt2
 from test_gpt2 import DS_OPT, Workshop, call
-from test_ranks import PINS
 
 # The widths of GPT-2 124M; two of its layers.
 SIZE = {"n_layer": 2, "n_embd": 768, "n_head": 12, "vocab_size": 50257, "n_positions": 1024, "seq": 1024, "micro": 1}
@@ -51,7 +50,7 @@ class Layouts(unittest.TestCase):
         for (data, tensor), micro in itertools.product(MESHES, (1, 8)):
             with self.subTest(data=data, tensor=tensor, micro=micro):
                 found = sent(data, tensor, micro=micro)
-                pinned = sent(data, tensor, micro=micro, layouts="pinned", pins=PINS)
+                pinned = sent(data, tensor, micro=micro, layouts="pinned", pins=gpt2.PINS)
                 self.assertGreater(found, 0)
                 self.assertLessEqual(found, pinned)
 

@@ -29,12 +29,6 @@ SIZES = {
 MESHES = [(data, tensor) for data, tensor in itertools.product((1, 2, 4), repeat=2) if 1 < data * tensor <= 8]
 STEPS = 20
 ROUNDING = 0.001  # of MiB as `ds-run --check` prints them
-PINS = {
-    "*.attn.c_attn.weight": [[], "tensor"], "*.attn.c_attn.bias": ["tensor"],
-    "*.mlp.c_fc.weight": [[], "tensor"], "*.mlp.c_fc.bias": ["tensor"],
-    "*.attn.c_proj.weight": ["tensor", []], "*.mlp.c_proj.weight": ["tensor", []],
-    "*wte.weight": ["tensor", []],
-}
 
 
 # Two heads of queries to one of keys, a gated MLP, RMS norms.
@@ -42,11 +36,7 @@ LLAMA = {
     "type": "llama", "vocab_size": 131, "seq": 17, "micro": 8,
     "settings": {"hidden_size": 32, "intermediate_size": 56, "num_hidden_layers": 2, "num_attention_heads": 4,
                  "num_key_value_heads": 2, "vocab_size": 131, "max_position_embeddings": 24},
-    "pins": {
-        "*.q_proj.weight": ["tensor", []], "*.k_proj.weight": ["tensor", []], "*.v_proj.weight": ["tensor", []],
-        "*.o_proj.weight": [[], "tensor"], "*.gate_proj.weight": ["tensor", []], "*.up_proj.weight": ["tensor", []],
-        "*.down_proj.weight": [[], "tensor"], "lm_head.weight": ["tensor", []],
-    },
+    "pins": gpt2.LLAMA_PINS,
 }
 SHAPES = SIZES | {
     "llama": LLAMA,
@@ -105,7 +95,7 @@ class Ranks(unittest.TestCase):
         config["zero_optimization"] = {"stage3_param_persistence_threshold": 40} | (zero or {})
         config["deepshard"] = {"mesh": {"data": data, "tensor": tensor}, "bucket_size": 6000} | own
         if tensor > 1 and layouts == "pinned":
-            config["deepshard"] |= {"layouts": "pinned", "pins": SHAPES[size].get("pins", PINS)}
+            config["deepshard"] |= {"layouts": "pinned", "pins": SHAPES[size].get("pins", gpt2.PINS)}
         path = cls.shop.path(name)
         with open(f"{path}.json", "w", encoding="utf-8") as stream:
             json.dump(config, stream)

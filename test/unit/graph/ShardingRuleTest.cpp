@@ -591,7 +591,7 @@ TEST_F(ShardingRuleTest, Text) {
                    ": tensor<2x8x6x4xf32>, tensor<2x2x6x4xf32>, tensor<2x2x6x4xf32>"),
             "([i, jk, l, m],[i, j, l, m],[i, j, l, n])->([i, jk, l, n],[i, jk, l]) "
             "{i=2, j=2, k=4, l=6, m=4, n=4} special={l} replicate={k, m} partial={2->0} "
-            "ring={l:1&2} instead={l->j}");
+            "ring={l:1&2 causal} instead={l->j}");
   EXPECT_EQ(textOf("%q: tensor<2x4x6x4xf32>, %l: tensor<2x4x6xf32>",
                    "%a, %b, %c = graph.attention_grad %q, %q, %q, %q, %q, %l scale 1.0 : "
                    "tensor<2x4x6x4xf32>, tensor<2x4x6x4xf32>, tensor<2x4x6x4xf32>, "
