@@ -192,10 +192,8 @@ Cost LayoutNetwork::computeCost(Operation *op, const Candidate &candidate) const
   for (const graph::Ring &ring : rule.rings)
     if (const int64_t ranks = grid.sizeOf(candidate.factors[ring.factor]); ring.isCausal)
       cost.flops = cost.flops * (2 * ranks - 1) / ranks; // of the rank that all wait for
-  const Cost compute = machine.compute(
+  return machine.compute(
       cost, parts, static_cast<double>(local) / static_cast<double>(std::max<int64_t>(whole, 1)));
-  return rule.rings.empty() ? compute
-                            : addCosts(compute, machine.goRound(op, rule, candidate.factors, grid));
 }
 
 LayoutNetwork::OpClass LayoutNetwork::makeClass(Operation *op,
@@ -223,10 +221,13 @@ LayoutNetwork::OpClass LayoutNetwork::makeClass(Operation *op,
       addCandidates(ring);
   }
   result.mustBeWhole = !rule.once.empty();
-  std::vector<Cost> costs;
-  for (const Candidate &candidate : result.candidates)
+  std::vector<Cost> costs, rounds;
+  for (const Candidate &candidate : result.candidates) {
     costs.push_back(computeCost(op, candidate));
+    rounds.push_back(machine.goRound(op, rule, candidate.factors, grid));
+  }
   result.costs = network.table(std::move(costs));
+  result.rounds = network.table(std::move(rounds));
   auto listOf = [&](auto layoutOf) {
     std::vector<LayoutAttr> list;
     for (const Candidate &candidate : result.candidates)
@@ -253,6 +254,7 @@ LogicalResult LayoutNetwork::addOp(Operation *op) {
     emitError(op->getLoc()) << kind->refused;
   OpChoices choices{network.addVariable(kind->candidates.size()), kind};
   network.add(choices.variable, kind->costs);
+  network.add(choices.variable, kind->rounds);
   for (OpResult result : op->getResults()) {
     fixed[result] = kind->fixedResults[result.getResultNumber()];
     made[result] = {choices.variable, kind->results[result.getResultNumber()]};

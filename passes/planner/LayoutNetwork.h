@@ -7,15 +7,16 @@
 //   home       of a value with several readers, or that something is added to once: the layout it
 //              is brought to once and that all readers take it from
 //
-// Costs: an op its arithmetic, shared by the axes that split it, and the memory traffic of what a
-// rank has of its operands and results; a parameter the update of its part and the reduction of its
-// gradient over the axes that cut the batch; between the variable that makes a value and the one
-// that reads it, the collectives from one layout to the other (Reshard.h, which the partition
-// emits). So the sum is the time of a step on one rank without overlap, but for readers that bring
-// a value from its home to the same further layout: the partition does that once, here each of them
-// pays.
+// Costs: an op its arithmetic, shared by the axes that split it (of a causal ring that of the rank
+// which all wait for), the memory traffic of what a rank has of its operands and results, and what
+// it hands round; a parameter the update of its part and the reduction of its gradient over the
+// axes that cut inputs; between the variable that makes a value and the one that reads it, the
+// collectives from one layout to the other (Reshard.h, which the partition emits). So the sum is
+// the time of a step on one rank without overlap, but for readers that bring a value from its home
+// to the same further layout: the partition does that once, here each of them pays.
 //
-// Axes that are not searched stay where propagation from the arguments puts them (FactorChoice.h).
+// Axes that are not searched stay where propagation from the arguments puts them (FactorChoice.h);
+// where attention may split its heads over them or go round, both are candidates.
 //
 // Ops of one class (OpClass) have the same candidates and costs, values of one type between the
 // same lists of layouts the same moves; each is computed once. What is left per op is O(operands).
@@ -61,7 +62,7 @@ public:
   struct Breakdown {
     Cost compute = 0; // arithmetic and memory traffic of ops
     Cost update = 0;  // of parameters, with the reduction of their gradients
-    Cost moves = 0;   // collectives between layouts
+    Cost moves = 0;   // collectives between layouts, and what attention hands round
   };
   Breakdown breakdown(const CostNetwork::Solution &solution) const;
 
@@ -92,7 +93,8 @@ private:
   /// What ops that differ in nothing that matters here have in common.
   struct OpClass {
     llvm::SmallVector<Candidate> candidates;
-    CostStore::Id costs = 0;
+    CostStore::Id costs = 0;                              // arithmetic and memory traffic
+    CostStore::Id rounds = 0;                             // what goes round (graph::Ring)
     llvm::SmallVector<Layouts> operands, results;         // under each candidate
     llvm::SmallVector<sharding::LayoutAttr> fixedResults; // without the free axes
     bool mustBeWhole = false; // results, where they are read: something is added to them once

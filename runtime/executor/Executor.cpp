@@ -98,6 +98,8 @@ void Executor::initialise(const ExecutorOptions &options) {
     result.metrics.emplace_back(metric.name(), 0);
   if (options.recordTimeline)
     recorder = std::make_unique<Timeline>(thePlan, rank, options.timelineStart);
+  if (options.profile)
+    profiler = std::make_unique<Profile>(thePlan);
   for (uint32_t i = 0; i < program->events(); ++i)
     events.emplace_back();
   for (int i = 0; i < program->streams_size() && options.delaySeed != 0; ++i)
@@ -193,7 +195,7 @@ void Executor::run(const PreparedTask &ready, uint32_t microBatch) noexcept {
   if (!delays.empty())
     delay(ready.task->stream());
   Timeline::Clock::time_point begin;
-  if (recorder)
+  if (recorder || profiler)
     begin = Timeline::Clock::now();
   const planpb::Task &task = *ready.task;
   if (ready.kernel) {
@@ -215,8 +217,13 @@ void Executor::run(const PreparedTask &ready, uint32_t microBatch) noexcept {
            error.code());
     }
   }
+  if (!recorder && !profiler)
+    return;
+  const Timeline::Clock::time_point end = Timeline::Clock::now();
   if (recorder)
-    recorder->add(task, result.step, microBatch, begin, Timeline::Clock::now());
+    recorder->add(task, result.step, microBatch, begin, end);
+  if (profiler)
+    profiler->add(task, result.step, end - begin);
 }
 
 void Executor::writeRunState(const PreparedSegment &segment, uint32_t microBatch) noexcept {
@@ -269,6 +276,8 @@ const StepResult &Executor::step() {
     std::rethrow_exception(failure);
   readMetrics();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (profiler)
+    profiler->endStep(result.step, result.seconds);
   return result;
 }
 

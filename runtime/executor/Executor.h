@@ -12,6 +12,7 @@
 #include "runtime/plan/Error.h"
 #include "runtime/plan/Mesh.h"
 #include "runtime/plan/plan.pb.h"
+#include "runtime/trace/Profile.h"
 #include "runtime/trace/Timeline.h"
 
 #include <atomic>
@@ -32,6 +33,7 @@ struct ExecutorOptions {
   DataOptions data;
   std::string weights; ///< safetensors with initial values; empty: those that the plan names
   bool recordTimeline = false;
+  bool profile = false; ///< add up the times of tasks
   /// What time lines of several ranks count from.
   Timeline::Clock::time_point timelineStart = Timeline::Clock::now();
   /// For tests: not 0: every task waits first, for a time that follows from this, rank and step.
@@ -93,6 +95,8 @@ public:
   uint64_t plannedBytes() const { return memory->bytes(); }
   /// When each task ran; null unless asked for.
   const Timeline *timeline() const { return recorder.get(); }
+  /// Where the time went; null unless asked for.
+  const Profile *profile() const { return profiler.get(); }
   /// Samples in an epoch; 0 if the inputs have none.
   uint64_t samples() const { return data->samples(); }
 
@@ -130,6 +134,7 @@ private:
   std::vector<uint64_t> delays; // per stream, state of random numbers; empty: no delays
   std::deque<Event> events;
   std::unique_ptr<Timeline> recorder;
+  std::unique_ptr<Profile> profiler;
   StepResult result;
 
   std::atomic<bool> hasFailed = false;

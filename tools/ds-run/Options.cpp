@@ -36,6 +36,10 @@ std::optional<RunOptions> parseOptions(int argc, char **argv, int &exitCode) {
   app.add_option("--metrics", options.metrics, "Write one JSON object a step to this file");
   app.add_option("--trace", options.trace,
                  "Write when each task ran (JSON for ui.perfetto.dev) to this file");
+  app.add_flag(
+      "--profile", options.profile,
+      "Print at the end where the time of a step of rank 0 goes: by kernel, by shape, beside "
+      "the matmul and memory peaks of this machine");
   app.add_option("--weights", options.weights, "Start from these weights (safetensors)");
   app.add_option("--save-weights", options.saveWeights, "Write the weights here at the end");
   app.add_option("--threads", options.threads,

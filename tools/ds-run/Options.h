@@ -18,6 +18,7 @@ struct RunOptions {
   uint64_t seed = 0;
   bool shuffle = true;
   bool checkOnly = false;
+  bool profile = false;
   int threads = 0;      ///< of a rank; 0: those the plan was made for
   int ranks = 0;        ///< 0: as many as the plan has
   double timeout = 300; ///< seconds that a rank waits for others that do not move

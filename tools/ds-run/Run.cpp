@@ -4,6 +4,7 @@
 
 #include "runtime/executor/Executor.h"
 #include "runtime/kernels/CpuLevel.h"
+#include "runtime/kernels/Peaks.h"
 #include "runtime/launch/Launch.h"
 #include "runtime/plan/Checker.h"
 #include "runtime/plan/PlanFile.h"
@@ -70,6 +71,7 @@ ExecutorOptions executorOptions(const RunOptions &options, const planpb::Plan &p
   result.data = {options.data, options.seed, options.shuffle};
   result.weights = options.weights;
   result.recordTimeline = !options.trace.empty();
+  result.profile = options.profile;
   return result;
 }
 
@@ -127,6 +129,11 @@ private:
   Progress progress;
 };
 
+std::string profileText(const Profile &profile, const MachinePeaks &peaks) {
+  std::string text = profile.text({peaks.flopsPerSecond, peaks.bytesPerSecond});
+  return text.empty() ? "no profile: it leaves out the first step; run at least 2\n" : "\n" + text;
+}
+
 /// Whether another step is to come after `done`. Rank 0 of many decides for all, one step ahead:
 /// the others may be in that step already.
 bool goesOn(const Job &job, int rank, uint64_t done) {
@@ -161,6 +168,13 @@ void runRank(const Job &job, int rank) {
     reporter->show(metricsOf(result, executor, peak));
     job.state.stepsDone = result.step;
     requireFiniteLoss(result);
+  }
+  if (executor.profile()) {
+    // All ranks measure at once, as they compute at once.
+    const MachinePeaks peaks = measurePeaks(job.settings.threads);
+    reporter.reset(); // ends its line
+    if (rank == 0)
+      fmt::print("{}", profileText(*executor.profile(), peaks));
   }
   if (executor.timeline())
     job.files.writeTrace(rank, *executor.timeline());

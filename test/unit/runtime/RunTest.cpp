@@ -97,6 +97,18 @@ TEST_F(RunTest, TrainsAndSaves) {
   EXPECT_NE(saved.find("tied.weight"), nullptr);
 }
 
+TEST_F(RunTest, ProfileSaysWhereTheTimeGoes) {
+  Outcome outcome = run(fmt::format("{} {} --steps 3 --profile", planPath, data));
+  EXPECT_EQ(outcome.code, 0) << outcome.output;
+  EXPECT_THAT(outcome.output,
+              AllOf(HasSubstr("step 3/3 | loss"),
+                    HasSubstr("(mean of 2, without the first); peaks"),
+                    HasSubstr("matmul, reference: 2x2, 2 -> 2"), HasSubstr("% of the time")));
+  outcome = run(fmt::format("{} {} --steps 1 --profile", planPath, data));
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.output, HasSubstr("run at least 2"));
+}
+
 TEST_F(RunTest, CheckPrintsWhatThePlanHolds) {
   Outcome outcome = run(planPath + " --check");
   EXPECT_EQ(outcome.code, 0);

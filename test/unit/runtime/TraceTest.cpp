@@ -2,6 +2,7 @@
 
 #include "runtime/trace/Metrics.h"
 #include "runtime/trace/PeakMemory.h"
+#include "runtime/trace/Profile.h"
 #include "runtime/trace/Progress.h"
 #include "test/unit/runtime/PlanBuilder.h"
 
@@ -13,6 +14,7 @@
 
 #include <unistd.h>
 
+using namespace deepshard;
 using namespace deepshard::runtime;
 using namespace deepshard::runtime::test;
 using testing::HasSubstr;
@@ -116,6 +118,47 @@ TEST(ProgressTest, Durations) {
   EXPECT_EQ(formatDuration(61.4), "1:01");
   EXPECT_EQ(formatDuration(3723), "1:02:03");
   EXPECT_EQ(formatDuration(-5), "0:00");
+}
+
+/// Two tasks of one shape are one line; the first step counts nowhere.
+TEST(ProfileTest, RatesAreThoseOfTheLaterSteps) {
+  PlanBuilder builder;
+  const planpb::View small = builder.buffer("a", planpb::TRANSIENT, planpb::F32, {250, 1000});
+  const planpb::View square = builder.buffer("b", planpb::TRANSIENT, planpb::F32, {250, 250});
+  builder.segment("all");
+  for (int i = 0; i < 2; ++i)
+    builder.launch("matmul", {small, small}, {square}).mutable_launch()->set_flops(1000000000);
+  builder.launch("embedding", {small, square}, {square});
+  const planpb::Plan &plan = builder.plan;
+  auto task = [&](int index) -> const planpb::Task & {
+    return plan.programs(0).segments(0).tasks(index);
+  };
+  using std::chrono::milliseconds;
+  Profile profile(plan);
+  EXPECT_EQ(profile.text({}), "");
+  for (uint64_t step = 1; step <= 3; ++step) {
+    const int slow = step == 1 ? 1000 : 1;
+    profile.add(task(0), step, milliseconds(150 * slow));
+    profile.add(task(1), step, milliseconds(50 * slow));
+    profile.add(task(2), step, milliseconds(100 * slow));
+    profile.endStep(step, 0.5 * slow);
+  }
+  const std::string text = profile.text({20e9, 1e9});
+  EXPECT_THAT(text, HasSubstr("a step of 500.00 ms (mean of 2, without the first); peaks: 20.0 "
+                              "GFLOP/s (matmul in f32), 1.0 GB/s (copy)"));
+  // 10^9 operations in 0.1 s; 2.25 MB in 0.1 s.
+  EXPECT_THAT(
+      text,
+      HasSubstr(
+          "    200.00   40.0       2      10.0 (50 %)        0.0 (2 %)  matmul, reference\n"));
+  EXPECT_THAT(text, HasSubstr("matmul, reference: 250x1000, 250x1000 -> 250x250\n"));
+  // Of 1 MB of table only 0.25 MB are taken: with index and result 0.75 MB in 0.1 s.
+  EXPECT_THAT(
+      text,
+      HasSubstr(
+          "    100.00   20.0       1                -        0.0 (1 %)  embedding, reference\n"));
+  EXPECT_THAT(text, HasSubstr("is busy 60.0 % of the time"));
+  EXPECT_THAT(profile.text({}), testing::Not(HasSubstr("peaks")));
 }
 
 } // namespace
