@@ -52,7 +52,6 @@ private:
         continue;
       dead.setAlign(std::max(dead.getAlign(), result.getAlign()));
       deadLife->end = life->end;
-      lifetimes.erase(result);
       result.getResult().replaceAllUsesWith(dead.getResult());
       result.erase();
       return;

@@ -20,8 +20,14 @@ struct ChooseLayoutsPass : impl::ChooseLayoutsBase<ChooseLayoutsPass> {
 
   void runOnOperation() override {
     sharding::MeshOp meshOp = sharding::onlyMesh(getOperation());
-    if (!meshOp)
+    if (!meshOp) {
+      if (!whyNot.empty()) {
+        getOperation().emitError("why not ")
+            << whyNot.front() << ": nothing is searched on one rank; set deepshard.mesh.tensor";
+        signalPassFailure();
+      }
       return;
+    }
     std::optional<MachineModel> machine = machineModel();
     if (!machine)
       return signalPassFailure();
@@ -51,8 +57,12 @@ struct ChooseLayoutsPass : impl::ChooseLayoutsBase<ChooseLayoutsPass> {
   LogicalResult choose(func::FuncOp function, sharding::MeshOp meshOp,
                        const MachineModel &machine) {
     Axes free(searchedAxes(function, meshOp.getAxes()));
-    if (free.empty() && !hasAttentionToChoose(function))
+    if (free.empty() && !hasAttentionToChoose(function)) {
+      if (!whyNot.empty())
+        return function.emitError("why not ")
+               << whyNot.front() << ": nothing is searched, no mesh axis is free to split tensors";
       return success();
+    }
     LayoutNetwork layouts(function, FlatSymbolRefAttr::get(meshOp.getSymNameAttr()),
                           meshOp.getAxes(), free, machine);
     if (failed(layouts.build()))

@@ -80,16 +80,23 @@ std::vector<LayoutAttr> LayoutNetwork::layoutsOf(BlockArgument argument) {
 }
 
 /// Parameter, gradient and two moments are read, three of them written; the gradient is
-/// all-reduced.
+/// all-reduced. Once a step, so a micro-batch has its share of it; gradients that are reduced in
+/// each micro-batch are not shared.
 Cost LayoutNetwork::updateCost(RankedTensorType type, LayoutAttr layout) {
   const int64_t parts = grid.sizeOf(layout.getSplitAxes());
   const int64_t bytes = type.getNumElements() * (type.getElementTypeBitWidth() / 8);
-  Cost cost = machine.compute({0, 4 * bytes, 3 * bytes}, parts, 1.0 / static_cast<double>(parts));
+  auto module = function->getParentOfType<ModuleOp>();
+  auto steps = module->getAttrOfType<IntegerAttr>(graph::kAccumulationAttr);
+  const int64_t share = steps ? steps.getInt() : 1;
+  auto zero = module->getAttrOfType<sharding::ZeroAttr>(sharding::kZeroAttr);
+  const bool reducesEach = zero && zero.getReduction().getValue() == "micro_batch";
+  const Cost update =
+      machine.compute({0, 4 * bytes, 3 * bytes}, parts, 1.0 / static_cast<double>(parts)) / share;
   if (batch.empty())
-    return cost;
+    return update;
   LayoutAttr summands =
       layout.withPartial(PartialAttr::get(grid.getContext(), sharding::Reduction::Sum, batch));
-  return addCosts(cost, moveCost(type, summands, layout));
+  return addCosts(update, moveCost(type, summands, layout) / (reducesEach ? 1 : share));
 }
 
 void LayoutNetwork::addArgument(BlockArgument argument) {

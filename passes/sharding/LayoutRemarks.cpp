@@ -84,7 +84,10 @@ void LayoutRemarks::chosen(Operation *op, ArrayRef<Axes> factors, ArrayRef<unsig
   for (auto [result, layout] : llvm::zip_equal(op->getResults(), results)) {
     std::string from;
     for (AxisRefAttr axis : axesOf(layout)) {
-      std::string source = givers.empty() ? "the search" : sourceOf(op, axis, factors, givers);
+      const bool isSearched = givers.empty() && overlap(axis, searched);
+      std::string source = isSearched ? "the search" : sourceOf(op, axis, factors, givers);
+      if (source.empty())
+        source = "what reads it";
       sources[result].push_back({axis, source});
       from += (from.empty() ? "" : ", ") + sharding::textOf(axis) + " from " + source;
     }

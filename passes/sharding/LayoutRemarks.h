@@ -21,8 +21,10 @@ std::string textOf(sharding::LayoutAttr layout);
 
 class LayoutRemarks {
 public:
-  LayoutRemarks(mlir::MLIRContext *context, sharding::MeshAttr grid)
-      : isOn(context->getRemarkEngine() != nullptr), grid(grid) {}
+  /// `searched`: the axes that were placed by a search where an op has its layouts from one.
+  LayoutRemarks(mlir::MLIRContext *context, sharding::MeshAttr grid,
+                llvm::ArrayRef<sharding::AxisRefAttr> searched)
+      : isOn(context->getRemarkEngine() != nullptr), grid(grid), searched(searched) {}
 
   /// The axes of `value` come from what is called `source`.
   void begin(mlir::Value value, sharding::LayoutAttr layout, llvm::StringRef source);
@@ -53,6 +55,7 @@ private:
                        llvm::ArrayRef<Axes> factors, llvm::ArrayRef<unsigned> givers) const;
 
   sharding::MeshAttr grid;
+  Axes searched;
   llvm::DenseMap<mlir::Value, llvm::SmallVector<Source, 2>> sources;
   llvm::DenseSet<std::pair<mlir::Value, mlir::Attribute>> said;
 };

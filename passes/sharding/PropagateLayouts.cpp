@@ -52,7 +52,7 @@ struct PropagateLayoutsPass : impl::PropagateLayoutsBase<PropagateLayoutsPass> {
   }
 
   LogicalResult propagate(func::FuncOp function) {
-    LayoutRemarks functionRemarks(&getContext(), grid);
+    LayoutRemarks functionRemarks(&getContext(), grid, searchedAxes(function, grid));
     remarks = &functionRemarks;
     for (BlockArgument argument : function.getArguments())
       if (failed(completeArgument(argument)))

@@ -237,8 +237,11 @@ struct DifferentiatePass : impl::DifferentiateBase<DifferentiatePass> {
 
   /// Appends a result per parameter, zeros where nothing arrived.
   LogicalResult returnGradients(func::FuncOp function, Cotangents &cotangents) {
-    Operation *terminator = function.getBody().front().getTerminator();
     OpBuilder &builder = cotangents.builder;
+    // All at once: each insertion copies the function's type.
+    SmallVector<Value> gradients;
+    SmallVector<Type> types;
+    SmallVector<DictionaryAttr> attributes;
     for (BlockArgument argument : function.getArguments()) {
       auto name =
           function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), graph::kParameterAttr);
@@ -253,11 +256,16 @@ struct DifferentiatePass : impl::DifferentiateBase<DifferentiatePass> {
             builder, argument.getLoc(),
             DenseElementsAttr::get(type, builder.getZeroAttr(type.getElementType())));
       }
-      auto attributes = builder.getDictionaryAttr(builder.getNamedAttr(graph::kGradientAttr, name));
-      if (failed(function.insertResult(function.getNumResults(), argument.getType(), attributes)))
-        return failure();
-      terminator->insertOperands(terminator->getNumOperands(), gradient);
+      gradients.push_back(gradient);
+      types.push_back(argument.getType());
+      attributes.push_back(
+          builder.getDictionaryAttr(builder.getNamedAttr(graph::kGradientAttr, name)));
     }
+    const SmallVector<unsigned> places(gradients.size(), function.getNumResults());
+    if (failed(function.insertResults(places, types, attributes)))
+      return failure();
+    Operation *terminator = function.getBody().front().getTerminator();
+    terminator->insertOperands(terminator->getNumOperands(), gradients);
     return success();
   }
 };

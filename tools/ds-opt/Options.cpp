@@ -84,6 +84,12 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
     exitCode = static_cast<int>(runtime::ExitCode::Usage);
     return std::nullopt;
   }
+  if (!options.whyNot.empty() && options.emit < Emit::Annotated) {
+    fprintf(stderr, "ds-opt: --why-not asks the search for layouts, which comes after --emit graph "
+                    "and step; leave --emit out or ask for annotated\n");
+    exitCode = static_cast<int>(runtime::ExitCode::Usage);
+    return std::nullopt;
+  }
   bool needsConfig = options.emit != Emit::Graph;
   if ((needsConfig && options.config.empty()) ||
       (options.emit == Emit::Plan && options.output.empty())) {

@@ -109,6 +109,9 @@ static LogicalResult readSettings(const Options &options, Settings &settings) {
       good &= succeeded(fail(error.str()));
     settings.cluster = std::move(result.cluster);
   }
+  if (!options.whyNot.empty() && !config.searchLayouts)
+    good &=
+        succeeded(fail("--why-not asks the search, which deepshard.layouts \"pinned\" turns off"));
   if (good) {
     good &= succeeded(checkRanks(options, config.mesh));
     good &= succeeded(checkCluster(options, settings));

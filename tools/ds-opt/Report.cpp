@@ -68,19 +68,43 @@ private:
     for (const Segment &segment : block(0))
       for (Operation *op : segment.ops)
         addMoves(op, isBackward(op) ? backward : forward);
+    addGradients(parameters, backward);
     // Those of the other blocks are no news.
     AxisBytes others;
     for (size_t number = 1; number < run.count; ++number)
       for (const Segment &segment : block(number))
         for (Operation *op : segment.ops)
           addMoves(op, others);
-    std::string name = nameOf(parameters);
+    std::string name = parameters.empty() ? opsOf(block(0)) : nameOf(parameters);
     if (run.count > 1)
       name += " to " + nameOf(parametersOf(block(run.count - 1)));
     if (parameters.empty() && forward.empty() && backward.empty())
       return "";
     return "<tr><td>" + escaped(name) + "<td>" + std::to_string(run.count) + "<td>" +
            textOf(parameters) + "<td>" + textOf(forward) + "<td>" + textOf(backward) + "</tr>\n";
+  }
+
+  /// What a block without parameters of its own does.
+  static std::string opsOf(ArrayRef<Segment> block) {
+    std::string text;
+    for (const Segment &segment : block)
+      for (Operation *op : segment.ops)
+        if (!isBackward(op))
+          text += (text.empty() ? "" : ", ") + op->getName().stripDialect().str();
+    return text;
+  }
+
+  /// Of what is returned: gradients go to where their parameters lie.
+  void addGradients(ArrayRef<BlockArgument> parameters, AxisBytes &received) {
+    for (OpOperand &returned : function.getBody().front().getTerminator()->getOpOperands()) {
+      auto name = function.getResultAttrOfType<StringAttr>(returned.getOperandNumber(),
+                                                           graph::kGradientAttr);
+      if (name && llvm::any_of(parameters, [&](BlockArgument argument) {
+            return nameOf(argument) == name.getValue();
+          }))
+        if (std::optional<Move> move = moveOfResult(returned))
+          add(*move, received);
+    }
   }
 
   static bool isBackward(Operation *op) {
@@ -147,16 +171,19 @@ private:
   void addMoves(Operation *op, AxisBytes &received) {
     if (!grid)
       return;
-    for (const Move &move : movesOf(op, mesh, grid)) {
-      if (!made.insert({move.value, move.to}).second)
-        continue;
-      auto type = cast<RankedTensorType>(move.value.getType());
-      for (const sharding::Step &step :
-           sharding::reshardSteps(move.from, move.to, grid, type.getShape()))
-        if (step.communicates())
-          received[sharding::textOf(step.axes)] +=
-              static_cast<double>(step.receivedElements(grid)) * type.getElementTypeBitWidth() / 8;
-    }
+    for (const Move &move : movesOf(op, mesh, grid))
+      add(move, received);
+  }
+
+  void add(const Move &move, AxisBytes &received) {
+    if (!grid || !made.insert({move.value, move.to}).second)
+      return;
+    auto type = cast<RankedTensorType>(move.value.getType());
+    for (const sharding::Step &step :
+         sharding::reshardSteps(move.from, move.to, grid, type.getShape()))
+      if (step.communicates())
+        received[sharding::textOf(step.axes)] +=
+            static_cast<double>(step.receivedElements(grid)) * type.getElementTypeBitWidth() / 8;
   }
 
   func::FuncOp function;
