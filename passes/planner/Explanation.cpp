@@ -5,6 +5,7 @@
 #include "passes/planner/Fold.h"
 #include "passes/sharding/LayoutRemarks.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/GlobPattern.h"
 #include "llvm/Support/JSON.h"
@@ -56,6 +57,26 @@ static llvm::DenseMap<Value, size_t> equalBlocks(func::FuncOp function) {
   return result;
 }
 
+static void explainAttention(const LayoutNetwork::Attention &attention,
+                             const LayoutNetwork &layouts, const CostNetwork::Solution &best) {
+  std::optional<CostTable> table = layouts.costs().project({&attention.variable, 1});
+  if (!table)
+    return;
+  const bool isRing = best.choices[attention.variable] >= attention.rings;
+  const auto middle = table->costs.begin() + static_cast<std::ptrdiff_t>(attention.rings);
+  const Cost other = isRing ? *std::min_element(table->costs.begin(), middle)
+                            : *std::min_element(middle, table->costs.end());
+  std::string text = attention.op->getName().stripDialect().str();
+  text += isRing ? ": keys and values go round; to split heads instead"
+                 : ": heads are split; to hand keys and values round instead";
+  text += other >= kForbidden ? " is impossible"
+                              : " takes " + timeText(other - best.cost) + " (" +
+                                    percentText(other - best.cost, best.cost) + ") more";
+  remark::passed(attention.op->getLoc(),
+                 remark::RemarkOpts::name("choose-layouts").category("search"))
+      << text;
+}
+
 void explainLayouts(func::FuncOp function, const LayoutNetwork &layouts,
                     const CostNetwork::Solution &best) {
   auto options = remark::RemarkOpts::name("choose-layouts").category("search");
@@ -66,6 +87,8 @@ void explainLayouts(func::FuncOp function, const LayoutNetwork &layouts,
     summary << "a micro-batch takes " + timeText(best.cost) + ": " +
                    partsText(layouts.breakdown(best)) + "; the least of all layouts by this model";
   }
+  for (const LayoutNetwork::Attention &attention : layouts.attentions())
+    explainAttention(attention, layouts, best);
   llvm::DenseMap<Value, size_t> blocks = equalBlocks(function);
   for (const Parameter &parameter : layouts.parameters()) {
     auto block = blocks.find(parameter.argument);
@@ -186,11 +209,42 @@ std::optional<unsigned> findChoice(const Parameter &parameter, const Question &q
   return std::nullopt;
 }
 
-std::string layoutList(const Parameter &parameter) {
+/// A layout as one asks about it: by dimensions of the parameter as the model stores it.
+std::string askedText(LayoutAttr layout, ArrayRef<unsigned> carriers) {
   std::string text;
-  for (LayoutAttr layout : parameter.layouts)
-    text += (text.empty() ? "" : "; ") + textOf(layout);
-  return text;
+  for (unsigned carrier : carriers) {
+    std::string axes;
+    for (sharding::AxisRefAttr axis : layout.getAxes(carrier))
+      axes += (axes.empty() ? "\"" : ", \"") + axis.getName().str() + "\"";
+    const bool isOne = layout.getAxes(carrier).size() == 1;
+    text += (text.empty() ? "" : ", ") + (isOne ? axes : "[" + axes + "]");
+  }
+  return "[" + text + "]";
+}
+
+std::string layoutList(const Parameter &parameter) {
+  SmallVector<unsigned> carriers = carriersOf(parameter.argument);
+  SmallVector<std::string> texts;
+  for (LayoutAttr layout : parameter.layouts) {
+    // The parts of a fused projection are no dimension that one could ask about.
+    bool isAskable = llvm::all_of(llvm::enumerate(layout.getDims()), [&](auto dim) {
+      return dim.value().empty() || llvm::is_contained(carriers, dim.index());
+    });
+    if (isAskable)
+      texts.push_back(askedText(layout, carriers));
+  }
+  return llvm::join(texts, "; ");
+}
+
+/// An axis of the question that is not searched; empty: there is none.
+std::string unknownAxis(const Question &question, ArrayRef<sharding::AxisRefAttr> searched) {
+  for (ArrayRef<std::string> axes : question.dims)
+    for (const std::string &name : axes)
+      if (llvm::none_of(searched, [&](sharding::AxisRefAttr axis) {
+            return axis.isWhole() && axis.getName() == name;
+          }))
+        return name;
+  return "";
 }
 
 } // namespace
@@ -201,6 +255,10 @@ LogicalResult answerWhyNot(func::FuncOp function, const LayoutNetwork &layouts,
   if (!question)
     return function.emitError("cannot read the question \"")
            << text << "\"; ask as in PATTERN=[[], \"tensor\"], with one entry per dimension";
+  if (std::string name = unknownAxis(*question, layouts.searched()); !name.empty())
+    return function.emitError("why not ")
+           << text << ": \"" << name << "\" is no axis that is searched; these are "
+           << sharding::textOf(layouts.searched());
   llvm::Expected<llvm::GlobPattern> pattern = llvm::GlobPattern::create(question->pattern);
   if (!pattern) {
     llvm::consumeError(pattern.takeError());
@@ -215,7 +273,10 @@ LogicalResult answerWhyNot(func::FuncOp function, const LayoutNetwork &layouts,
     if (!choice)
       return function.emitError("why not ")
              << text << ": " << nameOf(parameter.argument)
-             << " cannot have this layout; those it can have are: " << layoutList(parameter);
+             << (sharding::layoutOf(parameter.argument)
+                     ? " is pinned to "
+                     : " cannot have this layout; those it can have are ")
+             << layoutList(parameter);
     std::vector<Cost> costs(parameter.layouts.size(), kForbidden);
     costs[*choice] = 0;
     pinned.add(parameter.variable, std::move(costs));

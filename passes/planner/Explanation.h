@@ -8,7 +8,8 @@
 namespace deepshard {
 
 /// Remarks of category "search": what a step takes, and for every parameter its layout, the next
-/// best one and what that costs more, everything else chosen anew around it. Of equal blocks
+/// best one and what that costs more, everything else chosen anew around it; for attention over a
+/// split sequence whether it splits heads or goes round. Of equal blocks
 /// (Fold.h) the first is explained. Nothing is done if nobody listens.
 void explainLayouts(mlir::func::FuncOp function, const LayoutNetwork &layouts,
                     const CostNetwork::Solution &best);

@@ -224,8 +224,10 @@ LayoutNetwork::OpClass LayoutNetwork::makeClass(Operation *op,
   addCandidates(choice);
   if (attentionOf(op) == sharding::kAuto && !rule.instead.empty()) {
     const FactorChoice ring = choose(sharding::kRing);
-    if (ring.refused.empty() && ring.factors != choice.factors)
+    if (ring.refused.empty() && ring.factors != choice.factors) {
+      result.rings = result.candidates.size();
       addCandidates(ring);
+    }
   }
   result.mustBeWhole = !rule.once.empty();
   std::vector<Cost> costs, rounds;
@@ -408,6 +410,15 @@ SmallVector<LayoutNetwork::Parameter> LayoutNetwork::parameters() const {
       const Source &source = made.find(argument)->second;
       result.push_back({argument, source.variable, *source.layouts});
     }
+  return result;
+}
+
+SmallVector<LayoutNetwork::Attention> LayoutNetwork::attentions() const {
+  SmallVector<Attention> result;
+  llvm::DenseSet<const OpClass *> seen;
+  for (const auto &[op, choices] : ops)
+    if (choices.kind->rings > 0 && seen.insert(choices.kind).second)
+      result.push_back({op, choices.variable, choices.kind->rings});
   return result;
 }
 

@@ -58,6 +58,18 @@ public:
   };
   llvm::SmallVector<Parameter> parameters() const;
 
+  /// Attention whose sequence is split: the candidates from `rings` on go round, those before split
+  /// heads. One of each kind of op.
+  struct Attention {
+    mlir::Operation *op;
+    unsigned variable;
+    size_t rings;
+  };
+  llvm::SmallVector<Attention> attentions() const;
+
+  /// The axes that are searched.
+  llvm::ArrayRef<sharding::AxisRefAttr> searched() const { return free; }
+
   /// What a combination costs, by what the time goes to.
   struct Breakdown {
     Cost compute = 0; // arithmetic and memory traffic of ops
@@ -97,6 +109,7 @@ private:
     CostStore::Id rounds = 0;                             // what goes round (graph::Ring)
     llvm::SmallVector<Layouts> operands, results;         // under each candidate
     llvm::SmallVector<sharding::LayoutAttr> fixedResults; // without the free axes
+    size_t rings = 0;         // candidates before these split heads, if there are others
     bool mustBeWhole = false; // results, where they are read: something is added to them once
     std::string refused;      // FactorChoice::refused
   };

@@ -1,5 +1,9 @@
 // RUN: ds-opt %s -split-input-file --choose-layouts='tflops=1000 memory-gb-per-s=100000 tier-sizes=2 tier-latency-us=0 tier-gb-per-s=1' | FileCheck %s --check-prefixes=CHECK,LINKS
 // RUN: ds-opt %s -split-input-file --choose-layouts='tflops=0.001 memory-gb-per-s=100000 tier-sizes=2 tier-latency-us=0 tier-gb-per-s=1000' | FileCheck %s --check-prefixes=CHECK,ARITHMETIC
+// RUN: ds-opt %s -split-input-file --remarks-filter=search --remark-format=emitRemark --choose-layouts='tflops=1000 memory-gb-per-s=100000 tier-sizes=2 tier-latency-us=0 tier-gb-per-s=1' 2>&1 >/dev/null | FileCheck %s --check-prefix=SAID
+
+// SAID: attention: keys and values go round; to split heads instead takes {{[0-9.]+}} us ({{[0-9.]+}} %) more
+// SAID-NOT: attention:
 
 // Attention over a split sequence. Where links are slow, what is sent decides: the blocks of two key/value heads, once
 // round, are less than eight heads of queries and results, there and back. Where arithmetic is, the causal ring loses: its

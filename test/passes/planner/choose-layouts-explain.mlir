@@ -4,6 +4,7 @@
 // RUN: not ds-opt %s --choose-layouts='why-not=down=[["tensor"]]' 2>&1 | FileCheck %s --check-prefix=LAYOUT
 // RUN: not ds-opt %s --choose-layouts='why-not=right=[null]' 2>&1 | FileCheck %s --check-prefix=NAME
 // RUN: not ds-opt %s --choose-layouts='why-not=down' 2>&1 | FileCheck %s --check-prefix=READ
+// RUN: not ds-opt %s --choose-layouts='why-not=down=["tensr",null]' 2>&1 | FileCheck %s --check-prefix=AXIS
 // RUN: not ds-opt %s --choose-layouts='tier-sizes=2' 2>&1 | FileCheck %s --check-prefix=TIERS
 
 // Each choice with the next best one, and questions answered by searching again around the other layout. By hand: two
@@ -19,9 +20,10 @@
 // CHECK: remark: why not down=["tensor",null]: a micro-batch would take 4.10 us (0.77 %) more
 // CHECK: note: up would be [{}, {"tensor"}], not [{}, {}]
 
-// LAYOUT: error: why not down={{\[\["tensor"\]\]}}: down cannot have this layout; those it can have are: [{}, {}]; [{"tensor"}, {}]; [{}, {"tensor"}]
+// LAYOUT: error: why not down={{\[\["tensor"\]\]}}: down cannot have this layout; those it can have are {{\[\[\], \[\]\]; \["tensor", \[\]\]; \[\[\], "tensor"\]}}
 // NAME: error: why not right=[null]: no parameter has such a name
 // READ: error: cannot read the question "down"; ask as in PATTERN={{\[\[\], "tensor"\]}}, with one entry per dimension
+// AXIS: error: why not down=["tensr",null]: "tensr" is no axis that is searched; these are {"tensor"}
 // TIERS: error: choose-layouts: tier-sizes, tier-latency-us and tier-gb-per-s need one number per tier each
 
 sharding.mesh @mesh ["tensor" = 2]
