@@ -21,7 +21,7 @@ public:
         if (!isa<plan::ViewOp>(op))
           visit(&op);
       // What the compute stream does not wait for ends with the segment at the latest.
-      join(running.size());
+      joinAll();
       current->end = time;
     }
     spanCalls(program);
@@ -70,23 +70,24 @@ private:
       liveThrough(*first);
   }
 
-  /// A task of another stream that the compute stream has not waited for.
+  /// The buffers of the tasks of another stream in this segment; the compute stream has waited for
+  /// the first `joined` of them.
   struct Running {
-    int64_t stream;
-    SmallVector<plan::BufferOp> buffers;
+    SmallVector<SmallVector<plan::BufferOp>, 0> tasks;
+    size_t joined = 0;
   };
 
   void visit(Operation *op) {
     if (auto task = dyn_cast<plan::TaskOpInterface>(op)) {
       SmallVector<plan::BufferOp> buffers = touch(op);
       if (task.getTaskStream() != plan::kComputeStream)
-        running.push_back({task.getTaskStream(), buffers});
+        running[task.getTaskStream()].tasks.push_back(std::move(buffers));
     } else if (auto record = dyn_cast<plan::RecordOp>(op)) {
-      recorded[record.getEvent()] = {record.getStream(), running.size()};
+      recorded[record.getEvent()] = {record.getStream(), running[record.getStream()].tasks.size()};
     } else if (auto wait = dyn_cast<plan::WaitOp>(op);
                wait && wait.getStream() == plan::kComputeStream) {
       auto [stream, count] = recorded.lookup(wait.getEvent());
-      joinStream(stream, count);
+      join(running[stream], count);
     }
     ++time;
   }
@@ -109,35 +110,26 @@ private:
     return buffers;
   }
 
-  /// The first `count` running tasks of `stream` are over now. Their places in the list stay, so
-  /// that counts noted at records stay right.
-  void joinStream(int64_t stream, size_t count) {
-    for (Running &task : llvm::MutableArrayRef(running).take_front(count)) {
-      if (task.stream != stream)
-        continue;
-      end(task);
-      task.buffers.clear();
-    }
+  /// The first `count` tasks of a stream are over now.
+  void join(Running &stream, size_t count) {
+    for (; stream.joined < count; ++stream.joined)
+      for (plan::BufferOp buffer : stream.tasks[stream.joined]) {
+        Block &block = lifetimes.find(buffer)->second;
+        block.end = std::max(block.end, time);
+      }
   }
 
-  void join(size_t count) {
-    for (const Running &task : llvm::ArrayRef(running).take_front(count))
-      end(task);
+  void joinAll() {
+    for (auto &[number, stream] : running)
+      join(stream, stream.tasks.size());
     running.clear();
     recorded.clear();
-  }
-
-  void end(const Running &task) {
-    for (plan::BufferOp buffer : task.buffers) {
-      Block &block = lifetimes.find(buffer)->second;
-      block.end = std::max(block.end, time);
-    }
   }
 
   int64_t time = 0;
   llvm::MapVector<StringRef, Span> spans; // complete before pointers into it are taken
   Span *current = nullptr;
-  SmallVector<Running> running;
+  llvm::MapVector<int64_t, Running> running;                    // by stream
   llvm::DenseMap<int64_t, std::pair<int64_t, size_t>> recorded; // event: stream, tasks before it
 };
 
