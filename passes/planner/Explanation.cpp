@@ -262,7 +262,8 @@ LogicalResult answerWhyNot(func::FuncOp function, const LayoutNetwork &layouts,
   llvm::Expected<llvm::GlobPattern> pattern = llvm::GlobPattern::create(question->pattern);
   if (!pattern) {
     llvm::consumeError(pattern.takeError());
-    return function.emitError("cannot read the pattern \"") << question->pattern << "\"";
+    return function.emitError("cannot read the pattern \"")
+           << question->pattern << "\"; `*` stands for any text, `?` for one character";
   }
   CostNetwork pinned = layouts.costs();
   llvm::DenseSet<unsigned> asked;

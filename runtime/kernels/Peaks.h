@@ -6,8 +6,8 @@
 namespace deepshard::runtime {
 
 struct MachinePeaks {
-  double flopsPerSecond; // of a large f32 matmul; 0 if no library has one
-  double bytesPerSecond; // read and written by a copy that no cache holds
+  double flopsPerSecond = 0; // of a large f32 matmul; 0 if no library has one
+  double bytesPerSecond = 0; // read and written by a copy that no cache holds
 };
 
 /// Measures, best of several, with `threads` threads for some tenths of a second.

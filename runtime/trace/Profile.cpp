@@ -133,7 +133,7 @@ void Profile::endStep(uint64_t step, double seconds) noexcept {
   stepSeconds += seconds;
 }
 
-std::string Profile::table(std::vector<Sums> sums, size_t most, const ProfilePeaks &peaks) const {
+std::string Profile::table(std::vector<Sums> sums, size_t most, const MachinePeaks &peaks) const {
   std::sort(sums.begin(), sums.end(), [](const Sums &a, const Sums &b) {
     return a.seconds != b.seconds ? a.seconds > b.seconds : a.name < b.name;
   });
@@ -165,7 +165,7 @@ std::string Profile::table(std::vector<Sums> sums, size_t most, const ProfilePea
   return text;
 }
 
-std::string Profile::text(const ProfilePeaks &peaks) const {
+std::string Profile::text(const MachinePeaks &peaks) const {
   if (steps == 0)
     return "";
   std::map<std::string, Sums> byKernel;

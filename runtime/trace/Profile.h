@@ -3,6 +3,8 @@
 #ifndef DEEPSHARD_RUNTIME_TRACE_PROFILE_H
 #define DEEPSHARD_RUNTIME_TRACE_PROFILE_H
 
+#include "runtime/kernels/Peaks.h"
+
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -15,12 +17,6 @@ class Task;
 } // namespace deepshard::planpb
 
 namespace deepshard::runtime {
-
-/// What the shares of a profile are shares of: 0 is left out.
-struct ProfilePeaks {
-  double flopsPerSecond = 0;
-  double bytesPerSecond = 0;
-};
 
 /// Adds up the times of the tasks of a rank by what they do: kernels by name and shapes,
 /// collectives by kind and shape. The first step, which touches all memory for the first time, is
@@ -38,8 +34,8 @@ public:
 
   /// Tables: kernels by name, the most expensive ones by shape, streams. Times are those of a step;
   /// FLOPs are the plan's, bytes those of operands and results, each once (of a table as many as
-  /// are taken from it). Empty after one step.
-  std::string text(const ProfilePeaks &peaks) const;
+  /// are taken from it). Shares are those of `peaks`; a peak of 0 has none. Empty after one step.
+  std::string text(const MachinePeaks &peaks) const;
 
 private:
   struct Row {
@@ -52,7 +48,7 @@ private:
   };
   struct Sums;
 
-  std::string table(std::vector<Sums> sums, size_t most, const ProfilePeaks &peaks) const;
+  std::string table(std::vector<Sums> sums, size_t most, const MachinePeaks &peaks) const;
 
   std::vector<std::string> streams;
   std::vector<Row> rows;

@@ -130,7 +130,7 @@ private:
 };
 
 std::string profileText(const Profile &profile, const MachinePeaks &peaks) {
-  std::string text = profile.text({peaks.flopsPerSecond, peaks.bytesPerSecond});
+  std::string text = profile.text(peaks);
   return text.empty() ? "no profile: it leaves out the first step; run at least 2\n" : "\n" + text;
 }
 

@@ -3,6 +3,7 @@
 // RUN:   --choose-layouts='%{machine} why-not=down=[null,["tensor"]],*=[null,null],down=["tensor",null]' 2>&1 >/dev/null | FileCheck %s
 // RUN: not ds-opt %s --choose-layouts='why-not=down=[["tensor"]]' 2>&1 | FileCheck %s --check-prefix=LAYOUT
 // RUN: not ds-opt %s --choose-layouts='why-not=right=[null]' 2>&1 | FileCheck %s --check-prefix=NAME
+// RUN: not ds-opt %s --choose-layouts='why-not="[=[null]"' 2>&1 | FileCheck %s --check-prefix=PATTERN
 // RUN: not ds-opt %s --choose-layouts='why-not=down' 2>&1 | FileCheck %s --check-prefix=READ
 // RUN: not ds-opt %s --choose-layouts='why-not=down=["tensr",null]' 2>&1 | FileCheck %s --check-prefix=AXIS
 // RUN: not ds-opt %s --choose-layouts='tier-sizes=2' 2>&1 | FileCheck %s --check-prefix=TIERS
@@ -23,6 +24,7 @@
 // LAYOUT: error: why not down={{\[\["tensor"\]\]}}: down cannot have this layout; those it can have are {{\[\[\], \[\]\]; \["tensor", \[\]\]; \[\[\], "tensor"\]}}
 // NAME: error: why not right=[null]: no parameter has such a name
 // READ: error: cannot read the question "down"; ask as in PATTERN={{\[\[\], "tensor"\]}}, with one entry per dimension
+// PATTERN: error: cannot read the pattern "["; `*` stands for any text
 // AXIS: error: why not down=["tensr",null]: "tensr" is no axis that is searched; these are {"tensor"}
 // TIERS: error: choose-layouts: tier-sizes, tier-latency-us and tier-gb-per-s need one number per tier each
 
