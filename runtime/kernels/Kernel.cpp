@@ -107,7 +107,7 @@ const std::vector<int64_t> &Attributes::integers(std::string_view name) const {
 
 const KernelProvider *deepshard::runtime::findProvider(std::string_view name) {
   for (const KernelProvider *provider :
-       {&referenceProvider(), &onednnProvider(), &nativeProvider(cpuLevel())})
+       {&referenceProvider(), &onednnProvider(), &nativeProvider(cpuLevel()), &generatedProvider()})
     if (provider->name() == name)
       return provider;
   return nullptr;

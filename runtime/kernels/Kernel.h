@@ -114,8 +114,8 @@ public:
   virtual std::unique_ptr<Kernel> prepare(const KernelSpec &spec) const = 0;
 };
 
-/// The provider called `name` ("reference", "onednn", "native"); null if this build does not have
-/// it.
+/// The provider called `name` ("reference", "onednn", "native", "generated"); null if this build
+/// does not have it. "generated" plans kernels but prepares none, because their code is a plan's.
 const KernelProvider *findProvider(std::string_view name);
 
 } // namespace deepshard::runtime

@@ -16,6 +16,10 @@ const KernelProvider &onednnProvider();
 /// "native": attention and the update on f32, for a machine of `level` (see CpuLevel.h).
 const KernelProvider &nativeProvider(std::string_view level);
 
+/// "generated" without code, for those who make plans; a plan's own kernels come from a
+/// GeneratedProvider with its code (generated/Generated.h).
+const KernelProvider &generatedProvider();
+
 } // namespace deepshard::runtime
 
 #endif // DEEPSHARD_RUNTIME_KERNELS_PROVIDERS_H
