@@ -113,12 +113,23 @@ PreparedCollective preparedCollective(const planpb::Collective &task, Communicat
   return result;
 }
 
+/// Throws Error.
+std::unique_ptr<Code> codeOf(const planpb::Plan &plan) {
+  if (plan.code().empty())
+    return nullptr;
+  try {
+    return std::make_unique<Code>(plan.code());
+  } catch (const std::runtime_error &error) {
+    throw Error(error.what());
+  }
+}
+
 } // namespace
 
 PreparedProgram::PreparedProgram(const planpb::Plan &plan, const planpb::Program &program,
                                  const Memory &memory, int threads, Executor *executor,
                                  const Communicators &communicators)
-    : plan(plan), threads(threads) {
+    : plan(plan), threads(threads), code(codeOf(plan)), generated(code.get()) {
   std::vector<std::string> faults;
   std::map<const planpb::Task *, Kernel *> kernelOf;
   for (const planpb::Segment &segment : program.segments())
@@ -168,12 +179,17 @@ PreparedProgram::PreparedProgram(const planpb::Plan &plan, const planpb::Program
   }
 }
 
+/// The build's own providers, and the plan's.
+const KernelProvider *PreparedProgram::providerNamed(const std::string &name) const {
+  return name == generated.name() ? &generated : findProvider(name);
+}
+
 Kernel *PreparedProgram::kernelFor(const planpb::Segment &segment, int index,
                                    std::vector<std::string> &faults) {
   const planpb::Task &task = segment.tasks(index);
   const planpb::Launch &launch = task.launch();
   std::string where = describeTask(segment, index);
-  const KernelProvider *provider = findProvider(launch.provider());
+  const KernelProvider *provider = providerNamed(launch.provider());
   if (!provider) {
     faults.push_back(
         fmt::format("{}: this ds-run has no kernel provider {}", where, launch.provider()));

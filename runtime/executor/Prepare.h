@@ -5,6 +5,7 @@
 
 #include "runtime/comm/Communicator.h"
 #include "runtime/kernels/Kernel.h"
+#include "runtime/kernels/generated/Generated.h"
 #include "runtime/plan/Mesh.h"
 #include "runtime/plan/plan.pb.h"
 
@@ -64,8 +65,8 @@ using Communicators = std::map<std::vector<Digit>, std::unique_ptr<Communicator>
 /// All segments of a program, prepared. Kernels with equal specs on one stream are prepared once.
 class PreparedProgram {
 public:
-  /// Throws one Error with every fault: kernels that this build does not have or refuses,
-  /// workspaces that do not suffice for `threads`.
+  /// Loads the plan's code. Throws an Error if that fails, or one with every fault: kernels that
+  /// this build does not have or refuses, workspaces that do not suffice for `threads`.
   PreparedProgram(const planpb::Plan &plan, const planpb::Program &program, const Memory &memory,
                   int threads, Executor *executor, const Communicators &communicators);
 
@@ -73,12 +74,15 @@ public:
   const std::vector<PreparedSegment *> &calls() const { return callOrder; }
 
 private:
+  const KernelProvider *providerNamed(const std::string &name) const;
   Kernel *kernelFor(const planpb::Segment &segment, int index, std::vector<std::string> &faults);
   void reportFaults(const std::vector<std::string> &faults) const;
   std::string adviceOnWorkspaces() const;
 
   const planpb::Plan &plan;
   int threads;
+  std::unique_ptr<Code> code;                       ///< null: the plan has none
+  GeneratedProvider generated;                      ///< of `code`
   const KernelProvider *shortOfWorkspace = nullptr; ///< one that needs more than was planned
   std::map<std::string, std::unique_ptr<Kernel>> kernels;
   std::map<const planpb::Task *, PreparedCollective> collectives;

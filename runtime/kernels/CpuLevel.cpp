@@ -6,12 +6,9 @@ using namespace deepshard::runtime;
 
 /// 0 for a level that is not known, so that comparing ranks never lets an unknown one pass.
 static int rankOf(std::string_view level) {
-  if (level == "x86-64-v3")
-    return 1;
-  if (level == "x86-64-v4")
-    return 2;
-  if (level == "x86-64-v4-bf16")
-    return 3;
+  for (int i = 0; i < static_cast<int>(kCpuLevels.size()); ++i)
+    if (kCpuLevels[i] == level)
+      return i + 1;
   return 0;
 }
 

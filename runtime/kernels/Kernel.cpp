@@ -105,9 +105,24 @@ const std::vector<int64_t> &Attributes::integers(std::string_view name) const {
   return attribute<std::vector<int64_t>>(values, name, "a list of integers");
 }
 
+/// That of the providers; a view of a constant.
+static std::string_view &providerLevel() {
+  static std::string_view level = cpuLevel();
+  return level;
+}
+
+void deepshard::runtime::limitProviders(std::string_view level) {
+  for (std::string_view known : kCpuLevels)
+    if (known == level && known != providerLevel() && offers(providerLevel(), known)) {
+      providerLevel() = known;
+      limitOnednn(known);
+      return;
+    }
+}
+
 const KernelProvider *deepshard::runtime::findProvider(std::string_view name) {
-  for (const KernelProvider *provider :
-       {&referenceProvider(), &onednnProvider(), &nativeProvider(cpuLevel()), &generatedProvider()})
+  for (const KernelProvider *provider : {&referenceProvider(), &onednnProvider(),
+                                         &nativeProvider(providerLevel()), &generatedProvider()})
     if (provider->name() == name)
       return provider;
   return nullptr;

@@ -16,6 +16,14 @@ const KernelProvider &onednnProvider();
 /// "native": attention and the update on f32, for a machine of `level` (see CpuLevel.h).
 const KernelProvider &nativeProvider(std::string_view level);
 
+/// From now on the providers of `findProvider` choose and compute as on a machine of `level`, where
+/// this one offers more: oneDNN's implementations, native loops and the workspaces of both. To be
+/// called before anything is asked of them, because oneDNN decides once.
+void limitProviders(std::string_view level);
+
+/// oneDNN's part of it.
+void limitOnednn(std::string_view level);
+
 /// "generated" without code, for those who make plans; a plan's own kernels come from a
 /// GeneratedProvider with its code (generated/Generated.h).
 const KernelProvider &generatedProvider();

@@ -59,6 +59,7 @@ public:
       return;
     for (int i = 0; i < plan.programs_size(); ++i)
       isSound[static_cast<size_t>(i)] = checkProgram(plan.programs(i));
+    checkCode(plan, faults);
   }
 
   const planpb::Plan &plan;

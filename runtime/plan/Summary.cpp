@@ -125,6 +125,8 @@ std::string summarize(const planpb::Plan &plan) {
       trained += elementCount(parameter.shape()).value_or(0);
   text += fmt::format("{} parameters, {} numbers trained; {:.3e} FLOPs a step\n",
                       plan.parameters_size(), trained, static_cast<double>(plan.flops_per_step()));
+  if (!plan.code().empty())
+    text += fmt::format("generated kernels: {} bytes of code\n", plan.code().size());
   for (const planpb::Input &input : plan.inputs())
     text += fmt::format("input {}: {} of shape {}\n", input.name(), nameOf(dtypeOf(input.dtype())),
                         fmt::join(input.shape(), "x"));

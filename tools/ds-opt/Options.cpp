@@ -2,6 +2,7 @@
 
 #include "tools/ds-opt/Options.h"
 
+#include "runtime/kernels/CpuLevel.h"
 #include "runtime/plan/Error.h"
 
 #include <CLI/CLI.hpp>
@@ -53,6 +54,12 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
          "threads a rank will use (default: the cores of this machine, shared by the ranks)")
       ->check(CLI::PositiveNumber);
   app.add_option(
+         "--target-cpu", options.targetCpu,
+         "what the CPUs that will run the plan offer: x86-64-v3 (AVX2), x86-64-v4 (AVX-512) "
+         "or x86-64-v4-bf16 (default: what this machine offers)")
+      ->check(CLI::IsMember(
+          std::vector<std::string>(runtime::kCpuLevels.begin(), runtime::kCpuLevels.end())));
+  app.add_option(
          "--memory-gib", options.memoryGib,
          "memory a rank may use; a plan that needs more is refused (default: what the cluster "
          "file says, else no limit)")
@@ -79,6 +86,8 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
     return std::nullopt;
   }
   options.f64 = precision == "f64";
+  if (options.targetCpu.empty())
+    options.targetCpu = runtime::cpuLevel();
   if (!options.report.empty() && options.emit != Emit::Plan) {
     fprintf(stderr, "ds-opt: --report describes a plan; leave --emit out\n");
     exitCode = static_cast<int>(runtime::ExitCode::Usage);

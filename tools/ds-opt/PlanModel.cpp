@@ -16,6 +16,7 @@
 #include "passes/simplify/Passes.h"
 #include "passes/training/Passes.h"
 #include "runtime/kernels/CpuLevel.h"
+#include "runtime/kernels/Providers.h"
 #include "runtime/plan/Checker.h"
 #include "runtime/plan/Error.h"
 #include "runtime/plan/PlanFile.h"
@@ -248,7 +249,7 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Tra
   planpb::Plan plan;
   plan.set_format_version(runtime::kPlanFormatVersion);
   plan.set_producer("ds-opt " DEEPSHARD_VERSION);
-  plan.set_cpu_level(std::string(runtime::cpuLevel()));
+  plan.set_cpu_level(options.targetCpu);
   plan.set_threads(options.threads);
   plan.set_model(options.model);
   plan.set_model_hash(modelHash);
@@ -272,7 +273,20 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Tra
   return options.report.empty() ? success() : writeReport(options.report, plan, blocks);
 }
 
+/// Kernels are chosen, and their workspaces sized, as on the machine that will run them; of what it
+/// offers beyond this one nothing can be asked here.
+static void setTargetCpu(StringRef level) {
+  runtime::limitProviders(level);
+  if (!runtime::offers(runtime::cpuLevel(), level))
+    llvm::errs() << "ds-opt: note: --target-cpu " << level << ": this machine offers "
+                 << runtime::cpuLevel()
+                 << ", so library kernels get the workspaces that they need here; if ds-run finds "
+                    "them too small, run ds-opt on a machine that offers "
+                 << level << "\n";
+}
+
 static LogicalResult planWith(MLIRContext &context, Options options) {
+  setTargetCpu(options.targetCpu);
   Settings settings;
   if (failed(readSettings(options, settings)))
     return failure();

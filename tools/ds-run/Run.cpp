@@ -5,6 +5,7 @@
 #include "runtime/executor/Executor.h"
 #include "runtime/kernels/CpuLevel.h"
 #include "runtime/kernels/Peaks.h"
+#include "runtime/kernels/Providers.h"
 #include "runtime/launch/Launch.h"
 #include "runtime/plan/Checker.h"
 #include "runtime/plan/PlanFile.h"
@@ -240,6 +241,8 @@ ExitCode run(const RunOptions &options) {
   if (options.checkOnly)
     return check(plan, options.plan);
   requireCpu(plan);
+  // The workspaces in the plan are those of its level.
+  limitProviders(plan.cpu_level());
   JobFiles files(options, static_cast<int>(plan.ranks()));
   SharedJobState state;
   Job job{options, plan, executorOptions(options, plan), files, *state, nullptr, start};

@@ -35,7 +35,9 @@ constexpr int64_t chunkCount(int64_t extent, int64_t grain, int64_t threads) {
 }
 
 /// The symbol of a kernel's loop.
-std::string loopSymbol(std::string_view kernel, size_t loop);
+inline std::string loopSymbol(std::string_view kernel, size_t loop) {
+  return std::string(kernel) + "_" + std::to_string(loop);
+}
 
 /// "generated": the kernels of one plan's code. Without code (while a plan is made) it answers for
 /// every kernel of sound attributes, but prepares none.

@@ -108,10 +108,6 @@ private:
 
 } // namespace
 
-std::string loopSymbol(std::string_view kernel, size_t loop) {
-  return fmt::format("{}_{}", kernel, loop);
-}
-
 std::optional<std::string> GeneratedProvider::whyNot(const KernelSpec &spec) const {
   try {
     code ? loopsOf(spec, *code) : loopsOf(spec);

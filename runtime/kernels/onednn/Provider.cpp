@@ -1,5 +1,6 @@
 //===- Provider.cpp - the oneDNN provider -----------------------------------------------------===//
 
+#include "runtime/kernels/CpuLevel.h"
 #include "runtime/kernels/Providers.h"
 #include "runtime/kernels/onednn/Primitive.h"
 
@@ -54,6 +55,15 @@ public:
 };
 
 } // namespace
+
+void deepshard::runtime::limitOnednn(std::string_view level) {
+  dnnl::cpu_isa isa = dnnl::cpu_isa::avx2;
+  if (offers(level, "x86-64-v4"))
+    isa = offers(level, "x86-64-v4-bf16") ? dnnl::cpu_isa::avx512_core_bf16
+                                          : dnnl::cpu_isa::avx512_core;
+  // Refused where it comes too late; then it works without.
+  (void)dnnl::set_max_cpu_isa(isa);
+}
 
 const KernelProvider &deepshard::runtime::onednnProvider() {
   static const OnednnProvider provider;
