@@ -6,6 +6,7 @@
 #include "dialects/plan/Plan.h"
 #include "dialects/sharding/Sharding.h"
 #include "passes/kernels/Passes.h"
+#include "passes/kernels/codegen/Passes.h"
 #include "passes/memory/Passes.h"
 #include "passes/plan/Passes.h"
 #include "passes/planner/Passes.h"
@@ -27,6 +28,9 @@ void registerDialects(mlir::DialectRegistry &registry) {
 int runPasses(int argc, char **argv) {
   mlir::DialectRegistry registry;
   registerDialects(registry);
+  // Those of kernels.
+  registry.insert<mlir::arith::ArithDialect, mlir::math::MathDialect, mlir::scf::SCFDialect,
+                  mlir::vector::VectorDialect>();
   mlir::registerTransformsPasses();
   registerSimplifyPasses();
   registerSimplifyPipeline();
@@ -34,6 +38,7 @@ int runPasses(int argc, char **argv) {
   registerTrainingPipeline();
   registerShardingPasses();
   registerKernelsPasses();
+  registerCodegenPasses();
   registerPlanPasses();
   registerMemoryPasses();
   registerPlannerPasses();

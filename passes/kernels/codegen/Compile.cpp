@@ -7,10 +7,14 @@
 
 #include "passes/kernels/codegen/Compile.h"
 
+#include "passes/kernels/codegen/KernelCache.h"
 #include "passes/kernels/codegen/Link.h"
 #include "passes/kernels/codegen/Lower.h"
 #include "passes/kernels/codegen/Object.h"
 
+#include "runtime/kernels/CpuLevel.h"
+
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
@@ -30,8 +34,9 @@ namespace {
 struct Item {
   const KernelSource *source;
   std::string text;
-  std::string object;
-  std::string error; // empty: none
+  KernelCache::Key key;
+  std::string object; // empty: not yet compiled
+  std::string error;  // empty: none
 };
 
 /// Compiles one kernel after the other.
@@ -70,12 +75,12 @@ static std::string textOf(ModuleOp module) {
   return text;
 }
 
-static void compileAll(MutableArrayRef<Item> items, const CodegenOptions &options) {
+static void compileAll(ArrayRef<Item *> items, const CodegenOptions &options) {
   std::atomic<size_t> next = 0;
   auto work = [&] {
     Worker worker(options.cpuLevel);
     for (size_t i = next++; i < items.size(); i = next++)
-      worker.compile(items[i]);
+      worker.compile(*items[i]);
   };
   size_t threads = options.threads > 0 ? static_cast<size_t>(options.threads)
                                        : std::max(1u, std::thread::hardware_concurrency());
@@ -88,14 +93,40 @@ static void compileAll(MutableArrayRef<Item> items, const CodegenOptions &option
     thread.join();
 }
 
+/// The kernels that the cache does not have go through the compiler, and then into the cache.
+static void makeObjects(MutableArrayRef<Item> items, const CodegenOptions &options) {
+  KernelCache cache(options.cacheDirectory);
+  std::vector<Item *> missing;
+  for (Item &item : items) {
+    item.key = KernelCache::keyOf(item.text, options.cpuLevel);
+    if (std::optional<std::string> object = cache.find(item.key))
+      item.object = std::move(*object);
+    else
+      missing.push_back(&item);
+  }
+  compileAll(missing, options);
+  for (Item *item : missing)
+    if (item->error.empty())
+      cache.store(item->key, item->object);
+  if (!missing.empty())
+    cache.prune();
+}
+
 FailureOr<std::string> compileKernels(ArrayRef<KernelSource> kernels,
                                       const CodegenOptions &options) {
+  if (kernels.empty())
+    return std::string();
+  ModuleOp first = kernels.front().module;
+  if (!llvm::is_contained(runtime::kCpuLevels, std::string_view(options.cpuLevel)))
+    return first.emitError() << "there is no code generation for the CPU level \""
+                             << options.cpuLevel << "\"; there is for "
+                             << llvm::join(runtime::kCpuLevels, ", ");
   std::vector<Item> items;
   llvm::StringSet<> names;
   for (const KernelSource &kernel : kernels)
     if (names.insert(kernel.name).second)
-      items.push_back({&kernel, textOf(kernel.module), "", ""});
-  compileAll(items, options);
+      items.push_back({&kernel, textOf(kernel.module), {}, "", ""});
+  makeObjects(items, options);
   bool isGood = true;
   std::vector<std::string> objects;
   for (Item &item : items) {
@@ -111,12 +142,7 @@ FailureOr<std::string> compileKernels(ArrayRef<KernelSource> kernels,
   llvm::Expected<std::string> linked = linkObjects(objects);
   if (linked)
     return std::move(*linked);
-  std::string message = llvm::toString(linked.takeError());
-  if (!kernels.empty()) {
-    ModuleOp module = kernels.front().module;
-    module.emitError() << message;
-  }
-  return failure();
+  return first.emitError() << llvm::toString(linked.takeError());
 }
 
 } // namespace deepshard

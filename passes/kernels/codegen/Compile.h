@@ -42,9 +42,9 @@ struct CodegenOptions {
 };
 
 /// Compiles the kernels into one shared object for x86-64 Linux that needs no other library and
-/// exports the functions @NAME_i. Fails with a diagnostic on the module of each kernel that cannot
-/// be compiled: it does not lower to LLVM, or its code would call a library (a function of libm
-/// without an expansion, memcpy).
+/// exports the functions @NAME_i; no kernels give no bytes. Fails with a diagnostic on the module
+/// of each kernel that cannot be compiled: it does not lower to LLVM, or its code would call a
+/// library (a function of libm without an expansion, memcpy).
 llvm::FailureOr<std::string> compileKernels(llvm::ArrayRef<KernelSource> kernels,
                                             const CodegenOptions &options);
 

@@ -2,6 +2,8 @@
 
 #include "passes/kernels/codegen/Lower.h"
 
+#include "passes/kernels/codegen/Passes.h"
+
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVMPass.h"
@@ -44,6 +46,8 @@ static DialectRegistry kernelDialects() {
 }
 
 static void buildLoweringPipeline(OpPassManager &passes) {
+  passes.addPass(createExpandMathPass());
+  // What the functions of f32 have in common, and constants.
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
   passes.addPass(createSCFToControlFlowPass());

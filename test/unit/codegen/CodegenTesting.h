@@ -22,7 +22,8 @@ namespace deepshard {
 /// A context that has the dialects of kernels; collects messages.
 class CodegenTest : public testing::Test {
 protected:
-  CodegenTest() {
+  // Without threads of its own, so that a test may fork.
+  CodegenTest() : context(mlir::MLIRContext::Threading::DISABLED) {
     context
         .loadDialect<mlir::arith::ArithDialect, mlir::func::FuncDialect, mlir::LLVM::LLVMDialect,
                      mlir::math::MathDialect, mlir::scf::SCFDialect, mlir::vector::VectorDialect>();
