@@ -221,7 +221,17 @@ template <typename Kind> LogicalResult checkIs(const Place &, Attribute value, E
              : emit() << value << "; expected #graph." << Kind::getMnemonic() << "<...>";
 }
 
+LogicalResult checkIdArgument(const Place &place, Attribute value, Emit emit) {
+  auto argument = dyn_cast<IntegerAttr>(value);
+  auto function = place.op->getParentOfType<FunctionOpInterface>();
+  if (!isa<DropoutOp>(place.op) || !function || !argument || !argument.getType().isInteger(64) ||
+      argument.getInt() < 0 || argument.getInt() >= function.getNumArguments())
+    return emit() << value << "; expected the number of an argument, on a dropout";
+  return success();
+}
+
 constexpr Rule kOpRules[] = {{kPhaseAttr, checkPhase},
+                             {kIdArgumentAttr, checkIdArgument},
                              {kProviderAttr, checkName},
                              {kAccumulationAttr, checkAccumulation},
                              {kClippingAttr, checkClipping},

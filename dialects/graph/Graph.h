@@ -72,6 +72,7 @@ inline constexpr llvm::StringLiteral kMembersAttr = "graph.members";
 inline constexpr llvm::StringLiteral kTypeAttr = "graph.type";
 inline constexpr llvm::StringLiteral kPhaseAttr = "graph.phase";
 inline constexpr llvm::StringLiteral kProviderAttr = "graph.provider";
+inline constexpr llvm::StringLiteral kIdArgumentAttr = "graph.id_argument";
 inline constexpr llvm::StringLiteral kAccumulationAttr = "graph.accumulation_steps";
 inline constexpr llvm::StringLiteral kClippingAttr = "graph.gradient_clipping";
 inline constexpr llvm::StringLiteral kOptimizerAttr = "graph.optimizer";

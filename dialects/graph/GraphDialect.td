@@ -36,7 +36,9 @@ def Graph_Dialect : Dialect {
     | argument or result | `graph.member = #graph.member<"parameter", 0, 64>` | the value is a view into this bucket |
 
     Options are module attributes: `graph.accumulation_steps`, `graph.gradient_clipping`, `graph.optimizer`.
-    On an op, `graph.phase` is "forward", "backward" or "update", and `graph.provider` names who computes it.
+    On an op, `graph.phase` is "forward", "backward" or "update", and `graph.provider` names who computes it. On a
+    dropout, `graph.id_argument` is the number of the function's argument that holds its id (i64) in place of `id`, so that
+    kernels which differ in nothing else are one.
 
     Module path and source line of an op are its location: `NameLoc("h.0.attn", FileLineCol(...))`.
   }];

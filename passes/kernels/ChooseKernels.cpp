@@ -11,6 +11,7 @@
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/HostTensor.h"
 #include "passes/kernels/KernelSpecs.h"
+#include "passes/kernels/rowloops/RowLoops.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/PatternMatch.h"
@@ -62,7 +63,7 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
   void runOnOperation() override {
     order.assign(providers.begin(), providers.end());
     if (order.empty())
-      order = {"onednn", "native", "reference"};
+      order = {"onednn", "native", kGeneratedProvider.str(), "reference"};
     SmallVector<Operation *> work;
     getOperation().walk([&](func::FuncOp function) {
       for (Operation &op : function.getOps())
@@ -81,10 +82,20 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
     if (isa<graph::ConstantOp, graph::ReshapeOp, graph::TransposeOp, graph::BroadcastOp,
             graph::SliceOp>(op))
       return success();
-    if (const runtime::KernelProvider *provider =
-            firstProvider(contiguousSpec(op, threads), order)) {
-      op->setAttr(graph::kProviderAttr, StringAttr::get(&getContext(), provider->name()));
-      return success();
+    std::optional<runtime::KernelSpec> spec;
+    for (const std::string &name : order) {
+      bool runs = false;
+      if (name == kGeneratedProvider) {
+        runs = RowLoops::canBe(op);
+      } else if (const runtime::KernelProvider *provider = runtime::findProvider(name)) {
+        if (!spec)
+          spec = contiguousSpec(op, threads);
+        runs = !provider->whyNot(*spec);
+      }
+      if (runs) {
+        op->setAttr(graph::kProviderAttr, StringAttr::get(&getContext(), name));
+        return success();
+      }
     }
     auto composite = dyn_cast<graph::DecomposableOpInterface>(op);
     if (!composite)

@@ -47,13 +47,4 @@ runtime::TensorDesc tensorDesc(plan::ViewType type) {
   return desc;
 }
 
-const runtime::KernelProvider *firstProvider(const runtime::KernelSpec &spec,
-                                             ArrayRef<std::string> providers) {
-  for (const std::string &name : providers)
-    if (const runtime::KernelProvider *provider = runtime::findProvider(name);
-        provider && !provider->whyNot(spec))
-      return provider;
-  return nullptr;
-}
-
 } // namespace deepshard

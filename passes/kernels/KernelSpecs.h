@@ -23,10 +23,6 @@ mlir::DictionaryAttr kernelAttributes(mlir::Operation *op);
 runtime::TensorDesc tensorDesc(mlir::RankedTensorType type);
 runtime::TensorDesc tensorDesc(plan::ViewType type);
 
-/// The first of `providers` that runs `spec`; null if none does.
-const runtime::KernelProvider *firstProvider(const runtime::KernelSpec &spec,
-                                             llvm::ArrayRef<std::string> providers);
-
 } // namespace deepshard
 
 #endif // DEEPSHARD_PASSES_KERNELS_KERNELSPECS_H

@@ -8,8 +8,9 @@ include "mlir/Pass/PassBase.td"
 def ChooseKernelsPass : Pass<"choose-kernels", "::mlir::ModuleOp"> {
   let summary = "Give every op a provider, decomposing composites that have none";
   let description = [{
-    Asks the providers in the order oneDNN, native, reference whether they run an op on contiguous operands of its
-    types, and notes the first that does as `graph.provider`. A composite that no provider runs is replaced by its
+    Asks the providers in the order oneDNN, native, generated, reference whether they run an op on contiguous operands of its
+    types, and notes the first that does as `graph.provider`; "generated" stands between native and reference for
+    primitives that kernels can be generated for (`fuse-kernels`). A composite that no provider runs is replaced by its
     decomposition, whose ops are asked in turn. Ops that only rename elements (reshape, transpose, broadcast, slice) and
     constants get no provider: they become views and constant buffers.
 
@@ -33,7 +34,75 @@ def ChooseKernelsPass : Pass<"choose-kernels", "::mlir::ModuleOp"> {
   let options = [
     Option<"threads", "threads", "int", /*default=*/"1", "Threads a rank will run its kernels with">,
     ListOption<"providers", "providers", "std::string",
-               "Ask these providers in this order; default: onednn,native,reference">
+               "Ask these providers in this order; default: onednn,native,generated,reference">
+  ];
+}
+
+def FuseKernelsPass : Pass<"fuse-kernels", "::mlir::ModuleOp"> {
+  let summary = "Group ops whose kernels are generated into one kernel each";
+  let description = [{
+    Ops whose provider is "generated" become calls of private functions, one per kernel; equal kernels are one function.
+    Ops join into a group as long as fewer bytes are read and written than by two kernels, one nest of row loops
+    computes the group (`passes/kernels/rowloops`), and no path leads out of the group and back in. Constants and
+    renamings (reshape, transpose, broadcast) between ops of a group are cloned into it. Groups hold ops of one phase.
+    The ids of dropouts become arguments. The program is reordered as little as that needs.
+
+    Which ops form a group depends on the ops, their types and `threads` alone.
+
+    Input:
+    ```mlir
+    %0 = graph.exp %x {graph.phase = "forward", graph.provider = "generated"} : tensor<4x8xf32>
+    %1 = graph.add %0, %y {graph.phase = "forward", graph.provider = "generated"} : tensor<4x8xf32>, tensor<8xf32>
+    ```
+
+    Output:
+    ```mlir
+    %0 = call @kernel_0(%x, %y) {graph.phase = "forward", graph.provider = "generated"}
+        : (tensor<4x8xf32>, tensor<8xf32>) -> tensor<4x8xf32>
+    ...
+    func.func private @kernel_0(%arg0: tensor<4x8xf32>, %arg1: tensor<8xf32>) -> tensor<4x8xf32> {
+      %0 = graph.exp %arg0 : tensor<4x8xf32>
+      %1 = graph.add %0, %arg1 : tensor<4x8xf32>, tensor<8xf32>
+      return %1 : tensor<4x8xf32>
+    }
+    ```
+
+    Requires: `choose-kernels`. Leaves: no op of provider "generated" but calls.
+  }];
+  let dependentDialects = ["::mlir::func::FuncDialect"];
+  let options = [Option<"threads", "threads", "int", /*default=*/"1", "Threads a rank will run its kernels with">];
+}
+
+def GenerateKernelsPass : Pass<"generate-kernels", "::mlir::ModuleOp"> {
+  let summary = "Emit the kernels that launches of provider \"generated\" name";
+  let description = [{
+    Every launch of provider "generated" names a function of graph ops. For each such function and the strides of the
+    launch's views a kernel is emitted into the module `@kernels` (a nested module per kernel, named after a hash of its
+    text), as `passes/kernels/codegen/Compile.h` wants it. The launch then names the kernel and says how its loops are cut.
+
+    Input:
+    ```mlir
+    plan.launch "generated" "kernel_0" ins(%x : !plan.view<4x8xf32>) outs(%y : !plan.view<4x8xf32>) ... attributes {}
+    ```
+
+    Output:
+    ```mlir
+    plan.launch "generated" "k1f3b..." ins(%x : ...) outs(%y : ...) ... attributes {chunks = [1], extents = [1], workspace_bytes = 0}
+    module @kernels {
+      module @k1f3b... {
+        func.func @k1f3b..._0(%operands: !llvm.ptr, %begin: i64, %end: i64, %slot: i64) { ... }
+      }
+    }
+    ```
+
+    Requires: `lower-to-plan`. Leaves: no function of graph ops.
+  }];
+  let dependentDialects = ["::deepshard::plan::PlanDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::vector::VectorDialect"];
+  let options = [
+    Option<"threads", "threads", "int", /*default=*/"1", "Threads a rank will run its kernels with">,
+    Option<"cpuLevel", "cpu-level", "std::string", /*default=*/"\"x86-64-v3\"", "What the CPU offers (runtime/kernels/CpuLevel.h)">
   ];
 }
 

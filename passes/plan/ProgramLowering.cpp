@@ -246,4 +246,16 @@ void ProgramLowering::zeroWhole(const Strided &place) {
     accumulators.push_back(place);
 }
 
+const RowLoops &ProgramLowering::rowLoops(func::CallOp call) {
+  auto [it, isNew] = groups.try_emplace(call.getCallee());
+  if (isNew) {
+    auto function =
+        program->getParentOfType<ModuleOp>().lookupSymbol<func::FuncOp>(call.getCallee());
+    std::optional<RowLoops> loops = function ? RowLoops::of(function) : std::nullopt;
+    assert(loops && "fuse-kernels outlines what row loops compute");
+    it->second = std::move(*loops);
+  }
+  return it->second;
+}
+
 } // namespace deepshard

@@ -8,6 +8,7 @@
 #ifndef DEEPSHARD_PASSES_PLAN_PROGRAMLOWERING_H
 #define DEEPSHARD_PASSES_PLAN_PROGRAMLOWERING_H
 
+#include "passes/kernels/rowloops/RowKernel.h"
 #include "passes/plan/Strided.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -74,6 +75,8 @@ public:
   int64_t communicationStream() { return program.getStreams().size() - 1; }
 
   int getThreads() const { return threads; }
+  /// The loops of the group that `call` calls.
+  const RowLoops &rowLoops(mlir::func::CallOp call);
 
 private:
   Strided createConstant(graph::ConstantOp op);
@@ -97,6 +100,7 @@ private:
   llvm::DenseMap<mlir::Attribute, Strided> constants;
   llvm::SmallVector<Strided> accumulators;
   llvm::SmallVector<Strided> parts;
+  llvm::StringMap<RowLoops> groups;
 };
 
 } // namespace deepshard

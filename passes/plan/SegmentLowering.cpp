@@ -27,7 +27,13 @@ static bool isElementwise(Operation *op) {
 }
 
 /// An op that reads an element of an operand before it writes that element of its result.
-static bool worksInPlace(Operation *op, Value operand) {
+bool SegmentLowering::worksInPlace(Operation *op, Value operand, Value result) {
+  if (auto call = dyn_cast<func::CallOp>(op)) {
+    unsigned output = cast<OpResult>(result).getResultNumber();
+    return llvm::all_of(llvm::enumerate(call.getOperands()), [&](auto input) {
+      return input.value() != operand || program.rowLoops(call).mayOverwrite(input.index(), output);
+    });
+  }
   return isa<graph::AdamWOp, sharding::AllReduceOp>(op) ||
          (isElementwise(op) && op->getResult(0).getType() == operand.getType());
 }
@@ -173,11 +179,11 @@ bool SegmentLowering::aim(Value value, const Strided &place) {
                               sharding::lookupMesh(gather, gather.getGroup().getMesh())));
   // What is added up is added up in place: the operand that waits longest for the others.
   Operation *producer = value.getDefiningOp();
-  if (isElementwise(producer)) {
+  if (isElementwise(producer) || isa<func::CallOp>(producer)) {
     Operation *first = nullptr;
     for (Value operand : producer->getOperands()) {
       Operation *op = operand.getDefiningOp();
-      if (op && operand.hasOneUse() && worksInPlace(producer, operand) &&
+      if (op && operand.hasOneUse() && worksInPlace(producer, operand, value) &&
           (!first || positions[op] < positions[first]))
         first = op;
     }
@@ -210,32 +216,37 @@ bool SegmentLowering::canComputeIn(Value value, const Strided &place) {
   for (BlockArgument argument : function.getArguments()) {
     const Strided &taken = places[argument];
     if (taken.buffer == place.buffer && mayOverlap(taken, place) &&
-        !readsEndBefore(argument, taken, producer, place))
+        !readsEndBefore(argument, taken, value, place))
       return false;
   }
   return true;
 }
 
-/// Inputs whose place the result may take, given the same type.
-static SmallVector<int64_t> overwritableInputs(Operation *op) {
+/// Inputs whose place the first result may take, given the same type.
+SmallVector<int64_t> SegmentLowering::overwritableInputs(Operation *op) {
   if (isa<graph::CrossEntropyGradOp>(op))
     return {0};
+  if (auto call = dyn_cast<func::CallOp>(op))
+    return llvm::filter_to_vector(llvm::seq<int64_t>(call.getNumOperands()), [&](int64_t input) {
+      return program.rowLoops(call).mayOverwrite(input, 0);
+    });
   if (isElementwise(op))
     return llvm::to_vector(llvm::seq<int64_t>(op->getNumOperands()));
   return {};
 }
 
-bool SegmentLowering::readsEndBefore(Value value, const Strided &at, Operation *producer,
+bool SegmentLowering::readsEndBefore(Value value, const Strided &at, Value result,
                                      const Strided &place) {
+  Operation *producer = result.getDefiningOp();
   for (Operation *user : value.getUsers()) {
     if (user == terminator())
       return false;
     if (isViewLike(user)) {
       std::optional<Strided> view = viewOf(user, at);
-      if (!view || !readsEndBefore(user->getResult(0), *view, producer, place))
+      if (!view || !readsEndBefore(user->getResult(0), *view, result, place))
         return false;
     } else if (user == producer) {
-      if (at != place || !worksInPlace(user, value))
+      if (at != place || !worksInPlace(user, value, result))
         return false;
     } else if (positions[user] > positions[producer]) {
       return false;
@@ -459,6 +470,8 @@ runtime::KernelSpec SegmentLowering::specOf(Operation *op, ArrayRef<Strided> inp
 }
 
 LogicalResult SegmentLowering::emitLaunch(Operation *op) {
+  if (auto call = dyn_cast<func::CallOp>(op))
+    return emitGenerated(call);
   auto chosen = op->getAttrOfType<StringAttr>(graph::kProviderAttr);
   const runtime::KernelProvider *provider =
       chosen ? runtime::findProvider(chosen.getValue()) : nullptr;
@@ -488,23 +501,72 @@ LogicalResult SegmentLowering::emitLaunch(Operation *op) {
   return success();
 }
 
+/// The kernel is emitted later, for the strides that its views get here.
+LogicalResult SegmentLowering::emitGenerated(func::CallOp call) {
+  SmallVector<Strided> inputs = inputPlaces(call), outputs = outputPlaces(call);
+  auto fit = [&] {
+    auto strides = [](ArrayRef<Strided> places) {
+      return llvm::map_to_vector(places,
+                                 [](const Strided &place) { return Strides(place.strides); });
+    };
+    return RowKernel::of(program.rowLoops(call), strides(inputs), strides(outputs),
+                         program.getThreads());
+  };
+  std::optional<RowKernel> kernel = fit();
+  if (!kernel) {
+    for (auto [result, output] : llvm::zip_equal(call.getResults(), outputs))
+      if (!destinations.contains(result))
+        output = contiguousPlace(output.buffer, tensorType(result));
+    kernel = fit();
+  }
+  if (!kernel) {
+    for (Strided &input : inputs)
+      if (!input.type().isContiguous())
+        input = contiguousCopy(call, input);
+    kernel = fit();
+  }
+  if (!kernel)
+    return call.emitOpError("has a result in a place that no row loops fit");
+
+  int64_t flops = 0;
+  for (Operation *op : kernel->getLoops().getOps())
+    if (auto cost = dyn_cast<graph::CostOpInterface>(op))
+      flops += cost.getCost().flops;
+  createLaunch(call, kGeneratedProvider, call.getCallee(), inputs, outputs,
+               kernel->getWorkspaceBytes(), tasks.getDictionaryAttr({}), flops);
+  for (auto [result, place] : llvm::zip(call.getResults(), outputs))
+    places[result] = place;
+  return success();
+}
+
 void SegmentLowering::launch(Operation *op, const runtime::KernelProvider &provider,
                              const runtime::KernelSpec &spec, ArrayRef<Strided> inputs,
                              ArrayRef<Strided> outputs) {
+  auto cost = dyn_cast<graph::CostOpInterface>(op);
+  createLaunch(op, provider.name(), spec.name, inputs, outputs,
+               static_cast<int64_t>(provider.workspaceBytes(spec)), kernelAttributes(op),
+               cost ? cost.getCost().flops : 0);
+}
+
+void SegmentLowering::createLaunch(Operation *op, StringRef provider, StringRef kernel,
+                                   ArrayRef<Strided> inputs, ArrayRef<Strided> outputs,
+                                   int64_t workspaceBytes, DictionaryAttr attributes,
+                                   int64_t flops) {
   Location location = op->getLoc();
   auto viewOfPlace = [&](const Strided &place) { return view(location, place); };
   SmallVector<Value> inputViews = llvm::map_to_vector(inputs, viewOfPlace);
   SmallVector<Value> outputViews = llvm::map_to_vector(outputs, viewOfPlace);
   Value workspace;
-  if (int64_t bytes = provider.workspaceBytes(spec)) {
-    Value buffer = program.createBuffer(location, "workspace", plan::Lifetime::Transient, bytes);
+  if (workspaceBytes > 0) {
+    Value buffer =
+        program.createBuffer(location, "workspace", plan::Lifetime::Transient, workspaceBytes);
     workspace =
-        view(location, contiguousPlace(buffer, RankedTensorType::get({bytes}, tasks.getI8Type())));
+        view(location,
+             contiguousPlace(buffer, RankedTensorType::get({workspaceBytes}, tasks.getI8Type())));
   }
-  auto cost = dyn_cast<graph::CostOpInterface>(op);
-  plan::LaunchOp::create(tasks, location, provider.name(), spec.name, inputViews, outputViews,
-                         workspace, overwritableInputs(op), plan::kComputeStream,
-                         kernelAttributes(op), cost ? cost.getCost().flops : 0, phaseOf(op));
+  plan::LaunchOp::create(tasks, location, provider, kernel, inputViews, outputViews, workspace,
+                         overwritableInputs(op), plan::kComputeStream, attributes, flops,
+                         phaseOf(op));
 }
 
 } // namespace deepshard

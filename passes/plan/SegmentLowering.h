@@ -34,18 +34,24 @@ private:
   /// Whether the op that makes `value` may write straight into `place`: an argument that lies there
   /// is not read after the op, nor by it unless it works element by element in place.
   bool canComputeIn(mlir::Value value, const Strided &place);
-  bool readsEndBefore(mlir::Value value, const Strided &at, mlir::Operation *producer,
+  bool readsEndBefore(mlir::Value value, const Strided &at, mlir::Value result,
                       const Strided &place);
+  bool worksInPlace(mlir::Operation *op, mlir::Value operand, mlir::Value result);
+  llvm::SmallVector<int64_t> overwritableInputs(mlir::Operation *op);
 
   llvm::LogicalResult emit(mlir::Operation *op);
   llvm::LogicalResult emitView(mlir::Operation *op);
   llvm::LogicalResult emitLaunch(mlir::Operation *op);
+  llvm::LogicalResult emitGenerated(mlir::func::CallOp call);
   void emitPack(sharding::PackOp pack);
   bool isGatherInPlace(mlir::Operation *op, const Strided &input, const Strided &output);
   void emitCollective(mlir::Operation *op);
   void launch(mlir::Operation *op, const runtime::KernelProvider &provider,
               const runtime::KernelSpec &spec, llvm::ArrayRef<Strided> inputs,
               llvm::ArrayRef<Strided> outputs);
+  void createLaunch(mlir::Operation *op, llvm::StringRef provider, llvm::StringRef kernel,
+                    llvm::ArrayRef<Strided> inputs, llvm::ArrayRef<Strided> outputs,
+                    int64_t workspaceBytes, mlir::DictionaryAttr attributes, int64_t flops);
   llvm::SmallVector<Strided> inputPlaces(mlir::Operation *op);
   llvm::SmallVector<Strided> outputPlaces(mlir::Operation *op);
   runtime::KernelSpec specOf(mlir::Operation *op, llvm::ArrayRef<Strided> inputs,

@@ -226,6 +226,7 @@ static LogicalResult lower(ModuleOp module, const Options &options, const Traini
     // Decompositions of neighbours share constants and conversions, and leave results that nobody
     // reads.
     passes.addPass(createCSEPass());
+    passes.addPass(createFuseKernelsPass({options.threads}));
     LowerToPlanPassOptions lowering;
     lowering.threads = options.threads;
     lowering.overlap = config.zero.overlap;
@@ -233,6 +234,10 @@ static LogicalResult lower(ModuleOp module, const Options &options, const Traini
     passes.addNestedPass<plan::ProgramOp>(createSynchronizeStreamsPass());
     passes.addNestedPass<plan::ProgramOp>(createReuseInputsPass());
     passes.addNestedPass<plan::ProgramOp>(createPackBuffersPass());
+    GenerateKernelsPassOptions codegen;
+    codegen.threads = options.threads;
+    codegen.cpuLevel = std::string(runtime::cpuLevel());
+    passes.addPass(createGenerateKernelsPass(codegen));
   }
   return passes.run(module);
 }
