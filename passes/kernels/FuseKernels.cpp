@@ -250,6 +250,16 @@ func::FuncOp Fusion::kernelOf(const RowLoops &loops, ArrayRef<Operation *> ops,
     mapping.map(input, argument);
   size_t nextId = loops.getInputs().size();
   for (Operation *op : ops) {
+    if (isa<graph::ConstantOp>(op))
+      continue;
+    // Constants stand where they are first read, wherever they stood: equal groups look equal.
+    for (Value operand : op->getOperands())
+      if (auto constant = operand.getDefiningOp<graph::ConstantOp>();
+          constant && !mapping.contains(operand)) {
+        Operation *clone = builder.clone(*constant, mapping);
+        clone->setLoc(builder.getUnknownLoc());
+        clone->removeAttr(graph::kPhaseAttr);
+      }
     Operation *clone = builder.clone(*op, mapping);
     clone->setLoc(builder.getUnknownLoc());
     clone->removeAttr(graph::kPhaseAttr);

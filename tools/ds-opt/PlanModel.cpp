@@ -8,6 +8,8 @@
 #include "frontends/config/Config.h"
 #include "frontends/torchscript/Import.h"
 #include "passes/kernels/Passes.h"
+#include "passes/kernels/codegen/Compile.h"
+#include "passes/kernels/codegen/KernelCache.h"
 #include "passes/memory/Passes.h"
 #include "passes/plan/Passes.h"
 #include "passes/plan/Serialize.h"
@@ -236,7 +238,7 @@ static LogicalResult lower(ModuleOp module, const Options &options, const Traini
     passes.addNestedPass<plan::ProgramOp>(createPackBuffersPass());
     GenerateKernelsPassOptions codegen;
     codegen.threads = options.threads;
-    codegen.cpuLevel = std::string(runtime::cpuLevel());
+    codegen.cpuLevel = options.targetCpu;
     passes.addPass(createGenerateKernelsPass(codegen));
   }
   return passes.run(module);
@@ -247,6 +249,24 @@ static uint64_t hashOf(ModuleOp module) {
   llvm::raw_string_ostream stream(text);
   module.print(stream, OpPrintingFlags().elideLargeElementsAttrs(4096));
   return XXH3_64bits(text.data(), text.size());
+}
+
+/// The machine code of the kernels that were generated.
+static LogicalResult compileInto(ModuleOp module, const Options &options, planpb::Plan &plan) {
+  std::vector<KernelSource> sources;
+  if (auto kernels = module.lookupSymbol<ModuleOp>("kernels"))
+    for (auto kernel : kernels.getOps<ModuleOp>())
+      sources.push_back({kernel.getName()->str(), kernel});
+  if (sources.empty())
+    return success();
+  CodegenOptions codegen;
+  codegen.cpuLevel = options.targetCpu;
+  codegen.cacheDirectory = defaultKernelCacheDirectory();
+  FailureOr<std::string> object = compileKernels(sources, codegen);
+  if (failed(object))
+    return failure();
+  plan.set_code(std::move(*object));
+  return success();
 }
 
 static LogicalResult emitPlan(ModuleOp module, const Options &options, const TrainingConfig &config,
@@ -264,6 +284,8 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Tra
     if (failed(serialize(program, plan)))
       return failure();
   describe(config, plan);
+  if (failed(compileInto(module, options, plan)))
+    return failure();
 
   // What was planned is proven before it is written: a fault here is the compiler's, except for the
   // budget.
