@@ -230,12 +230,9 @@ LogicalResult checkIdArgument(const Place &place, Attribute value, Emit emit) {
   return success();
 }
 
-constexpr Rule kOpRules[] = {{kPhaseAttr, checkPhase},
-                             {kIdArgumentAttr, checkIdArgument},
-                             {kProviderAttr, checkName},
-                             {kAccumulationAttr, checkAccumulation},
-                             {kClippingAttr, checkClipping},
-                             {kOptimizerAttr, checkIs<AdamWAttr>}};
+constexpr Rule kOpRules[] = {{kPhaseAttr, checkPhase},       {kIdArgumentAttr, checkIdArgument},
+                             {kProviderAttr, checkName},     {kAccumulationAttr, checkAccumulation},
+                             {kClippingAttr, checkClipping}, {kOptimizerAttr, checkIs<AdamWAttr>}};
 constexpr Rule kArgumentRules[] = {{kParameterAttr, checkParameter},
                                    {kBufferAttr, checkName},
                                    {kStorageAttr, checkStorage},

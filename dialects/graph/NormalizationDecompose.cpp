@@ -2,6 +2,8 @@
 
 #include "dialects/graph/PrimitiveBuilder.h"
 
+#include <limits>
+
 using namespace mlir;
 
 namespace deepshard::graph {
@@ -21,6 +23,17 @@ SmallVector<int64_t> keptShape(RankedTensorType x, int64_t leading) {
 }
 
 } // namespace
+
+FailureOr<SmallVector<Value>> ReduceLogSumExpOp::decompose(OpBuilder &builder) {
+  PrimitiveBuilder b(builder, getLoc());
+  Value max = b.max(getX(), getDims());
+  // An infinite maximum is the answer whatever is added to it; subtracted it would give NaN.
+  Value isFinite = b.compare("lt", AbsOp::create(builder, getLoc(), max.getType(), max),
+                             b.scalarLike(max, std::numeric_limits<double>::infinity()));
+  Value shift = b.select(isFinite, max, b.scalarLike(max, 0.0));
+  Value lse = b.add(b.log(b.sum(b.exp(b.sub(getX(), shift)), getDims())), shift);
+  return SmallVector<Value>{getKeepDims() ? lse : b.reshape(lse, getResult().getType().getShape())};
+}
 
 FailureOr<SmallVector<Value>> SoftmaxOp::decompose(OpBuilder &builder) {
   PrimitiveBuilder b(builder, getLoc());

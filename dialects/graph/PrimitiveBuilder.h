@@ -43,6 +43,9 @@ public:
   mlir::Value sub(mlir::Value a, mlir::Value b) { return SubOp::create(builder, location, a, b); }
   mlir::Value mul(mlir::Value a, mlir::Value b) { return MulOp::create(builder, location, a, b); }
   mlir::Value div(mlir::Value a, mlir::Value b) { return DivOp::create(builder, location, a, b); }
+  mlir::Value minimum(mlir::Value a, mlir::Value b) {
+    return MinimumOp::create(builder, location, a, b);
+  }
   mlir::Value add(mlir::Value a, double b) { return add(a, scalarLike(a, b)); }
   mlir::Value mul(mlir::Value a, double b) { return mul(a, scalarLike(a, b)); }
   mlir::Value div(mlir::Value a, double b) { return div(a, scalarLike(a, b)); }

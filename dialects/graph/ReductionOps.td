@@ -30,7 +30,8 @@ def Graph_ReduceSumOp : Graph_Reduction<"reduce_sum", "sum", [Graph_Differentiab
 def Graph_ReduceMaxOp : Graph_Reduction<"reduce_max", "maximum (NaN if any is)">;
 def Graph_ReduceMinOp : Graph_Reduction<"reduce_min", "minimum (NaN if any is)">;
 def Graph_ReduceLogSumExpOp
-    : Graph_Reduction<"reduce_log_sum_exp", "logarithm of the sum of e^x (without overflow)", [Graph_Differentiable],
+    : Graph_Reduction<"reduce_log_sum_exp", "logarithm of the sum of e^x (without overflow)",
+                      [Graph_Differentiable, DeclareOpInterfaceMethods<DecomposableOpInterface>],
                       Graph_OwnPartition, Graph_Float>;
 
 #endif // DEEPSHARD_DIALECTS_GRAPH_REDUCTIONOPS

@@ -57,6 +57,13 @@ runtime::KernelSpec contiguousSpec(Operation *op, int threads) {
   return spec;
 }
 
+/// A primitive that is no element-wise op or plain reduction itself but made of such.
+bool canGenerateDecomposed(Operation *op) {
+  return isa<graph::ReduceLogSumExpOp>(op) &&
+         cast<RankedTensorType>(op->getResult(0).getType()).getElementType().isF32() &&
+         cast<RankedTensorType>(op->getResult(0).getType()).getNumElements() > 1;
+}
+
 struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
   using ChooseKernelsPassBase::ChooseKernelsPassBase;
 
@@ -80,13 +87,15 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
 
   LogicalResult settle(Operation *op, SmallVectorImpl<Operation *> &work) {
     if (isa<graph::ConstantOp, graph::ReshapeOp, graph::TransposeOp, graph::BroadcastOp,
-            graph::SliceOp>(op))
+            graph::SliceOp, graph::ConcatOp>(op))
       return success();
     std::optional<runtime::KernelSpec> spec;
     for (const std::string &name : order) {
       bool runs = false;
       if (name == kGeneratedProvider) {
         runs = RowLoops::canBe(op);
+        if (!runs && canGenerateDecomposed(op))
+          break;
       } else if (const runtime::KernelProvider *provider = runtime::findProvider(name)) {
         if (!spec)
           spec = contiguousSpec(op, threads);

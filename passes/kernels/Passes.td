@@ -11,8 +11,8 @@ def ChooseKernelsPass : Pass<"choose-kernels", "::mlir::ModuleOp"> {
     Asks the providers in the order oneDNN, native, generated, reference whether they run an op on contiguous operands of its
     types, and notes the first that does as `graph.provider`; "generated" stands between native and reference for
     primitives that kernels can be generated for (`fuse-kernels`). A composite that no provider runs is replaced by its
-    decomposition, whose ops are asked in turn. Ops that only rename elements (reshape, transpose, broadcast, slice) and
-    constants get no provider: they become views and constant buffers.
+    decomposition, whose ops are asked in turn. Ops that only rename elements (reshape, transpose, broadcast, slice),
+    concatenations and constants get no provider: they become views, places to compute in and constant buffers.
 
     The choice depends on the op, its types and `threads` alone, so equal computations run the same way everywhere.
 

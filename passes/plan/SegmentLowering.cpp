@@ -56,6 +56,10 @@ LogicalResult SegmentLowering::run() {
   if (failed(placeResults()))
     return failure();
   function.walk([&](sharding::PackOp pack) { placePacked(pack); });
+  // From the last on: what is joined may be part of what is joined later.
+  SmallVector<graph::ConcatOp> concats(function.getOps<graph::ConcatOp>());
+  for (graph::ConcatOp concat : llvm::reverse(concats))
+    placeJoined(concat);
   for (Operation &op : function.getBody().front().without_terminator())
     if (failed(emit(&op)))
       return failure();
@@ -207,10 +211,62 @@ void SegmentLowering::placePacked(sharding::PackOp pack) {
                                 offset * plan::elementBytes(type.getElementType())));
 }
 
+/// The parts of `concat` in its place.
+static SmallVector<Strided> partsOf(graph::ConcatOp concat, const Strided &whole) {
+  SmallVector<Strided> parts;
+  auto dim = static_cast<int64_t>(concat.getDim());
+  int64_t at = 0;
+  for (Value operand : concat.getOperands()) {
+    Strided part = whole;
+    part.shape[dim] = tensorType(operand).getDimSize(dim);
+    part.offset += at * whole.strides[dim] * plan::elementBytes(whole.elementType);
+    at += part.shape[dim];
+    parts.push_back(part);
+  }
+  return parts;
+}
+
+/// What is joined is computed in its part.
+void SegmentLowering::placeJoined(graph::ConcatOp concat) {
+  auto aimed = destinations.find(concat.getResult());
+  Strided whole = aimed != destinations.end() ? aimed->second
+                                              : allocate(concat, tensorType(concat.getResult()));
+  packed[concat] = whole;
+  for (auto [operand, part] : llvm::zip_equal(concat.getOperands(), partsOf(concat, whole)))
+    aimBehindViews(operand, part);
+}
+
+/// Whether the kernels of `op` write to any strides.
+static bool writesStrides(Operation *op) {
+  return isa_and_nonnull<graph::AttentionOp, graph::AttentionGradOp>(op);
+}
+
+/// Notes that what `value` is a view of is to be computed so that the view lies in `place`.
+void SegmentLowering::aimBehindViews(Value value, const Strided &place) {
+  Operation *op = value.getDefiningOp();
+  if (writesStrides(op)) {
+    aim(value, place);
+    return;
+  }
+  if (!op || !value.hasOneUse())
+    return;
+  if (auto reshape = dyn_cast<graph::ReshapeOp>(op)) {
+    if (std::optional<Strided> source = reshaped(place, tensorType(reshape.getX()).getShape()))
+      aimBehindViews(reshape.getX(), *source);
+  } else if (auto transpose = dyn_cast<graph::TransposeOp>(op)) {
+    Strided source = place;
+    for (auto [to, from] : llvm::enumerate(transpose.getPermutation())) {
+      source.shape[from] = place.shape[to];
+      source.strides[from] = place.strides[to];
+    }
+    aimBehindViews(transpose.getOperand(), source);
+  }
+}
+
 bool SegmentLowering::canComputeIn(Value value, const Strided &place) {
   Operation *producer = value.getDefiningOp();
   if (!producer || isViewLike(producer) ||
-      isa<graph::ConstantOp, sharding::AxisIndexOp, sharding::PackOp>(producer) ||
+      isa<graph::ConstantOp, graph::ConcatOp, sharding::AxisIndexOp, sharding::PackOp>(producer) ||
       destinations.contains(value))
     return false;
   for (BlockArgument argument : function.getArguments()) {
@@ -305,6 +361,10 @@ LogicalResult SegmentLowering::emit(Operation *op) {
     emitPack(pack);
     return success();
   }
+  if (auto concat = dyn_cast<graph::ConcatOp>(op)) {
+    emitConcat(concat);
+    return success();
+  }
   if (isViewLike(op))
     return emitView(op);
   if (isa<sharding::ShardingDialect>(op->getDialect())) {
@@ -335,6 +395,15 @@ void SegmentLowering::emitPack(sharding::PackOp pack) {
   }
   zeroUpTo(bucket.shape[0]);
   places[pack.getResult()] = bucket;
+}
+
+/// Parts that were not computed in their place are copied there.
+void SegmentLowering::emitConcat(graph::ConcatOp concat) {
+  const Strided whole = packed[concat];
+  for (auto [operand, part] : llvm::zip_equal(concat.getOperands(), partsOf(concat, whole)))
+    if (places[operand] != part)
+      copy(concat.getLoc(), places[operand], part, phaseOf(concat));
+  places[concat.getResult()] = whole;
 }
 
 /// The own part of what is gathered lies where the gather would put it.

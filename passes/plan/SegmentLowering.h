@@ -28,6 +28,8 @@ private:
   llvm::LogicalResult placeArgument(mlir::BlockArgument argument);
   llvm::LogicalResult placeResults();
   void placePacked(sharding::PackOp pack);
+  void placeJoined(graph::ConcatOp concat);
+  void aimBehindViews(mlir::Value value, const Strided &place);
   /// Notes that `value` is to be computed in `place` if that is possible; false: it is to be
   /// copied.
   bool aim(mlir::Value value, const Strided &place);
@@ -44,6 +46,7 @@ private:
   llvm::LogicalResult emitLaunch(mlir::Operation *op);
   llvm::LogicalResult emitGenerated(mlir::func::CallOp call);
   void emitPack(sharding::PackOp pack);
+  void emitConcat(graph::ConcatOp concat);
   bool isGatherInPlace(mlir::Operation *op, const Strided &input, const Strided &output);
   void emitCollective(mlir::Operation *op);
   void launch(mlir::Operation *op, const runtime::KernelProvider &provider,
@@ -69,7 +72,7 @@ private:
   llvm::DenseMap<mlir::Operation *, size_t> positions;
   llvm::DenseMap<mlir::Value, Strided> places;
   llvm::DenseMap<mlir::Value, Strided> destinations;
-  llvm::DenseMap<mlir::Operation *, Strided> packed; // the buckets of pack ops
+  llvm::DenseMap<mlir::Operation *, Strided> packed; // the places of pack and concat
   llvm::SmallVector<std::pair<mlir::Value, Strided>> copies;
 };
 

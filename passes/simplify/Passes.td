@@ -195,4 +195,25 @@ def BoundIndicesPass : Pass<"bound-indices", "::mlir::func::FuncOp"> {
   }];
 }
 
+def JoinPadsPass : Pass<"join-pads", "::mlir::func::FuncOp"> {
+  let summary = "Turn sums of zero-padded tensors that tile the whole into concatenations";
+  let description = [{
+    The gradient of a tensor that was read in slices is a sum of tensors padded with zeros. If they tile it along one
+    dimension the sum is their concatenation, which no kernel has to compute when each part is written in its place.
+
+    Input:
+    ```mlir
+    %a = graph.pad %x, %zero low [0, 0] high [0, 5] interior [0, 0] : tensor<2x3xf32>, tensor<f32>
+    %b = graph.pad %y, %zero low [0, 3] high [0, 0] interior [0, 0] : tensor<2x5xf32>, tensor<f32>
+    %c = graph.add %a, %b : tensor<2x8xf32>, tensor<2x8xf32>
+    ```
+
+    Output:
+    ```mlir
+    %c = graph.concat %x, %y dim 1 : tensor<2x3xf32>, tensor<2x5xf32>
+    ```
+  }];
+  let dependentDialects = ["::deepshard::graph::GraphDialect"];
+}
+
 #endif // DEEPSHARD_PASSES_SIMPLIFY_PASSES

@@ -222,6 +222,7 @@ static LogicalResult lower(ModuleOp module, const Options &options, const Traini
     passes.addPass(createVerifyPartitioned());
   }
   if (options.emit >= Emit::PlanIr) {
+    passes.addNestedPass<func::FuncOp>(createJoinPadsPass());
     ChooseKernelsPassOptions kernels;
     kernels.threads = options.threads;
     passes.addPass(createChooseKernelsPass(kernels));
