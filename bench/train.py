@@ -3,7 +3,8 @@
 
 The same model, batch, threads and optimizer (AdamW, clipping to norm 1; PyTorch's fused kernel). A round runs each
 system once, in a process of its own; ratios compare runs of one round, so that a machine that slows down slows all.
-Speed is that of the median step after the warm-up steps, which contain compilation.
+Speed is that of the median step after the warm-up steps, which contain compilation. After ds-run its plan's matmuls are timed
+alone, shape by shape, with the same library and threads: what a step takes beyond them is what lies around them.
 
     ./dev bench train [--model 25m|gpt2] [--rounds 3] [--steps 5] [--warmup 2] [--threads N] [--dropout P]
 """
@@ -15,9 +16,10 @@ import statistics
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from support.models import MODELS, run_benchmark, run_watched
+from support.models import DS_RUN, MODELS, run_benchmark, run_watched
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "support", "torch_worker.py")
+MATMULS = os.path.join(os.path.dirname(DS_RUN), "bench-matmuls")
 SYSTEMS = ("deepshard", "eager", "compile")
 
 
@@ -53,6 +55,12 @@ def measure(system, model, arguments, shop):
     return tokens / statistics.median(seconds[arguments.warmup:]), peak, losses
 
 
+def seconds_of_matmuls(model, arguments, shop):
+    """Seconds that the matmuls of a step take by themselves."""
+    output, _ = run_watched([MATMULS, shop.plan(model, arguments.threads)], {"OMP_NUM_THREADS": str(arguments.threads)})
+    return float(output.splitlines()[-1].split()[0]) * 1e-3
+
+
 def bench(model, arguments, shop):
     shape = MODELS[model]
     print(f"\n{model}: {shape['n_layer']} layers x {shape['n_embd']}, {shape['n_head']} heads, vocabulary "
@@ -60,17 +68,20 @@ def bench(model, arguments, shop):
     shop.plan(model, arguments.threads)
     speeds = {system: [] for system in SYSTEMS}
     peaks = {system: 0 for system in SYSTEMS}
-    losses = {}
+    losses, around = {}, []
     for index in range(arguments.rounds):
         for system in SYSTEMS:
             speed, peak, losses[system] = measure(system, model, arguments, shop)
             speeds[system].append(speed)
             peaks[system] = max(peaks[system], peak)
+            if system == "deepshard":
+                step = shape["batch"] * shape["seq"] / speeds[system][-1]
+                around.append(step / seconds_of_matmuls(model, arguments, shop))
         ours = speeds["deepshard"][-1]
         print(f"  round {index + 1}: " + ", ".join(
             f"{system} {speeds[system][-1]:.0f} tokens/s" + ("" if system == "deepshard" else
                                                              f" (ratio {ours / speeds[system][-1]:.3f})")
-            for system in SYSTEMS), flush=True)
+            for system in SYSTEMS) + f", step / its matmuls alone {around[-1]:.3f}", flush=True)
     for system in SYSTEMS:
         line = f"  {system:10} median {statistics.median(speeds[system]):8.0f} tokens/s, peak RSS {peaks[system] / 2**20:7.0f} MiB"
         if system != "deepshard":
@@ -78,6 +89,7 @@ def bench(model, arguments, shop):
             line += f", deepshard is {statistics.median(ratios):.3f} times as fast (of its rounds: " \
                     f"{', '.join(f'{ratio:.3f}' for ratio in ratios)})"
         print(line)
+    print(f"  a step takes {statistics.median(around):.3f} times its matmuls alone")
     if arguments.dropout == 0:
         apart = max(abs(a - b) / abs(b) for a, b in zip(losses["deepshard"], losses["eager"]))
         print(f"  losses of deepshard and eager agree within {apart:.1e} relative")

@@ -18,9 +18,7 @@
 
 namespace deepshard::runtime {
 
-namespace {
-
-KernelSpec specOf(const planpb::Launch &launch, int threads) {
+KernelSpec kernelSpec(const planpb::Launch &launch, int threads) {
   KernelSpec spec;
   spec.name = launch.kernel();
   for (const planpb::View &view : launch.inputs())
@@ -31,6 +29,8 @@ KernelSpec specOf(const planpb::Launch &launch, int threads) {
   spec.threads = threads;
   return spec;
 }
+
+namespace {
 
 /// Equal for launches that one prepared kernel serves: all but places and flops, and the stream,
 /// because a kernel runs on one thread at a time.
@@ -196,7 +196,7 @@ Kernel *PreparedProgram::kernelFor(const planpb::Segment &segment, int index,
     return nullptr;
   }
   try {
-    KernelSpec spec = specOf(launch, threads);
+    KernelSpec spec = kernelSpec(launch, threads);
     if (std::optional<std::string> reason = provider->whyNot(spec)) {
       faults.push_back(fmt::format("{}: {} cannot run it: {}", where, launch.provider(), *reason));
       return nullptr;

@@ -62,6 +62,9 @@ struct PreparedSegment {
 /// The communicators of a rank by the digits of their groups.
 using Communicators = std::map<std::vector<Digit>, std::unique_ptr<Communicator>>;
 
+/// What a launch asks of its provider.
+KernelSpec kernelSpec(const planpb::Launch &launch, int threads);
+
 /// All segments of a program, prepared. Kernels with equal specs on one stream are prepared once.
 class PreparedProgram {
 public:
