@@ -10,6 +10,7 @@
 #include "passes/memory/Passes.h"
 
 #include "passes/memory/Liveness.h"
+#include "passes/memory/Rebalance.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/Support/MathExtras.h"
@@ -30,19 +31,8 @@ struct PackBuffers : impl::PackBuffersPassBase<PackBuffers> {
     plan::ProgramOp program = getOperation();
     eraseUnused(program);
     Lifetimes lifetimes = lifetimesOf(program);
-    OpBuilder builder(program.getContext());
-    Arenas arenas = layOut(program, lifetimes);
-    if (arenas.window.bytes > 0)
-      if (SmallVector<plan::BufferOp> moved = moveToWindow(lifetimes); !moved.empty()) {
-        Arenas after = layOut(program, lifetimes);
-        if (after.bytes() >= arenas.bytes()) { // gaps cost more than the bound promised
-          for (plan::BufferOp buffer : moved)
-            buffer.setWindow(false);
-          after = layOut(program, lifetimes);
-        }
-        arenas = after;
-      }
-    auto number = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
+    const Arenas arenas = place(program, lifetimes);
+    auto number = [&](int64_t value) { return Builder(&getContext()).getI64IntegerAttr(value); };
     program.setArenaBytesAttr(number(arenas.own.bytes));
     program.setMaxLiveBytesAttr(number(arenas.own.liveBytes));
     if (arenas.window.bytes == 0)
@@ -51,106 +41,104 @@ struct PackBuffers : impl::PackBuffersPassBase<PackBuffers> {
     program.setWindowMaxLiveBytesAttr(number(arenas.window.liveBytes));
   }
 
+  /// Bytes of the whole range, and the bound that liveness sets them.
   struct Arena {
-    int64_t bytes, liveBytes; // of the whole range; the bound that liveness sets
+    int64_t bytes, liveBytes;
   };
   struct Arenas {
     Arena own, window;
     int64_t bytes() const { return own.bytes + window.bytes; }
+    int64_t liveBytes() const { return own.liveBytes + window.liveBytes; }
   };
 
-  static Arenas layOut(plan::ProgramOp program, const Lifetimes &lifetimes) {
-    return {layOutArena(program, lifetimes, /*window=*/false),
-            layOutArena(program, lifetimes, /*window=*/true)};
+  /// What lies in an arena: buffers that last one after another, then from `base` on those of the
+  /// step.
+  struct Content {
+    SmallVector<std::pair<plan::BufferOp, int64_t>> lasting; // with their offsets
+    SmallVector<plan::BufferOp> buffers;
+    std::vector<Block> blocks; // of `buffers`
+    int64_t base = 0;
+
+    int64_t liveBytes() const { return base + maxLiveBytes(blocks); }
+  };
+
+  /// Moves buffers to the window if that makes the sum of both smaller: gaps may cost more than the
+  /// bound promised. Without is only tried if its bound says that it may be smaller.
+  static Arenas place(plan::ProgramOp program, const Lifetimes &lifetimes) {
+    const int64_t leastWithout = boundOf(program, lifetimes);
+    const SmallVector<plan::BufferOp> moved = moveToWindow(lifetimes);
+    const Arenas with = layOut(program, lifetimes);
+    if (moved.empty() || with.bytes() < leastWithout)
+      return with;
+    setWindow(moved, false);
+    const Arenas without = layOut(program, lifetimes);
+    if (without.bytes() <= with.bytes())
+      return without;
+    setWindow(moved, true);
+    return layOut(program, lifetimes);
   }
 
-  /// Places the buffers of one arena: those that last one after another, then those of the step.
-  static Arena layOutArena(plan::ProgramOp program, const Lifetimes &lifetimes, bool window) {
-    OpBuilder builder(program.getContext());
-    int64_t base = 0, alignment = kGranularity;
-    SmallVector<plan::BufferOp> buffers;
-    std::vector<Block> blocks;
+  static int64_t boundOf(plan::ProgramOp program, const Lifetimes &lifetimes) {
+    return contentOf(program, lifetimes, false).liveBytes() +
+           contentOf(program, lifetimes, true).liveBytes();
+  }
+
+  static Arenas layOut(plan::ProgramOp program, const Lifetimes &lifetimes) {
+    return {layOut(contentOf(program, lifetimes, /*window=*/false)),
+            layOut(contentOf(program, lifetimes, /*window=*/true))};
+  }
+
+  static Content contentOf(plan::ProgramOp program, const Lifetimes &lifetimes, bool window) {
+    Content content;
+    int64_t alignment = kGranularity;
     for (auto buffer : program.getBody().getOps<plan::BufferOp>()) {
       if (buffer.getWindow() != window)
         continue;
       if (auto it = lifetimes.find(buffer); it != lifetimes.end()) {
-        buffers.push_back(buffer);
-        blocks.push_back(it->second);
+        content.buffers.push_back(buffer);
+        content.blocks.push_back(it->second);
         alignment = std::max<int64_t>(alignment, buffer.getAlign());
         continue;
       }
-      base = llvm::alignTo(base, buffer.getAlign());
-      buffer.setOffsetAttr(builder.getI64IntegerAttr(base));
-      base += llvm::alignTo(buffer.getBytes(), kGranularity);
+      content.base = llvm::alignTo(content.base, buffer.getAlign());
+      content.lasting.push_back({buffer, content.base});
+      content.base += llvm::alignTo(buffer.getBytes(), kGranularity);
     }
-    if (blocks.empty())
-      return {base, base};
-    base = llvm::alignTo(base, alignment);
-    Packing packing = pack(blocks);
-    for (auto [buffer, offset] : llvm::zip_equal(buffers, packing.offsets))
-      buffer.setOffsetAttr(builder.getI64IntegerAttr(base + offset));
-    return {base + packing.bytes, base + maxLiveBytes(blocks)};
+    if (!content.blocks.empty())
+      content.base = llvm::alignTo(content.base, alignment);
+    return content;
   }
 
-  /// Lowers the peak of the own arena without raising that of the window: as long as there is one,
-  /// the largest buffer alive at the peak that the window has room for all its life moves there.
+  static Arena layOut(const Content &content) {
+    for (auto [buffer, offset] : content.lasting)
+      plan::BufferOp(buffer).setOffset(offset);
+    const Packing packing = pack(content.blocks);
+    for (auto [buffer, offset] : llvm::zip_equal(content.buffers, packing.offsets))
+      plan::BufferOp(buffer).setOffset(content.base + offset);
+    return {content.base + packing.bytes, content.liveBytes()};
+  }
+
+  static void setWindow(ArrayRef<plan::BufferOp> buffers, bool isIn) {
+    for (plan::BufferOp buffer : buffers)
+      buffer.setWindow(isIn);
+  }
+
+  /// Marks buffers of the own arena that move to the window, and returns them.
   static SmallVector<plan::BufferOp> moveToWindow(const Lifetimes &lifetimes) {
-    Profile own, window;
-    for (auto [buffer, block] : lifetimes)
-      (buffer.getWindow() ? window : own).add(block);
-    const int64_t room = window.peak().bytes;
+    SmallVector<plan::BufferOp> buffers;
+    std::vector<Block> own, window;
+    for (auto [buffer, block] : lifetimes) {
+      (buffer.getWindow() ? window : own).push_back(block);
+      if (!buffer.getWindow())
+        buffers.push_back(buffer);
+    }
     SmallVector<plan::BufferOp> moved;
-    while (true) {
-      const Profile::Peak peak = own.peak();
-      std::pair<plan::BufferOp, Block> best;
-      for (auto [buffer, block] : lifetimes)
-        if (!buffer.getWindow() && block.begin <= peak.time && peak.time <= block.end &&
-            block.bytes > best.second.bytes && window.most(block) + block.bytes <= room)
-          best = {buffer, block};
-      auto [buffer, block] = best;
-      if (!buffer)
-        return moved;
-      buffer.setWindow(true);
-      own.remove(block);
-      window.add(block);
-      moved.push_back(buffer);
+    for (size_t index : blocksToMove(own, window)) {
+      buffers[index].setWindow(true);
+      moved.push_back(buffers[index]);
     }
+    return moved;
   }
-
-  /// The bytes of live blocks at every time.
-  class Profile {
-  public:
-    struct Peak {
-      int64_t time, bytes;
-    };
-
-    void add(const Block &block) { change(block, block.bytes); }
-    void remove(const Block &block) { change(block, -block.bytes); }
-
-    Peak peak() const {
-      auto most = std::max_element(live.begin(), live.end());
-      return most == live.end() ? Peak{0, 0} : Peak{most - live.begin(), *most};
-    }
-
-    /// The most bytes live while `block` does.
-    int64_t most(const Block &block) const {
-      int64_t bytes = 0;
-      for (int64_t time = block.begin, end = std::min<int64_t>(block.end + 1, live.size());
-           time < end; ++time)
-        bytes = std::max(bytes, live[time]);
-      return bytes;
-    }
-
-  private:
-    void change(const Block &block, int64_t bytes) {
-      if (block.end >= static_cast<int64_t>(live.size()))
-        live.resize(block.end + 1);
-      for (int64_t time = block.begin; time <= block.end; ++time)
-        live[time] += bytes;
-    }
-
-    std::vector<int64_t> live;
-  };
 
   static void eraseUnused(plan::ProgramOp program) {
     program.walk([](plan::ViewOp view) {

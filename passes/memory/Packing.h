@@ -25,15 +25,17 @@ struct Block {
 struct Packing {
   std::vector<int64_t> offsets; // one per block
   int64_t bytes = 0;            // of the whole range
+  int64_t steps = 0;            // ranges of taken bytes that the search looked at
 };
 
 /// The largest sum of bytes that live at one time. O(n log n).
 int64_t maxLiveBytes(const std::vector<Block> &blocks);
 
-/// Tries five greedy orders (by size; by area; by lifetime; by begin; long-lived blocks by end,
-/// then the others by size), each with first fit and best fit among the gaps left by blocks placed
-/// before, and keeps the smallest; stops early at the lower bound. O(n^2) per order in the worst
-/// case, near n * (blocks alive together) in practice. (Greedy orders: Pisarchyk and Lee, arXiv
+/// Tries five greedy orders (by size; by begin; long-lived blocks by end, then the others by size;
+/// by area; by lifetime), each with first fit and best fit among the gaps left by blocks placed
+/// before, and keeps the smallest; stops early at the lower bound. Per order O(n log n) and the
+/// steps, O(n^2) in the worst case; those of a block hardly grow with the layers of a network
+/// (Occupancy.h). (Greedy orders: Pisarchyk and Lee, arXiv
 /// 2001.03288.)
 Packing pack(const std::vector<Block> &blocks);
 

@@ -5,6 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <functional>
+#include <limits>
+#include <numeric>
 #include <random>
 
 using namespace deepshard;
@@ -112,6 +116,116 @@ TEST(Packing, CloseToTheOptimumOnSmallCases) {
   }
   EXPECT_LT(worst, 1.35);
   EXPECT_LT(sum / kRounds, 1.02);
+}
+
+/// Greedy packing as it is defined: every block goes into a gap between those that live with it,
+/// which are looked at one by one.
+int64_t placedByScan(const std::vector<Block> &blocks, const std::vector<size_t> &order,
+                     bool isBestFit) {
+  std::vector<std::pair<int64_t, const Block *>> placed; // by offset
+  int64_t bytes = 0;
+  for (size_t index : order) {
+    const Block &block = blocks[index];
+    int64_t free = 0, offset = -1, least = std::numeric_limits<int64_t>::max();
+    for (auto [at, other] : placed) {
+      if (!together(block, *other))
+        continue;
+      const int64_t gap = at - free;
+      if (gap >= block.bytes && gap < least && (isBestFit || offset < 0)) {
+        least = gap;
+        offset = free;
+      }
+      free = std::max(free, at + other->bytes);
+    }
+    placed.push_back({offset < 0 ? free : offset, &block});
+    bytes = std::max(bytes, placed.back().first + block.bytes);
+    std::sort(placed.begin(), placed.end());
+  }
+  return bytes;
+}
+
+/// The documented orders, each with both fits.
+int64_t packedByScan(const std::vector<Block> &blocks) {
+  int64_t last = 0;
+  for (const Block &block : blocks)
+    last = std::max(last, block.end);
+  using Key = std::array<double, 2>; // ascending
+  const std::function<Key(const Block &)> keys[] = {
+      [&](const Block &b) {
+        const bool isLong = (b.end - b.begin + 1) * 8 > last + 1;
+        return isLong ? Key{0, -double(b.end)} : Key{1, -double(b.bytes)};
+      },
+      [](const Block &b) { return Key{-double(b.bytes), 0}; },
+      [](const Block &b) { return Key{-double(b.bytes) * double(b.end - b.begin + 1), 0}; },
+      [](const Block &b) { return Key{-double(b.end - b.begin + 1), 0}; },
+      [](const Block &b) { return Key{double(b.begin), 0}; },
+  };
+  int64_t least = std::numeric_limits<int64_t>::max();
+  for (const auto &key : keys) {
+    std::vector<size_t> order(blocks.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return key(blocks[a]) < key(blocks[b]); });
+    for (bool isBestFit : {false, true})
+      least = std::min(least, placedByScan(blocks, order, isBestFit));
+  }
+  return least;
+}
+
+TEST(Packing, GapsAreThoseOfAScan) {
+  std::mt19937 random(13);
+  for (int round = 0; round < 400; ++round) {
+    std::vector<Block> blocks(1 + random() % 120);
+    const int64_t times = 1 + random() % 100, longest = 1 + random() % 100;
+    for (Block &block : blocks) {
+      block.begin = random() % times;
+      block.end = block.begin + random() % longest;
+      block.bytes = 64 * (1 + random() % (round % 2 ? 5 : 200));
+    }
+    Packing packing = pack(blocks);
+    expectSound(blocks, packing);
+    EXPECT_EQ(packing.bytes, packedByScan(blocks)) << "round " << round;
+  }
+}
+
+/// What a network of equal layers asks for: activations of several sizes saved from the forward for
+/// the backward of their layer, work space, and gradients that live to the end.
+std::vector<Block> networkOf(int64_t layers) {
+  constexpr int64_t kOps = 20; // of a layer, forward; as many backward
+  std::mt19937 random(17);
+  std::vector<Block> layer; // begins count from the layer's forward, ends from its backward
+  for (int64_t op = 0; op < kOps; ++op)
+    if (op % 3 == 0)
+      layer.push_back({op, kOps - 1 - op, 64 * int64_t(1 + random() % 64)});
+  std::vector<int64_t> shortLived;
+  for (int64_t op = 0; op < 2 * kOps; ++op)
+    shortLived.push_back(64 * int64_t(1 + random() % 256));
+  std::vector<Block> blocks;
+  for (int64_t at = 0; at < layers; ++at) {
+    const int64_t forward = at * kOps, backward = (2 * layers - 1 - at) * kOps;
+    for (const Block &block : layer)
+      blocks.push_back({forward + block.begin, backward + block.end, block.bytes});
+    for (int64_t op = 0; op < kOps; ++op) {
+      blocks.push_back({forward + op, forward + op + op % 3, shortLived[op]});
+      blocks.push_back({backward + op, backward + op + op % 3, shortLived[kOps + op]});
+    }
+    blocks.push_back({backward + kOps / 2, 2 * layers * kOps, 4096});
+  }
+  return blocks;
+}
+
+/// Looking at all blocks that live together would take ten times the steps.
+TEST(Packing, ABlockOfManyLayersTakesHardlyMoreStepsThanOneOfFew) {
+  auto stepsPerBlock = [](int64_t layers) {
+    const std::vector<Block> blocks = networkOf(layers);
+    const Packing packing = pack(blocks);
+    expectSound(blocks, packing);
+    EXPECT_LE(packing.bytes, 1.05 * maxLiveBytes(blocks));
+    return double(packing.steps) / double(blocks.size());
+  };
+  const double few = stepsPerBlock(12), many = stepsPerBlock(126);
+  RecordProperty("steps", std::to_string(few) + ", " + std::to_string(many));
+  EXPECT_LE(many, 2.5 * few);
 }
 
 TEST(Packing, ForwardAndBackwardReachTheBound) {
