@@ -190,6 +190,16 @@ LogicalResult checkPhase(const Place &, Attribute value, Emit emit) {
   return success();
 }
 
+LogicalResult checkRecompute(const Place &place, Attribute value, Emit emit) {
+  auto text = dyn_cast<StringAttr>(value);
+  if (!text || !llvm::is_contained({kRecomputeFull, kRecomputeSelective}, text.getValue()))
+    return emit() << value << "; expected \"full\" or \"selective\"";
+  auto phase = place.op->getAttrOfType<StringAttr>(kPhaseAttr);
+  return phase && phase.getValue() == "forward"
+             ? success()
+             : emit() << "on an op whose graph.phase is not \"forward\"";
+}
+
 LogicalResult checkMembers(const Place &, Attribute value, Emit emit) {
   auto members = dyn_cast<ArrayAttr>(value);
   auto isMember = [](Attribute attribute) {
@@ -230,9 +240,13 @@ LogicalResult checkIdArgument(const Place &place, Attribute value, Emit emit) {
   return success();
 }
 
-constexpr Rule kOpRules[] = {{kPhaseAttr, checkPhase},       {kIdArgumentAttr, checkIdArgument},
-                             {kProviderAttr, checkName},     {kAccumulationAttr, checkAccumulation},
-                             {kClippingAttr, checkClipping}, {kOptimizerAttr, checkIs<AdamWAttr>}};
+constexpr Rule kOpRules[] = {{kPhaseAttr, checkPhase},
+                             {kIdArgumentAttr, checkIdArgument},
+                             {kProviderAttr, checkName},
+                             {kRecomputeAttr, checkRecompute},
+                             {kAccumulationAttr, checkAccumulation},
+                             {kClippingAttr, checkClipping},
+                             {kOptimizerAttr, checkIs<AdamWAttr>}};
 constexpr Rule kArgumentRules[] = {{kParameterAttr, checkParameter},
                                    {kBufferAttr, checkName},
                                    {kStorageAttr, checkStorage},

@@ -41,6 +41,10 @@ OpCost elementwiseCost(mlir::Operation *op);
 /// The inherent attributes of `op` as a dictionary (without operand segment sizes).
 mlir::DictionaryAttr inherentAttributes(mlir::Operation *op);
 
+/// Whether the result of `op` is its operand seen in another way, which needs no bytes of its own
+/// where strides can express it: reshape, transpose, broadcast, slice.
+bool isView(mlir::Operation *op);
+
 /// The default of `partition` of a sharding rule: the op itself on local types.
 mlir::FailureOr<llvm::SmallVector<mlir::Value>> partitionByCloning(mlir::Operation *op,
                                                                    PartitionBuilder &partition);
@@ -73,9 +77,14 @@ inline constexpr llvm::StringLiteral kTypeAttr = "graph.type";
 inline constexpr llvm::StringLiteral kPhaseAttr = "graph.phase";
 inline constexpr llvm::StringLiteral kProviderAttr = "graph.provider";
 inline constexpr llvm::StringLiteral kIdArgumentAttr = "graph.id_argument";
+inline constexpr llvm::StringLiteral kRecomputeAttr = "graph.recompute";
 inline constexpr llvm::StringLiteral kAccumulationAttr = "graph.accumulation_steps";
 inline constexpr llvm::StringLiteral kClippingAttr = "graph.gradient_clipping";
 inline constexpr llvm::StringLiteral kOptimizerAttr = "graph.optimizer";
+
+/// Values of `graph.recompute`.
+inline constexpr llvm::StringLiteral kRecomputeFull = "full";
+inline constexpr llvm::StringLiteral kRecomputeSelective = "selective";
 
 /// Values of `graph.run_state`.
 inline constexpr llvm::StringLiteral kRandomCounter = "random_counter";

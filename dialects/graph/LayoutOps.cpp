@@ -10,6 +10,8 @@ using namespace mlir;
 
 namespace deepshard::graph {
 
+bool isView(Operation *op) { return isa<ReshapeOp, TransposeOp, BroadcastOp, SliceOp>(op); }
+
 LogicalResult ConstantOp::verify() {
   if (isa<DenseElementsAttr>(getValue()))
     return success();

@@ -192,6 +192,8 @@ std::string TrainingConfig::str() const {
   line("deepshard.gradient_reduction", zero.gradientReduction);
   line("deepshard.parameter_gather", zero.parameterGather);
   line("deepshard.bucket_size", bucketSize);
+  line("deepshard.recompute", recompute.mode);
+  line("activation_checkpointing.number_checkpoints", recompute.keptInputs);
   return out;
 }
 
@@ -209,6 +211,7 @@ ConfigResult parseConfigText(std::string_view text, const std::string &name,
   readMesh(reader, config);
   readZero(reader, config);
   checkAgainstSchema(*root, {.zeroStage = config.zero.stage}, result.errors, result.notes);
+  readRecompute(reader, config);
   readPins(reader, config);
   readBatch(reader, options, config);
   readOptimizer(reader, options, config);

@@ -70,6 +70,12 @@ struct Zero {
   int64_t regatherSize = 1;
 };
 
+/// What the backward computes again instead of keeping it.
+struct Recompute {
+  std::string mode = "none"; ///< "none", "selective" (what is cheap) or "full" (whole blocks)
+  int64_t keptInputs = 0;    ///< "full": about so many inputs of blocks are kept; 0: all
+};
+
 /// A layout that the user asks for.
 struct Pin {
   std::string pattern; ///< over names of parameters: `*` is any text, `?` one character
@@ -98,6 +104,7 @@ struct TrainingConfig {
   std::vector<Pin> pins;     ///< the first that matches a parameter's name holds
   bool searchLayouts = true; ///< of what is not pinned; false: follow from the pins alone
   Zero zero;
+  Recompute recompute;
   int64_t bucketSize = 4194304; ///< elements
   uint64_t hash = 0;            ///< XXH3-64 of str()
 

@@ -48,6 +48,8 @@ private:
 
 /// Stage, bucket size and the other settings of ZeRO; to be called after the mesh is known.
 void readZero(Reader &reader, TrainingConfig &config);
+/// What the backward computes again; to be called after the mesh is known.
+void readRecompute(Reader &reader, TrainingConfig &config);
 /// The layouts of parameters that the user asks for; to be called after the mesh is known.
 void readPins(Reader &reader, TrainingConfig &config);
 /// Batch sizes from what the file gives, as DeepSpeed derives and checks them; to be called after

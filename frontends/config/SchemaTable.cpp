@@ -83,6 +83,7 @@ constexpr SchemaKey kRows[] = {
   {"deepshard.gradient_reduction", "string", "\"step\"", Supported},
   {"deepshard.parameter_gather", "string", "\"regather\"", Supported},
   {"deepshard.bucket_size", "int", "4194304", Supported},
+  {"deepshard.recompute", "string", "\"none\"", Supported},
   // Precision.
   {"fp16", "object", "", Supported},
   {"fp16.enabled", "bool", "false", NotYet},
@@ -259,11 +260,11 @@ constexpr SchemaKey kRows[] = {
   {"expert_parallel.expert_tensor_parallel_size", "int", "1", Dependent},
   // Activations, checkpoints, compilation.
   {"activation_checkpointing", "object", "", Supported},
-  {"activation_checkpointing.partition_activations", "bool", "false", NotYet},
+  {"activation_checkpointing.partition_activations", "bool", "false", Supported},
   {"activation_checkpointing.cpu_checkpointing", "bool", "false", NotYet},
-  {"activation_checkpointing.contiguous_memory_optimization", "bool", "false", NotYet},
-  {"activation_checkpointing.synchronize_checkpoint_boundary", "bool", "false", NotYet},
-  {"activation_checkpointing.number_checkpoints", "int|null", "null", NotYet},
+  {"activation_checkpointing.contiguous_memory_optimization", "bool", "false", Tuning},
+  {"activation_checkpointing.synchronize_checkpoint_boundary", "bool", "false", Tuning},
+  {"activation_checkpointing.number_checkpoints", "int|null", "null", Supported},
   {"activation_checkpointing.profile", "bool", "false", Ignored},
   {"checkpoint", "object", "", Supported},
   {"checkpoint.tag_validation", "string", "\"Warn\"", NotYet, "\"Ignore\"|\"WARN\"|\"IGNORE\"|\"warn\"|\"ignore\""},

@@ -4,6 +4,7 @@
 #define DEEPSHARD_PASSES_MEMORY_PASSES_H
 
 #include "dialects/plan/Plan.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
 
 namespace deepshard {

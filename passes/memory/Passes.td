@@ -1,9 +1,51 @@
-//===- Passes.td - where every byte lies ---------------------------------------------*- tablegen -*-===//
+//===- Passes.td - what is kept, and where every byte lies ---------------------------*- tablegen -*-===//
+//
+// In the order of the pipeline, `recompute` long before the others: on graph ops, behind `partition`.
+//
+//===-------------------------------------------------------------------------------------------===//
 
 #ifndef DEEPSHARD_PASSES_MEMORY_PASSES
 #define DEEPSHARD_PASSES_MEMORY_PASSES
 
 include "mlir/Pass/PassBase.td"
+
+def Recompute : Pass<"recompute", "::mlir::func::FuncOp"> {
+  let summary = "Compute marked values again in the backward instead of keeping them";
+  let description = [{
+    A forward value with a reader in the backward lives from the one to the other. Obeys `graph.recompute`: where the
+    backward reads the result of a marked op, that op and the marked ones which it needs are cloned in front of the first
+    reader, down to values that are kept: results of ops without a mark, parameters, inputs, counters. So a value is computed again
+    as late as possible, once, and what a marked op reads of unmarked ones is kept instead of its result.
+
+    Clones have the location and the attributes of their ops; random ops keep their `id`, so dropout drops the same elements.
+    Their phase is "backward". That is also the barrier which keeps them: ops of different phases are never merged (CSE
+    compares attributes), and ZeRO-3 lets them read what is gathered for the backward. The results are bit for bit those of
+    the function without marks.
+
+    Requires: a function with its gradients (`differentiate`), whole or local (`partition`). Leaves: no `graph.recompute`.
+    Marked ops that only the backward needed are gone.
+
+    Input:
+    ```mlir
+    %h = graph.linear %x, %w {graph.phase = "forward"} : tensor<2x4xf32>, tensor<4x8xf32>
+    %y = graph.exp %h {graph.phase = "forward", graph.recompute = "selective"} : tensor<2x8xf32>
+    %z = graph.linear %y, %v {graph.phase = "forward"} : tensor<2x8xf32>, tensor<8x3xf32>
+    ...
+    %dv = graph.matmul %y, %dz batch [] x [] contract [0] x [0] {graph.phase = "backward"} : tensor<2x8xf32>, tensor<2x3xf32>
+    ```
+
+    Output:
+    ```mlir
+    %h = graph.linear %x, %w {graph.phase = "forward"} : tensor<2x4xf32>, tensor<4x8xf32>
+    %y = graph.exp %h {graph.phase = "forward"} : tensor<2x8xf32>
+    %z = graph.linear %y, %v {graph.phase = "forward"} : tensor<2x8xf32>, tensor<8x3xf32>
+    ...
+    %again = graph.exp %h {graph.phase = "backward"} : tensor<2x8xf32>
+    %dv = graph.matmul %again, %dz batch [] x [] contract [0] x [0] {graph.phase = "backward"} : tensor<2x8xf32>, tensor<2x3xf32>
+    ```
+  }];
+  let dependentDialects = ["::deepshard::graph::GraphDialect"];
+}
 
 def PackBuffersPass : Pass<"pack-buffers", "::deepshard::plan::ProgramOp"> {
   let summary = "Give every buffer its offset in the arena";

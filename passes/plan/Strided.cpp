@@ -130,10 +130,7 @@ bool movesInside(const Strided &x, sharding::GroupAttr group) {
   });
 }
 
-bool isViewLike(Operation *op) {
-  return isa<graph::ReshapeOp, graph::TransposeOp, graph::BroadcastOp, graph::SliceOp,
-             sharding::LocalSliceOp>(op);
-}
+bool isViewLike(Operation *op) { return graph::isView(op) || isa<sharding::LocalSliceOp>(op); }
 
 std::optional<Strided> viewOf(Operation *op, const Strided &x) {
   return llvm::TypeSwitch<Operation *, std::optional<Strided>>(op)

@@ -168,7 +168,7 @@ private:
 /// What a segment is, as numbers: two are equal if and only if these are.
 class Description {
 public:
-  explicit Description(func::FuncOp function) : function(function) {}
+  Description(func::FuncOp function, FoldBy by) : function(function), by(by) {}
 
   std::vector<uintptr_t> of(const Segment &segment) {
     for (Operation *op : segment.ops)
@@ -185,7 +185,8 @@ private:
   void add(Operation *op) {
     text.push_back(reinterpret_cast<uintptr_t>(op->getName().getAsOpaquePointer()));
     for (NamedAttribute attribute : op->getAttrDictionary())
-      if (attribute.getName() != "id") { // which op it is, not what kind of op
+      // An id says which op it is, not what kind of op.
+      if (attribute.getName() != "id" && !isIgnored(attribute)) {
         add(attribute.getName());
         add(attribute.getValue());
       }
@@ -195,6 +196,11 @@ private:
       add(result.getType());
       numbers.try_emplace(result, numbers.size());
     }
+  }
+
+  bool isIgnored(NamedAttribute attribute) {
+    return by == FoldBy::Computation &&
+           isa_and_nonnull<sharding::ShardingDialect>(attribute.getNameDialect());
   }
 
   /// Values are numbered in the order in which the segment meets them. What it did not make is
@@ -208,7 +214,8 @@ private:
     auto argument = dyn_cast<BlockArgument>(operand);
     if (!argument)
       return addMaker(operand.getDefiningOp());
-    add(function.getArgAttr(argument.getArgNumber(), sharding::kLayoutAttr));
+    if (by == FoldBy::ComputationAndLayouts)
+      add(function.getArgAttr(argument.getArgNumber(), sharding::kLayoutAttr));
     add(function.getArgAttr(argument.getArgNumber(), graph::kInputAttr));
   }
 
@@ -219,6 +226,7 @@ private:
   }
 
   func::FuncOp function;
+  FoldBy by;
   llvm::DenseMap<Value, size_t> numbers;
   std::vector<uintptr_t> text;
 };
@@ -244,11 +252,12 @@ SmallVector<Run> findRuns(ArrayRef<unsigned> kinds) {
   return runs;
 }
 
-Fold::Fold(func::FuncOp function) : segments(Cutter(function).run()) {
+Fold::Fold(func::FuncOp function, FoldBy by) : segments(Cutter(function).run()) {
   std::map<std::vector<uintptr_t>, unsigned> known;
   SmallVector<unsigned> kinds;
   for (Segment &segment : segments) {
-    segment.kind = known.try_emplace(Description(function).of(segment), known.size()).first->second;
+    segment.kind =
+        known.try_emplace(Description(function, by).of(segment), known.size()).first->second;
     kinds.push_back(segment.kind);
   }
   runs = findRuns(kinds);

@@ -7,7 +7,7 @@
 //             one value carries all that was computed from parameters so far (the residual stream
 //             between the halves of a transformer layer), and the backward ops that belong to them
 //   kind      of a segment: equal if ops, shapes, attributes, pins of parameters and the structure
-//             of operands are equal
+//             of operands are equal (of a FoldBy::Computation layouts and pins do not count)
 //   run       a list of kinds repeated: [attention, MLP] 12 times is one run of blocks
 //
 // A backward op belongs to the earliest segment of which it reads a forward value (the separator in
@@ -36,12 +36,15 @@ struct Run {
   size_t first, length, count;
 };
 
+/// What tells segments apart.
+enum class FoldBy { ComputationAndLayouts, Computation };
+
 struct Fold {
   llvm::SmallVector<Segment, 0> segments;
   llvm::SmallVector<Run> runs; // in the order of the program; together all segments
 
   /// `function`: as imported, or with its gradients (`differentiate`).
-  explicit Fold(mlir::func::FuncOp function);
+  explicit Fold(mlir::func::FuncOp function, FoldBy by = FoldBy::ComputationAndLayouts);
 };
 
 /// The runs of a list of kinds: at each place the repetition that covers most, the shorter of equal

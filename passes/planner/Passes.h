@@ -6,6 +6,7 @@
 #include "dialects/graph/Graph.h"
 #include "dialects/sharding/Sharding.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 

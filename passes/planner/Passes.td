@@ -46,4 +46,40 @@ def ChooseLayouts : Pass<"choose-layouts", "::mlir::ModuleOp"> {
   let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
 }
 
+def ChooseRecompute : Pass<"choose-recompute", "::mlir::func::FuncOp"> {
+  let summary = "Mark what the backward computes again instead of keeping it";
+  let description = [{
+    Less memory for more time. `mode` says how much:
+
+    * "full": of each repeated block of the network only the input is kept (Fold.h finds the blocks; of others each segment
+      between two single-tensor separators is one). `inputs` > 0 groups neighbouring blocks so that about so many are kept.
+      The head behind the last repeated block (without one, the last segment) is left alone: its backward follows at once.
+    * "selective": what is cheap to compute again: the ops for which kept bytes + moved bytes / 16 are smallest
+      (CheapRecompute.h, a minimum cut). Activations and normalisations; never a contraction, and nothing is sent again.
+
+    Requires: a function with its gradients (`differentiate`); layouts, if it has any, count. Leaves: `graph.recompute` on
+    forward ops, which `recompute` obeys. Nothing is transformed.
+
+    Input, with mode=selective:
+    ```mlir
+    %h = graph.linear %x, %w {graph.phase = "forward"} : tensor<2x4xf32>, tensor<4x8xf32>
+    %y = graph.gelu %h {graph.phase = "forward"} : tensor<2x8xf32>
+    %z = graph.linear %y, %v {graph.phase = "forward"} : tensor<2x8xf32>, tensor<8x3xf32>
+    ... // the backward reads %h and %y
+    ```
+
+    Output:
+    ```mlir
+    %h = graph.linear %x, %w {graph.phase = "forward"} : tensor<2x4xf32>, tensor<4x8xf32>
+    %y = graph.gelu %h {graph.phase = "forward", graph.recompute = "selective"} : tensor<2x8xf32>
+    %z = graph.linear %y, %v {graph.phase = "forward"} : tensor<2x8xf32>, tensor<8x3xf32>
+    ```
+  }];
+  let options = [
+    Option<"mode", "mode", "std::string", /*default=*/"\"selective\"", "full or selective">,
+    Option<"inputs", "inputs", "int64_t", "0", "full: how many inputs of blocks are kept, about; 0: all">
+  ];
+  let dependentDialects = ["::deepshard::graph::GraphDialect"];
+}
+
 #endif // DEEPSHARD_PASSES_PLANNER_PASSES

@@ -34,14 +34,31 @@ namespace {
 using sharding::GroupAttr;
 using sharding::LayoutAttr;
 
-/// Gives every op that is inserted the phase of the op it is made for.
+/// Gives every op that is inserted the phase of the op it is made for, and its mark to be computed
+/// again in the backward.
 class PhaseOf : public OpBuilder::Listener {
 public:
-  Attribute phase;
+  void take(Operation *op) {
+    phase = op ? op->getAttr(graph::kPhaseAttr) : Attribute();
+    recompute = op ? op->getAttrOfType<StringAttr>(graph::kRecomputeAttr) : StringAttr();
+  }
+
   void notifyOperationInserted(Operation *op, OpBuilder::InsertPoint) override {
     if (phase && !op->hasAttr(graph::kPhaseAttr))
       op->setAttr(graph::kPhaseAttr, phase);
+    // The index of a part is a number that lies ready (AxisIndexOp).
+    if (recompute && op->getNumOperands() > 0 && (isFull() || !isCollective(op)))
+      op->setAttr(graph::kRecomputeAttr, recompute);
   }
+
+private:
+  bool isFull() const { return recompute.getValue() == graph::kRecomputeFull; }
+  static bool isCollective(Operation *op) {
+    return isa<sharding::ShardingDialect>(op->getDialect()) && !isa<sharding::LocalSliceOp>(op);
+  }
+
+  Attribute phase;
+  StringAttr recompute;
 };
 
 /// The local values of one function while it is built.
@@ -168,7 +185,7 @@ Value LocalFunction::inLayout(Value value, LayoutAttr to) {
 
 LogicalResult LocalFunction::partition(Operation *op) {
   builder.setInsertionPoint(op);
-  listener.phase = op->getAttr(graph::kPhaseAttr);
+  listener.take(op);
   if (auto constraint = dyn_cast<sharding::ConstraintOp>(op)) {
     define(constraint.getResult(), inLayout(constraint.getX(), constraint.getLayout()),
            constraint.getLayout());
@@ -222,8 +239,7 @@ LogicalResult LocalFunction::partition(Operation *op) {
 void LocalFunction::finish(func::ReturnOp terminator) {
   builder.setInsertionPoint(terminator);
   for (OpOperand &returned : terminator->getOpOperands()) {
-    Operation *producer = returned.get().getDefiningOp();
-    listener.phase = producer ? producer->getAttr(graph::kPhaseAttr) : Attribute();
+    listener.take(returned.get().getDefiningOp());
     auto to = function.getResultAttrOfType<LayoutAttr>(returned.getOperandNumber(),
                                                        sharding::kLayoutAttr);
     returned.set(to ? inLayout(returned.get(), to) : locals.lookup(returned.get()).first);

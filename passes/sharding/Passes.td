@@ -204,7 +204,8 @@ def VerifyPartitioned : Pass<"verify-partitioned", "::mlir::ModuleOp"> {
   let description = [{
     The border of the phase; runs in release too. A module without a mesh is left alone. Reports all faults at once:
 
-    1. no op has `sharding.factors` or `sharding.layouts`, and no `sharding.constraint` or `sharding.reshard` is left
+    1. no op has `sharding.factors`, `sharding.layouts` or `graph.recompute`, and no `sharding.constraint` or
+       `sharding.reshard` is left
     2. a metric is whole on every rank
     3. argument and result of a `graph.state` have one type and one layout
     4. a bucket has one type and one layout in all functions

@@ -52,7 +52,8 @@ struct VerifyPartitionedPass : impl::VerifyPartitionedBase<VerifyPartitionedPass
   /// 1
   void verifyOps(func::FuncOp function) {
     function.walk([&](Operation *op) {
-      for (StringRef name : {StringRef(sharding::kFactorsAttr), StringRef(sharding::kLayoutsAttr)})
+      for (StringRef name : {StringRef(sharding::kFactorsAttr), StringRef(sharding::kLayoutsAttr),
+                             StringRef(graph::kRecomputeAttr)})
         if (op->hasAttr(name))
           fault(op) << "'" << op->getName() << "' still has '" << name << "'";
       if (isa<sharding::ConstraintOp, sharding::ReshardOp>(op))

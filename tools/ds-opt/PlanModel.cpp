@@ -205,6 +205,9 @@ static LogicalResult decide(ModuleOp module, const Options &options, const Setti
       passes.addPass(createChooseLayouts(machineOf(options, settings.cluster)));
     passes.addPass(createPropagateLayouts());
     passes.addPass(createVerifyAnnotated());
+    if (config.recompute.mode != "none")
+      passes.addNestedPass<func::FuncOp>(
+          createChooseRecompute({config.recompute.mode, config.recompute.keptInputs}));
   }
   return passes.run(module);
 }
@@ -216,6 +219,8 @@ static LogicalResult lower(ModuleOp module, const Options &options, const Traini
   setTraining(training, options, config);
   if (options.emit >= Emit::Partitioned) {
     passes.addPass(createPartition());
+    // Before ZeRO, so that what is computed again reads the parameters gathered for the backward.
+    passes.addNestedPass<func::FuncOp>(createRecompute());
     // Buckets hold what a rank has of its parameters; ZeRO cuts them once more.
     buildStepPipeline(passes, training);
     passes.addPass(createShardBuckets());

@@ -97,6 +97,22 @@ func.func @phase(%x: tensor<3xf32>) {
 
 // -----
 
+func.func @recompute(%x: tensor<3xf32>) {
+  // expected-error @+1 {{graph.recompute of an op: "partial"; expected "full" or "selective"}}
+  %r = graph.neg %x {graph.phase = "forward", graph.recompute = "partial"} : tensor<3xf32>
+  return
+}
+
+// -----
+
+func.func @recompute_backward(%x: tensor<3xf32>) {
+  // expected-error @+1 {{graph.recompute of an op: on an op whose graph.phase is not "forward"}}
+  %r = graph.neg %x {graph.phase = "backward", graph.recompute = "full"} : tensor<3xf32>
+  return
+}
+
+// -----
+
 // expected-error @+1 {{graph.member of argument 0: offset 3 of elements of type 'f32' is not a multiple of 64 bytes}}
 func.func @member(%x: tensor<3xf32> {graph.member = #graph.member<kind = "parameter", index = 0, offset = 3>}) {
   return

@@ -171,3 +171,22 @@ func.func @bias_follows_the_sum(%b: tensor<8xf32>,
       : tensor<4x6xf32>, tensor<6x8xf32>, tensor<8xf32>
   return %0 : tensor<4x8xf32>
 }
+
+// -----
+
+// What is inserted for an op that is computed again is marked too: what moves data between ranks only if that is to be done
+// again ("full").
+
+sharding.mesh @mesh ["tensor" = 2]
+
+// CHECK-LABEL: @marks
+// CHECK: sharding.all_gather {{.*}} {graph.phase = "forward", graph.recompute = "full"}
+// CHECK: graph.softmax {{.*}}graph.phase = "forward", graph.recompute = "full"
+// CHECK: sharding.all_gather {{.*}} {graph.phase = "forward"}
+// CHECK: graph.softmax {{.*}}graph.phase = "forward", graph.recompute = "selective"
+func.func @marks(%x: tensor<4x8xf32> {sharding.layout = #sharding.layout<@mesh, [{}, {"tensor"}]>},
+                 %z: tensor<4x8xf32> {sharding.layout = #sharding.layout<@mesh, [{}, {"tensor"}]>}) -> (tensor<4x8xf32>, tensor<4x8xf32>) {
+  %0 = graph.softmax %x dim 1 {graph.phase = "forward", graph.recompute = "full"} : tensor<4x8xf32>
+  %1 = graph.softmax %z dim 1 {graph.phase = "forward", graph.recompute = "selective"} : tensor<4x8xf32>
+  return %0, %1 : tensor<4x8xf32>, tensor<4x8xf32>
+}

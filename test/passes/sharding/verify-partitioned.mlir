@@ -24,6 +24,8 @@ func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> {
   %y = graph.tanh %x {sharding.factors = #sharding.factors<[{}]>} : tensor<4xf32>
   // expected-error @+1 {{'graph.exp' still has 'sharding.layouts'}}
   %z = graph.exp %y {sharding.layouts = [#sharding.layout<@mesh, [{}]>]} : tensor<4xf32>
+  // expected-error @+1 {{'graph.neg' still has 'graph.recompute'}}
+  %n = graph.neg %y {graph.phase = "forward", graph.recompute = "full"} : tensor<4xf32>
   // expected-error @+1 {{'sharding.constraint' is left; partition replaces it by collectives}}
   %c = sharding.constraint %z : tensor<4xf32> to <@mesh, [{"data"}]>
   return %c : tensor<4xf32>

@@ -13,6 +13,7 @@
 //===------------------------------------------------------------------------------------------===//
 
 #include "test/unit/planner/Models.h"
+#include "test/unit/planner/RandomArguments.h"
 #include "test/unit/sharding/Testing.h"
 
 #include "dialects/graph/Interpreter.h"
@@ -260,36 +261,9 @@ protected:
   // Numbers
   //===----------------------------------------------------------------------------------------===//
 
-  /// Values of a size at which nothing saturates; a quarter of the labels is to be ignored.
-  static HostTensor randomArgument(func::FuncOp function, unsigned index, Random &random) {
-    HostTensor tensor(cast<RankedTensorType>(function.getArgument(index).getType()));
-    Type element = tensor.getType().getElementType();
-    auto bound = function.getArgAttrOfType<IntegerAttr>(index, graph::kIndexBoundAttr);
-    auto ignored = function.getArgAttrOfType<IntegerAttr>(index, graph::kIgnoredIndexAttr);
-    auto name = function.getArgAttrOfType<StringAttr>(index, graph::kParameterAttr);
-    const bool scales = name && name.getValue().ends_with(".weight") &&
-                        tensor.getType().getRank() == 1; // the weight of a norm
-    std::uniform_real_distribution<double> real(scales ? 0.5 : -0.5, scales ? 1.5 : 0.5);
-    for (int64_t i = 0; i < tensor.getType().getNumElements(); ++i) {
-      if (element.isF64())
-        tensor.as<double>()[i] = real(random);
-      else if (element.isF32())
-        tensor.as<float>()[i] = static_cast<float>(real(random));
-      else if (ignored && random() % 4 == 0)
-        tensor.as<int64_t>()[i] = ignored.getInt();
-      else
-        tensor.as<int64_t>()[i] = static_cast<int64_t>(random() % bound.getInt());
-    }
-    return tensor;
-  }
-
-  std::vector<HostTensor> randomArguments(const std::string &text) {
+  std::vector<HostTensor> argumentsOf(const std::string &text) {
     OwningOpRef<ModuleOp> model = parseSourceString<ModuleOp>(text, &context);
-    Random random(2);
-    std::vector<HostTensor> arguments;
-    for (unsigned index = 0; index < forward(model).getNumArguments(); ++index)
-      arguments.push_back(randomArgument(forward(model), index, random));
-    return arguments;
+    return randomArguments(forward(model));
   }
 
   /// What the model gives on one rank: the loss, then the gradients.
@@ -384,7 +358,7 @@ protected:
   /// Runs the plans on ranks and compares them with the whole model.
   void expectAgreement(Precision precision, double tolerance) {
     const std::string text = kind().small(precision);
-    const std::vector<HostTensor> arguments = randomArguments(text);
+    const std::vector<HostTensor> arguments = argumentsOf(text);
     const SmallVector<HostTensor> expected = evaluateWhole(text, arguments);
     double most = 0;
     std::vector<OwningOpRef<ModuleOp>> plans;

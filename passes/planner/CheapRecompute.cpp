@@ -1,0 +1,75 @@
+//===- CheapRecompute.cpp - what is cheaper to compute again than to keep ---------------------===//
+//
+// A minimum cut. Each result of a forward op is a node, "the backward has to have it", and each op
+// is one, "it is computed again"; true is the side of the source.
+//
+//   source -> value   forbidden     the backward reads it
+//   value -> op       its bytes     it is had, but its op is not computed again: it is kept
+//   op -> operand     forbidden     who computes again has to have the operands
+//   op -> sink        bytes moved   the price; forbidden for contractions
+//
+// A view is never kept for itself, its bytes are those of what it shows, and costs nothing.
+// Arguments and constants are there anyway and have no nodes. (Min-cut rematerialisation as in
+// PyTorch's AOTAutograd, with a price on what is computed again.)
+//
+// O(ops + operands) nodes and edges.
+//
+//===------------------------------------------------------------------------------------------===//
+
+#include "passes/planner/CheapRecompute.h"
+
+#include "passes/planner/MinimumCut.h"
+#include "passes/planner/SavedValues.h"
+
+using namespace mlir;
+
+namespace deepshard {
+
+/// Whether something is summed over that two operands share and no result has: as many products for
+/// each element of the result.
+static bool isContraction(Operation *op) {
+  auto ruled = dyn_cast<graph::ShardingRuleOpInterface>(op);
+  if (!ruled)
+    return false;
+  const graph::ShardingRule rule = ruled.getShardingRule();
+  return llvm::any_of(llvm::seq<unsigned>(rule.factors.size()), [&](unsigned factor) {
+    auto has = [&](const graph::TensorFactors &tensor) {
+      return graph::ShardingRule::has(tensor, factor);
+    };
+    return llvm::count_if(rule.operands, has) > 1 && llvm::none_of(rule.results, has);
+  });
+}
+
+SmallVector<Operation *> cheapToRecompute(func::FuncOp function, int64_t movedPerKept) {
+  const LocalSizes sizes(function);
+  FlowNetwork network;
+  llvm::DenseMap<Value, size_t> values;
+  SmallVector<std::pair<Operation *, size_t>> ops;
+  for (Operation &op : function.getBody().front().without_terminator()) {
+    if (!isForward(&op) || op.hasTrait<OpTrait::ConstantLike>())
+      continue;
+    const size_t node = network.addNode();
+    ops.push_back({&op, node});
+    const graph::OpCost cost = sizes.cost(&op);
+    network.addEdge(node, FlowNetwork::kSink,
+                    isContraction(&op) ? kForbidden : cost.bytesRead + cost.bytesWritten);
+    for (Value operand : op.getOperands())
+      if (auto it = values.find(operand); it != values.end())
+        network.addEdge(node, it->second, kForbidden);
+    for (Value result : op.getResults()) {
+      const size_t value = values[result] = network.addNode();
+      network.addEdge(value, node,
+                      graph::isView(&op) ? kForbidden : sizes.bytes(result) * movedPerKept);
+      if (llvm::any_of(result.getUsers(), isBackward))
+        network.addEdge(FlowNetwork::kSource, value, kForbidden);
+    }
+  }
+  const FlowNetwork::Cut cut = network.minimize();
+  SmallVector<Operation *> again;
+  for (auto [op, node] : ops)
+    if (cut.isSource[node])
+      again.push_back(op);
+  return again;
+}
+
+} // namespace deepshard

@@ -1,0 +1,152 @@
+"""Recomputation: GPT-2 with dropout and a Llama, trained with and without it on one rank, with ZeRO-3 and with split tensors.
+
+What is computed again must not change one bit of losses, norms and weights, and has to take less memory.
+"""
+
+import functools
+import json
+import os
+import re
+import sys
+import unittest
+
+import numpy as np
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import gpt2
+from test_gpt2 import DS_OPT, DS_RUN, Workshop, call
+
+# Long rows, so that activations outweigh parameters.
+SHAPES = {
+    "gpt2": {"type": "gpt2", "seq": 128, "micro": 4, "vocab_size": 131, "pins": gpt2.PINS,
+             "settings": {"n_layer": 6, "n_embd": 32, "n_head": 4, "vocab_size": 131, "n_positions": 128,
+                          "resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1}},
+    "llama": {"type": "llama", "seq": 128, "micro": 4, "vocab_size": 131, "pins": gpt2.LLAMA_PINS,
+              "settings": {"hidden_size": 32, "intermediate_size": 56, "num_hidden_layers": 6, "num_attention_heads": 4,
+                           "num_key_value_heads": 2, "vocab_size": 131, "max_position_embeddings": 128}},
+}
+MODES = ("none", "selective", "full")
+# Ranks and what a user may ask for with them.
+MESHES = {
+    "one rank": {},
+    "ZeRO-3": {"mesh.data": 2, "zero_optimization.stage": 3},
+    "ZeRO-3, kept from the forward": {"mesh.data": 2, "zero_optimization.stage": 3, "parameter_gather": "micro_batch"},
+    "pinned tensors": {"mesh.tensor": 2, "layouts": "pinned"},
+    "found layouts": {"mesh.tensor": 2},
+    "all": {"mesh.data": 2, "mesh.tensor": 2, "zero_optimization.stage": 3},
+}
+STEPS = 5
+
+
+class Recompute(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.shop = Workshop()
+        cls.addClassCleanup(cls.shop.close)
+
+    @classmethod
+    def model(cls, size):
+        return cls._model(size)
+
+    @classmethod
+    @functools.cache
+    def _model(cls, size):
+        shape, path = SHAPES[size], cls.shop.path(f"recompute-{size}.pt")
+        call([sys.executable, os.path.join(gpt2.ROOT, "examples/export_hf.py"), shape["type"],
+              *(f"--set={key}={value}" for key, value in shape["settings"].items()), "--seq", str(shape["seq"]), "-o", path])
+        return path
+
+    @classmethod
+    def data(cls, size):
+        path = cls.shop.path(f"recompute-{size}.npy")
+        np.save(path, gpt2.make_data(SHAPES[size])["input_ids"])
+        return path
+
+    @classmethod
+    def plan(cls, name, size, settings, mode, **section):
+        """(the plan, what --explain says)"""
+        shape = SHAPES[size]
+        micro = shape["micro"] // settings.get("mesh.data", 1)
+        config = gpt2.make_config(shape, train_micro_batch_size_per_gpu=micro)
+        config["zero_optimization"] = {"stage3_param_persistence_threshold": 40}
+        config["activation_checkpointing"] = section
+        config["deepshard"] = {"bucket_size": 6000, "recompute": mode}
+        if settings.get("layouts") == "pinned":
+            config["deepshard"]["pins"] = shape["pins"]
+        path = cls.shop.path(f"recompute-{name}-{size}-{mode}-{'-'.join(map(str, section.values()))}".replace(" ", "_"))
+        with open(f"{path}.json", "w", encoding="utf-8") as stream:
+            json.dump(config, stream)
+        command = [DS_OPT, cls.model(size), "--config", f"{path}.json", "-o", f"{path}.dsplan", "--threads", "1",
+                   "--explain", "--cluster", cls.shop.fast_links(), *(f"--set={k}={v}" for k, v in settings.items())]
+        for tensor in ("input_ids", "labels"):
+            command += ["--input", f"{tensor}=i64[batchx{shape['seq']}]"]
+        return f"{path}.dsplan", call(command).stderr
+
+    def train(self, plan, size):
+        """Losses and norms of every step, and the file of the final weights."""
+        data = self.data(size)
+        call([DS_RUN, plan, "--data", f"input_ids={data}", "--data", f"labels={data}", "--steps", STEPS, "--no-shuffle",
+              "--metrics", f"{plan}.jsonl", "--save-weights", f"{plan}.safetensors", "--timeout", "120"])
+        with open(f"{plan}.jsonl", encoding="utf-8") as stream:
+            metrics = [json.loads(line) for line in stream]
+        with open(f"{plan}.safetensors", "rb") as stream:
+            return [(step["loss"], step["grad_norm"]) for step in metrics], stream.read(), metrics[-1]["planned_bytes"]
+
+    def assert_same_bits(self, run, plain):
+        self.assertEqual(run[0], plain[0])
+        self.assertTrue(run[1] == plain[1], "weights differ")
+
+    def test_bits_and_memory(self):
+        """The bits are those without recomputation; the plan takes less, full less than selective."""
+        for size, (mesh, settings) in ((size, item) for size in SHAPES for item in MESHES.items()):
+            runs = []
+            for mode in MODES:
+                with self.subTest(size=size, mesh=mesh, mode=mode):
+                    plan, explained = self.plan(mesh, size, settings, mode)
+                    self.assertEqual(mode != "none", "recompute" in explained, explained)
+                    runs.append(self.train(plan, size))
+                    self.assert_same_bits(runs[-1], runs[0])
+            planned = [run[2] for run in runs]
+            self.assertEqual(planned, sorted(set(planned), reverse=True), f"{size} {mesh}")
+
+    def test_explained_bytes_are_saved(self):
+        """The plan of one rank is smaller by what --explain says is not kept, but for what one block takes again."""
+        plain = self.train(self.plan("saved", "gpt2", {}, "none")[0], "gpt2")[2]
+        for mode in MODES[1:]:
+            plan, explained = self.plan("saved", "gpt2", {}, mode)
+            after, before = map(float, re.search(
+                r"a micro-batch keeps ([\d.]+) MiB for the backward instead of ([\d.]+) MiB", explained).groups())
+            blocks, block_after, block_before = re.search(
+                r"each of (\d+) equal blocks keeps ([\d.]+) MiB for the backward instead of ([\d.]+) MiB", explained).groups()
+            self.assertEqual(int(blocks), SHAPES["gpt2"]["settings"]["n_layer"])
+            again = float(block_before) - float(block_after)
+            saved = (plain - self.train(plan, "gpt2")[2]) / 2**20
+            self.assertLessEqual(saved, before - after + 0.01)
+            self.assertGreaterEqual(saved, before - after - again - 0.01)
+
+    def test_number_of_checkpoints(self):
+        """Three kept inputs of six blocks: the same bits; the explanation counts the inputs that are kept."""
+        plain = self.train(self.plan("count", "gpt2", {}, "none")[0], "gpt2")
+        shape = SHAPES["gpt2"]
+        stream_mebibytes = shape["micro"] * shape["seq"] * shape["settings"]["n_embd"] * 4 / 2**20
+        kept = {}
+        for count in (6, 3):
+            plan, explained = self.plan("count", "gpt2", {}, "full", number_checkpoints=count)
+            self.assert_same_bits(self.train(plan, "gpt2"), plain)
+            kept[count] = float(re.search(r"a micro-batch keeps ([\d.]+) MiB", explained).group(1))
+        self.assertAlmostEqual(kept[6] - kept[3], 3 * stream_mebibytes, delta=0.011)
+
+    def test_collectives(self):
+        """Selective recomputation sends nothing again, full recomputation the collectives of the forward's blocks."""
+        sent = []
+        for mode in MODES:
+            plan, _ = self.plan("sent", "gpt2", MESHES["pinned tensors"], mode)
+            text = call([DS_RUN, plan, "--check"]).stdout
+            sent.append(sum(map(int, re.findall(r"over tensor .*: (\d+) a step", text))))
+        self.assertEqual(sent[0], sent[1])
+        # The all_reduce of attention; that of the MLP ends the block, so its result is kept. Two micro-batches a step.
+        self.assertEqual(sent[2] - sent[0], 2 * SHAPES["gpt2"]["settings"]["n_layer"])
+
+
+if __name__ == "__main__":
+    unittest.main()
