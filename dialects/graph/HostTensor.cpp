@@ -3,8 +3,11 @@
 #include "dialects/graph/HostTensor.h"
 
 #include "mlir/IR/AsmState.h"
+#include "mlir/IR/BuiltinDialect.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/xxhash.h"
 
 #include <cstring>
 
@@ -96,6 +99,22 @@ static bool allEqual(const char *data, size_t bytes, size_t element) {
   return bytes > 0 && std::memcmp(data, data + element, bytes - element) == 0;
 }
 
+/// Resources are told apart by name, not by what they hold. Layers of a network each bring the same
+/// tables (rotary positions): named after their content they are one, so that their constants are
+/// merged and the layers are seen to be equal.
+static DenseResourceElementsAttr toResource(RankedTensorType type, ArrayRef<char> data) {
+  MLIRContext *context = type.getContext();
+  const std::string name =
+      "table_" + llvm::utohexstr(llvm::xxh3_64bits(
+                     ArrayRef(reinterpret_cast<const uint8_t *>(data.data()), data.size())));
+  auto &resources = DenseResourceElementsHandle::getManagerInterface(context).getBlobManager();
+  if (auto *entry = resources.lookup(name); entry && entry->getBlob()->getData() == data)
+    return DenseResourceElementsAttr::get(
+        type, DenseResourceElementsHandle(entry, context->getLoadedDialect<BuiltinDialect>()));
+  return DenseResourceElementsAttr::get(
+      type, name, HeapAsmResourceBlob::allocateAndCopyWithAlign(data, /*align=*/64));
+}
+
 ElementsAttr toElements(const HostTensor &tensor, size_t denseBytes) {
   RankedTensorType type = tensor.getType();
   Type elementType = type.getElementType();
@@ -110,9 +129,7 @@ ElementsAttr toElements(const HostTensor &tensor, size_t denseBytes) {
     return DenseElementsAttr::getFromRawBuffer(type,
                                                ArrayRef(data, splat ? element : tensor.size()));
   }
-  AsmResourceBlob blob =
-      HeapAsmResourceBlob::allocateAndCopyWithAlign(ArrayRef(data, tensor.size()), /*align=*/64);
-  return DenseResourceElementsAttr::get(type, "constant", std::move(blob));
+  return toResource(type, ArrayRef(data, tensor.size()));
 }
 
 } // namespace deepshard::graph

@@ -46,7 +46,7 @@ runtime::Attributes toKernelAttributes(mlir::DictionaryAttr attributes);
 HostTensor toHostTensor(mlir::ElementsAttr elements);
 
 /// A constant with the content of `tensor`: a splat if all elements are equal, dense up to
-/// `denseBytes`, else a resource.
+/// `denseBytes`, else a resource. Equal tensors of one context give equal attributes.
 mlir::ElementsAttr toElements(const HostTensor &tensor, size_t denseBytes = 4096);
 
 } // namespace deepshard::graph

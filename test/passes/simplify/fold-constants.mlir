@@ -92,3 +92,19 @@ func.func @partly(%x: tensor<2xf32>) -> tensor<2xf32> {
   %y = graph.mul %x, %six : tensor<2xf32>, tensor<f32>
   return %y : tensor<2xf32>
 }
+
+// Large tables that hold the same are one attribute, wherever they were computed; others are not.
+// CHECK-LABEL: @tables
+// CHECK: graph.constant dense_resource<[[SINES:.*]]> : tensor<4096xf32>
+// CHECK: graph.constant dense_resource<[[SINES]]> : tensor<4096xf32>
+// CHECK-NOT: dense_resource<[[SINES]]>
+// CHECK: graph.constant dense_resource<{{.*}}> : tensor<4096xf32>
+// CHECK: return
+func.func @tables() -> (tensor<4096xf32>, tensor<4096xf32>, tensor<4096xf32>) {
+  %a = graph.iota 0 : tensor<4096xf32>
+  %b = graph.iota 0 : tensor<4096xf32>
+  %0 = graph.sin %a : tensor<4096xf32>
+  %1 = graph.sin %b : tensor<4096xf32>
+  %2 = graph.cos %b : tensor<4096xf32>
+  return %0, %1, %2 : tensor<4096xf32>, tensor<4096xf32>, tensor<4096xf32>
+}

@@ -32,7 +32,7 @@ using graph::HostTensor;
 struct Model {
   const char *name;
   std::string text;
-  int64_t blocks; // that repeat
+  int64_t layers;
 };
 
 const Model kModels[] = {
@@ -142,9 +142,9 @@ TEST_F(RecomputeTest, SameBitsAndLessIsKept) {
       const int64_t promised = bytesOf(module, chosen);
       EXPECT_LT(promised, before);
       for (Operation *op : chosen.recomputed)
-        if (StringRef(choice.mode) == "selective")
-          EXPECT_FALSE((
-              isa<graph::MatmulOp, graph::LinearOp, graph::ConvolutionOp, graph::AttentionOp>(op)));
+        EXPECT_TRUE(
+            StringRef(choice.mode) == "full" ||
+            !(isa<graph::MatmulOp, graph::LinearOp, graph::ConvolutionOp, graph::AttentionOp>(op)));
       transform(module);
       EXPECT_EQ(bytesOf(module, savedValues(forward(module), false)), promised);
       const auto results = graph::evaluateFunction(forward(module), arguments);
@@ -174,12 +174,15 @@ TEST_F(RecomputeTest, InputsOfBlocks) {
             inBlocks.insert(fold.segments[run.first + i].ops.begin(),
                             fold.segments[run.first + i].ops.end());
         }
-      EXPECT_EQ(blocks, model.blocks);
+      // The first or the last layer may be of another kind, by what surrounds it.
+      EXPECT_GE(blocks, model.layers - 1);
       const SavedValues chosen = choose(module, choice);
-      const int64_t kept = llvm::count_if(
-          chosen.kept, [&](Value value) { return inBlocks.contains(value.getDefiningOp()); });
-      EXPECT_LE(kept, choice.inputs == 0 ? blocks : choice.inputs);
-      EXPECT_GE(kept, 1);
+      llvm::DenseSet<Operation *> kept; // one op may have several results
+      for (Value value : chosen.kept)
+        if (inBlocks.contains(value.getDefiningOp()))
+          kept.insert(value.getDefiningOp());
+      EXPECT_LE(static_cast<int64_t>(kept.size()), choice.inputs == 0 ? blocks : choice.inputs);
+      EXPECT_FALSE(kept.empty());
     }
 }
 
@@ -206,8 +209,9 @@ TEST_F(RecomputeTest, SameBitsOnRanks) {
       choose(module, choice);
       transform(module);
       EXPECT_LT(bytesOf(module, savedValues(forward(module), false)), before);
-      if (StringRef(choice.mode) == "selective")
+      if (StringRef(choice.mode) == "selective") {
         EXPECT_EQ(collectives(forward(module)), collectives(forward(plain)));
+      }
       const auto results = evaluate(module, arguments);
       ASSERT_TRUE(succeeded(results));
       for (auto [result, other] : llvm::zip_equal(*results, *expected))
