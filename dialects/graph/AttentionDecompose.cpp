@@ -8,6 +8,8 @@
 
 #include "dialects/graph/PrimitiveBuilder.h"
 
+#include "mlir/IR/IRMapping.h"
+
 #include <limits>
 
 using namespace mlir;
@@ -86,7 +88,26 @@ public:
 
 } // namespace
 
+/// `op` computed in the type of its sums: operands that are narrower are converted.
+template <typename Op> static Op widened(OpBuilder &builder, Op op, Type sums) {
+  PrimitiveBuilder b(builder, op.getLoc());
+  IRMapping operands;
+  for (Value operand : op->getOperands())
+    if (isa<FloatType>(b.elementTypeOf(operand)))
+      operands.map(operand, b.convert(operand, sums));
+  auto wide = cast<Op>(builder.clone(*op, operands));
+  for (Value result : wide->getResults())
+    result.setType(b.typeOf(result).clone(sums));
+  return wide;
+}
+
 FailureOr<SmallVector<Value>> AttentionOp::decompose(OpBuilder &builder) {
+  if (Type sums = getLse().getType().getElementType(); sums != getQ().getType().getElementType()) {
+    AttentionOp wide = widened(builder, *this, sums);
+    PrimitiveBuilder b(builder, getLoc());
+    return SmallVector<Value>{b.convert(wide.getO(), getO().getType().getElementType()),
+                              wide.getLse()};
+  }
   AttentionParts<AttentionOp> parts(builder, *this);
   PrimitiveBuilder &b = parts.b;
   Value scores = parts.scores();
@@ -100,6 +121,13 @@ FailureOr<SmallVector<Value>> AttentionOp::decompose(OpBuilder &builder) {
 }
 
 FailureOr<SmallVector<Value>> AttentionGradOp::decompose(OpBuilder &builder) {
+  if (Type sums = getLse().getType().getElementType(); sums != getQ().getType().getElementType()) {
+    PrimitiveBuilder b(builder, getLoc());
+    AttentionGradOp wide = widened(builder, *this, sums);
+    return llvm::map_to_vector(wide->getResults(), [&](Value result) {
+      return b.convert(result, getQ().getType().getElementType());
+    });
+  }
   AttentionParts<AttentionGradOp> parts(builder, *this);
   PrimitiveBuilder &b = parts.b;
   SmallVector<int64_t> rows = {parts.batch, parts.heads, parts.queries, 1};

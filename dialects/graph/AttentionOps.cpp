@@ -48,7 +48,8 @@ RankedTensorType outputType(const AttentionTypes &types) {
 }
 
 RankedTensorType lseType(const AttentionTypes &types) {
-  return RankedTensorType::get(types.q.getShape().drop_back(), types.q.getElementType());
+  return RankedTensorType::get(types.q.getShape().drop_back(),
+                               accumulationType(types.q.getElementType()));
 }
 
 /// Constraints 2 to 5 of attention.
@@ -61,6 +62,7 @@ template <typename Op> LogicalResult verifyMaskAndDropout(Op op) {
     if (failed(checkRank(op.getLoc(), "mask", mask, 4)))
       return failure();
     if (!mask.getElementType().isInteger(1) &&
+        mask.getElementType() != accumulationType(q.getElementType()) &&
         failed(checkElementTypes(op.getLoc(), "mask", mask, "q", q)))
       return failure();
     for (int dim = 0; dim < 4; ++dim)
@@ -140,7 +142,7 @@ LogicalResult AttentionGradOp::verify() {
   RankedTensorType o = outputType(types), lse = lseType(types);
   auto expect = [&](StringRef name, TypedValue<RankedTensorType> value, StringRef what,
                     RankedTensorType type) {
-    return success(succeeded(checkElementTypes(getLoc(), name, value.getType(), "q", type)) &&
+    return success(succeeded(checkElementTypes(getLoc(), name, value.getType(), what, type)) &&
                    succeeded(checkShape(getLoc(), name, value.getType(), what, type.getShape())));
   };
   if (failed(expect("d_o", getDO(), "the shape of the forward result o", o)) ||

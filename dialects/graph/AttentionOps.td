@@ -11,7 +11,7 @@ def Graph_AttentionOp : Graph_Composite<"attention", [InferTypeOpAdaptor, AttrSi
   let description = [{
     q: b x h x s x d, k: b x g x t x d, v: b x g x t x e; heads h are a multiple of the key/value heads g, and head i
     reads key/value head i / (h / g) (grouped heads). o: b x h x s x e; lse: b x h x s, the logarithm of the softmax's
-    denominator, in the type of q.
+    denominator, in the type of q, or f32 where that is bf16 or f16: scores and softmax are computed in f32 then.
 
     With `causal`, query i sees keys j <= i + t - s + diagonal, where `diagonal`, 0 if absent, is known when the op runs:
     where queries and keys are blocks of longer ones, it says how far the queries are ahead. `mask` is added to the scaled scores (float), or says which keys
@@ -22,7 +22,7 @@ def Graph_AttentionOp : Graph_Composite<"attention", [InferTypeOpAdaptor, AttrSi
 
     Constraints:
     1. q, k, v have rank 4 and one element type; b, g, t, d agree as above; h is a multiple of g
-    2. `mask` has rank 4 and broadcasts to b x h x s x t; it is i1 or has the element type of q
+    2. `mask` has rank 4 and broadcasts to b x h x s x t; it is i1 or has the element type of q or of lse
     3. 0 <= dropout < 1, and `counter` is given exactly if dropout > 0
     4. `offsets` and `global_shape` are given together and with `counter`, with 4 entries each; `global_shape` is not
        smaller than b x h x s x t

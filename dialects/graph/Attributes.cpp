@@ -153,11 +153,11 @@ LogicalResult checkResultState(const Place &place, Attribute value, Emit emit) {
 }
 
 LogicalResult checkKind(StringAttr kind, int64_t index, Emit emit) {
-  if (!llvm::is_contained({"parameter", "gradient", "exp_avg", "exp_avg_sq", "gathered"},
+  if (!llvm::is_contained({"parameter", "master", "gradient", "exp_avg", "exp_avg_sq", "gathered"},
                           kind.getValue()))
     return emit() << "kind " << kind
-                  << "; expected \"parameter\", \"gradient\", \"exp_avg\", \"exp_avg_sq\" or "
-                     "\"gathered\"";
+                  << "; expected \"parameter\", \"master\", \"gradient\", \"exp_avg\", "
+                     "\"exp_avg_sq\" or \"gathered\"";
   return index >= 0 ? success() : emit() << "index " << index << " is negative";
 }
 
@@ -211,6 +211,19 @@ LogicalResult checkMembers(const Place &, Attribute value, Emit emit) {
              : emit() << value << "; expected dictionaries with graph.type and graph.member";
 }
 
+/// Of a parameter that is narrower.
+LogicalResult checkMaster(const Place &place, Attribute value, Emit emit) {
+  auto type = dyn_cast<TypeAttr>(value);
+  auto tensor = dyn_cast<RankedTensorType>(place.type);
+  auto function = cast<FunctionOpInterface>(place.op);
+  return type && tensor && type.getValue() == accumulationType(tensor.getElementType()) &&
+                 type.getValue() != tensor.getElementType() &&
+                 function.getArgAttr(place.index, kParameterAttr)
+             ? success()
+             : emit() << value << " on a value of type " << place.type
+                      << "; expected f32 on a graph.parameter of bf16 or f16";
+}
+
 LogicalResult checkAccumulation(const Place &, Attribute value, Emit emit) {
   auto steps = dyn_cast<IntegerAttr>(value);
   return steps && steps.getType().isInteger(64) && steps.getInt() >= 1
@@ -246,7 +259,8 @@ constexpr Rule kOpRules[] = {{kPhaseAttr, checkPhase},
                              {kRecomputeAttr, checkRecompute},
                              {kAccumulationAttr, checkAccumulation},
                              {kClippingAttr, checkClipping},
-                             {kOptimizerAttr, checkIs<AdamWAttr>}};
+                             {kOptimizerAttr, checkIs<AdamWAttr>},
+                             {kMixedPrecisionAttr, checkIs<MixedPrecisionAttr>}};
 constexpr Rule kArgumentRules[] = {{kParameterAttr, checkParameter},
                                    {kBufferAttr, checkName},
                                    {kStorageAttr, checkStorage},
@@ -261,6 +275,7 @@ constexpr Rule kArgumentRules[] = {{kParameterAttr, checkParameter},
                                    {kBucketAttr, checkBucket},
                                    {kMemberAttr, checkMember},
                                    {kCutAttr, checkIs<CutAttr>},
+                                   {kMasterAttr, checkMaster},
                                    {kMembersAttr, checkMembers}};
 constexpr Rule kResultRules[] = {{kOutputAttr, checkName},   {kGradientAttr, checkName},
                                  {kMetricAttr, checkMetric}, {kStateAttr, checkResultState},

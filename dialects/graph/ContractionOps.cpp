@@ -41,11 +41,19 @@ static LogicalResult checkPairs(OptionalLocation location, StringRef what, Ranke
   return success();
 }
 
+void MatmulOp::build(OpBuilder &builder, OperationState &state, Value lhs, Value rhs,
+                     ArrayRef<int64_t> lhsBatch, ArrayRef<int64_t> rhsBatch,
+                     ArrayRef<int64_t> lhsContract, ArrayRef<int64_t> rhsContract) {
+  build(builder, state, lhs, rhs, lhsBatch, rhsBatch, lhsContract, rhsContract, TypeAttr());
+}
+
 LogicalResult MatmulOp::inferReturnTypes(MLIRContext *, OptionalLocation location, Adaptor adaptor,
                                          SmallVectorImpl<Type> &types) {
   FailureOr<RankedTensorType> lhs = tensorType(location, "lhs", adaptor.getLhs());
   FailureOr<RankedTensorType> rhs = tensorType(location, "rhs", adaptor.getRhs());
-  if (failed(lhs) || failed(rhs) || failed(checkElementTypes(location, "lhs", *lhs, "rhs", *rhs)))
+  if (failed(lhs) || failed(rhs) ||
+      failed(checkElementTypes(location, "lhs", *lhs, "rhs", *rhs)) ||
+      failed(checkAccumulated(location, *lhs, adaptor.getElementType())))
     return failure();
   FailureOr<SmallVector<bool>> lhsNamed =
       markDimensions(location, "lhs", *lhs, adaptor.getLhsBatch(), adaptor.getLhsContract());
@@ -66,7 +74,8 @@ LogicalResult MatmulOp::inferReturnTypes(MLIRContext *, OptionalLocation locatio
   for (int64_t dim = 0; dim < rhs->getRank(); ++dim)
     if (!(*rhsNamed)[dim])
       shape.push_back(rhs->getDimSize(dim));
-  types.push_back(RankedTensorType::get(shape, lhs->getElementType()));
+  types.push_back(
+      RankedTensorType::get(shape, adaptor.getElementType().value_or(lhs->getElementType())));
   return success();
 }
 

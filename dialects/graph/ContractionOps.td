@@ -10,10 +10,11 @@ def Graph_MatmulOp : Graph_Primitive<"matmul", [InferTypeOpAdaptor, Graph_OwnCos
   let summary = "Contracts dimensions of two tensors, with batch dimensions";
   let description = [{
     Dimensions of the result: the batch dimensions in the order of `lhs_batch`, the remaining dimensions of `lhs`, the
-    remaining dimensions of `rhs`. Products are accumulated in at least f32.
+    remaining dimensions of `rhs`. Products are accumulated in at least f32. The result has the operands' element type, or
+    `element_type`: gradients of bf16 weights leave the accumulators in f32, without a rounding.
 
     Constraints:
-    1. both operands have the same floating element type
+    1. both operands have the same floating element type; `element_type`, if given, is f32, and that is bf16 or f16
     2. `lhs_batch` and `rhs_batch` have the same length and pairwise equal sizes
     3. `lhs_contract` and `rhs_contract` have the same length and pairwise equal sizes
     4. no dimension is named twice on one side
@@ -24,12 +25,16 @@ def Graph_MatmulOp : Graph_Primitive<"matmul", [InferTypeOpAdaptor, Graph_OwnCos
     ```
   }];
   let arguments = (ins Graph_Float:$lhs, Graph_Float:$rhs, DenseI64ArrayAttr:$lhs_batch, DenseI64ArrayAttr:$rhs_batch,
-                       DenseI64ArrayAttr:$lhs_contract, DenseI64ArrayAttr:$rhs_contract);
+                       DenseI64ArrayAttr:$lhs_contract, DenseI64ArrayAttr:$rhs_contract,
+                       OptionalAttr<TypeAttr>:$element_type);
   let results = (outs Graph_Float:$result);
   let assemblyFormat = [{
-    $lhs `,` $rhs `batch` $lhs_batch `x` $rhs_batch `contract` $lhs_contract `x` $rhs_contract attr-dict
-    `:` type($lhs) `,` type($rhs)
+    $lhs `,` $rhs `batch` $lhs_batch `x` $rhs_batch `contract` $lhs_contract `x` $rhs_contract (`in` $element_type^)?
+    attr-dict `:` type($lhs) `,` type($rhs)
   }];
+  let builders = [OpBuilder<(ins "::mlir::Value":$lhs, "::mlir::Value":$rhs, "::llvm::ArrayRef<int64_t>":$lhs_batch,
+                                 "::llvm::ArrayRef<int64_t>":$rhs_batch, "::llvm::ArrayRef<int64_t>":$lhs_contract,
+                                 "::llvm::ArrayRef<int64_t>":$rhs_contract)>];
 }
 
 def Graph_LinearOp : Graph_Composite<"linear", [InferTypeOpAdaptor, Graph_OwnCost, Graph_Differentiable,

@@ -47,7 +47,7 @@ Value moveDims(VjpBuilder &vjp, Value value, ArrayRef<int64_t> places) {
 /// The cotangent of `self`: contracts dy with `other` over the free dimensions of `other`. What
 /// remains of `other` are its contracted dimensions, which are those of `self`. Of the two orders
 /// of the factors the one that needs no transposition is taken, if there is one.
-Value contractBack(VjpBuilder &vjp, const Side &self, const Side &other) {
+Value contractBack(VjpBuilder &vjp, const Side &self, const Side &other, TypeAttr type) {
   Value dy = vjp.cotangent(0);
   Dims dyBatch = range(0, self.batch.size());
   Dims dyContract = range(other.freeBegin, other.freeBegin + other.free.size());
@@ -61,11 +61,12 @@ Value contractBack(VjpBuilder &vjp, const Side &self, const Side &other) {
   llvm::append_range(otherFirst, contracted);
   llvm::append_range(otherFirst, self.free);
   if (llvm::is_sorted(otherFirst))
-    return vjp.make<MatmulOp>(other.value, dy, other.batch, dyBatch, other.free, dyContract);
+    return vjp.make<MatmulOp>(other.value, dy, other.batch, dyBatch, other.free, dyContract, type);
   Dims dyFirst = self.batch;
   llvm::append_range(dyFirst, self.free);
   llvm::append_range(dyFirst, contracted);
-  Value product = vjp.make<MatmulOp>(dy, other.value, dyBatch, other.batch, dyContract, other.free);
+  Value product =
+      vjp.make<MatmulOp>(dy, other.value, dyBatch, other.batch, dyContract, other.free, type);
   return moveDims(vjp, product, dyFirst);
 }
 
@@ -79,9 +80,9 @@ LogicalResult MatmulOp::buildVjp(VjpBuilder &vjp) {
            freeDims(rankOf(getRhs()), getRhsBatch(), getRhsContract()),
            lhs.freeBegin + int64_t(lhs.free.size())};
   if (vjp.wants(0))
-    vjp.add(0, contractBack(vjp, lhs, rhs));
+    vjp.add(0, contractBack(vjp, lhs, rhs, vjp.accumulatedType(0, getLhs())));
   if (vjp.wants(1))
-    vjp.add(1, contractBack(vjp, rhs, lhs));
+    vjp.add(1, contractBack(vjp, rhs, lhs, vjp.accumulatedType(1, getRhs())));
   return success();
 }
 
@@ -93,14 +94,18 @@ LogicalResult LinearOp::buildVjp(VjpBuilder &vjp) {
   if (vjp.wants(0)) {
     int64_t first = getTransposeWeight() ? 0 : 1;
     vjp.add(0, vjp.make<MatmulOp>(dy, getWeight(), none, none, range(rows, rows + columns),
-                                  range(first, first + columns)));
+                                  range(first, first + columns),
+                                  vjp.accumulatedType(0, getX())));
   }
   if (vjp.wants(1)) {
     Value first = getTransposeWeight() ? dy : getX(), second = getTransposeWeight() ? getX() : dy;
-    vjp.add(1, vjp.make<MatmulOp>(first, second, none, none, leading, leading));
+    vjp.add(1, vjp.make<MatmulOp>(first, second, none, none, leading, leading,
+                                  vjp.accumulatedType(1, getWeight())));
   }
-  if (getBias() && vjp.wants(2))
-    vjp.add(2, vjp.make<ReduceSumOp>(dy, leading, /*keep_dims=*/false));
+  if (getBias() && vjp.wants(2)) {
+    Value wide = vjp.convert(dy, vjp.gradientType(2));
+    vjp.add(2, vjp.make<ReduceSumOp>(wide, leading, /*keep_dims=*/false));
+  }
   return success();
 }
 

@@ -178,7 +178,8 @@ LogicalResult ConvolutionWeightGradOp::inferReturnTypes(MLIRContext *, OptionalL
   if (failed(operands))
     return failure();
   auto [dy, x] = *operands;
-  if (failed(checkGroups(location, window.groups, "dy", dy, 1)) ||
+  if (failed(checkAccumulated(location, dy, adaptor.getElementType())) ||
+      failed(checkGroups(location, window.groups, "dy", dy, 1)) ||
       failed(checkGroups(location, window.groups, "x", x, 1)))
     return failure();
   FailureOr<Shape> sizes = window.resultSizes(location, spatialSizes(x), adaptor.getSizes());
@@ -187,8 +188,9 @@ LogicalResult ConvolutionWeightGradOp::inferReturnTypes(MLIRContext *, OptionalL
   RankedTensorType y = shaped(dy, {x.getDimSize(0), dy.getDimSize(1)}, *sizes);
   if (failed(checkShape(location, "dy", dy, "the result of the convolution", y.getShape())))
     return failure();
-  types.push_back(
-      shaped(dy, {dy.getDimSize(1), x.getDimSize(1) / window.groups}, adaptor.getSizes()));
+  RankedTensorType type =
+      shaped(dy, {dy.getDimSize(1), x.getDimSize(1) / window.groups}, adaptor.getSizes());
+  types.push_back(type.clone(adaptor.getElementType().value_or(dy.getElementType())));
   return success();
 }
 

@@ -67,10 +67,12 @@ def Graph_ConvolutionWeightGradOp : Graph_Primitive<"convolution_weight_grad", [
                                                                                 Graph_OwnPartition]> {
   let summary = "The gradient of convolution with respect to weight";
   let description = [{
-    `sizes` are the spatial sizes of the kernel, which a stride above 1 leaves open.
+    `sizes` are the spatial sizes of the kernel, which a stride above 1 leaves open. The result has the operands' element
+    type, or `element_type`, as that of matmul.
 
     Constraints:
-    1. `dy` has rank 3 to 5 and `x` the same rank; element types agree
+    1. `dy` has rank 3 to 5 and `x` the same rank; element types agree; `element_type`, if given, is f32, and that of the
+       operands is bf16 or f16
     2. `sizes` has one entry per spatial dimension; the other attributes and `x` are those of a convolution with a kernel
        of these sizes
     3. `groups` divides dimension 1 of `dy` and of `x`
@@ -81,10 +83,11 @@ def Graph_ConvolutionWeightGradOp : Graph_Primitive<"convolution_weight_grad", [
         groups 1 : tensor<8x16x16x16xf32>, tensor<8x3x32x32xf32>      // 16x3x3x3
     ```
   }];
-  let arguments = !con((ins Graph_Float:$dy, Graph_Float:$x, DenseI64ArrayAttr:$sizes), Graph_WindowArguments);
+  let arguments = !con((ins Graph_Float:$dy, Graph_Float:$x, DenseI64ArrayAttr:$sizes), Graph_WindowArguments,
+                       (ins OptionalAttr<TypeAttr>:$element_type));
   let results = (outs Graph_Float:$dweight);
   let assemblyFormat = !strconcat("$dy `,` $x `sizes` $sizes ", Graph_WindowFormat,
-                                  " attr-dict `:` type($dy) `,` type($x)");
+                                  " (`in` $element_type^)? attr-dict `:` type($dy) `,` type($x)");
 }
 
 #endif // DEEPSHARD_DIALECTS_GRAPH_CONVOLUTIONOPS

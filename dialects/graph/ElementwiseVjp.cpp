@@ -101,7 +101,7 @@ LogicalResult SigmoidOp::buildVjp(VjpBuilder &vjp) {
 }
 
 LogicalResult ConvertOp::buildVjp(VjpBuilder &vjp) {
-  vjp.add(0, vjp.make<ConvertOp>(getX().getType(), vjp.cotangent(0)));
+  vjp.add(0, vjp.convert(vjp.cotangent(0), getX().getType().getElementType()));
   return success();
 }
 

@@ -28,6 +28,9 @@ namespace deepshard::graph {
 class PartitionBuilder;
 class VjpBuilder;
 
+/// The type that sums of elements of `elementType` are kept in: f32 for bf16 and f16, else itself.
+mlir::Type accumulationType(mlir::Type elementType);
+
 /// Work of one op: floating-point operations (a multiply-add counts two), bytes read and written.
 struct OpCost {
   int64_t flops = 0;
@@ -71,6 +74,7 @@ inline constexpr llvm::StringLiteral kStateAttr = "graph.state";
 inline constexpr llvm::StringLiteral kBucketAttr = "graph.bucket";
 inline constexpr llvm::StringLiteral kMemberAttr = "graph.member";
 inline constexpr llvm::StringLiteral kCutAttr = "graph.cut";
+inline constexpr llvm::StringLiteral kMasterAttr = "graph.master";
 inline constexpr llvm::StringLiteral kMembersAttr = "graph.members";
 /// In the entries of `graph.members`: the type that the member had as an argument.
 inline constexpr llvm::StringLiteral kTypeAttr = "graph.type";
@@ -81,6 +85,7 @@ inline constexpr llvm::StringLiteral kRecomputeAttr = "graph.recompute";
 inline constexpr llvm::StringLiteral kAccumulationAttr = "graph.accumulation_steps";
 inline constexpr llvm::StringLiteral kClippingAttr = "graph.gradient_clipping";
 inline constexpr llvm::StringLiteral kOptimizerAttr = "graph.optimizer";
+inline constexpr llvm::StringLiteral kMixedPrecisionAttr = "graph.mixed_precision";
 
 /// Values of `graph.recompute`.
 inline constexpr llvm::StringLiteral kRecomputeFull = "full";

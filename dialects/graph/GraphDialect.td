@@ -24,6 +24,7 @@ def Graph_Dialect : Dialect {
     | argument | `graph.storage = #graph.storage<...>` | where the first value of a parameter or buffer lies; absent: no data |
     | argument | `graph.aliases = ["lm_head.weight"]` | further names of the same tensor |
     | argument | `graph.cut = #graph.cut<...>` | the argument has another shape than the tensor in the model |
+    | argument | `graph.master = f32` | of a parameter: it is a rounded copy of one of this type, which the optimizer keeps; its gradient has that type |
     | argument | `graph.members = [{...}, ...]` | the tensors of the model in a bucket that is the argument: what each had as an argument of its own, and its type |
     | argument | `graph.input = "input_ids"` | data, fed per micro-batch; `graph.batch_dimension = 0 : i64` says which dimension is the batch, `graph.sequence_dimension = 1 : i64` which one ranks of the context axis share |
     | argument | `graph.index_bound = 50257 : i64` | the numbers of an input index something of that size: 0 .. 50256, and `graph.ignored_index = -100 : i64` if given |
@@ -35,7 +36,8 @@ def Graph_Dialect : Dialect {
     | argument or result | `graph.bucket = #graph.bucket<"exp_avg", 0>` | the value is this whole flat bucket |
     | argument or result | `graph.member = #graph.member<"parameter", 0, 64>` | the value is a view into this bucket |
 
-    Options are module attributes: `graph.accumulation_steps`, `graph.gradient_clipping`, `graph.optimizer`.
+    Options are module attributes: `graph.accumulation_steps`, `graph.gradient_clipping`, `graph.optimizer`,
+    `graph.mixed_precision`.
     On an op, `graph.phase` is "forward", "backward" or "update", and `graph.provider` names who computes it. On a
     dropout, `graph.id_argument` is the number of the function's argument that holds its id (i64) in place of `id`, so that
     kernels which differ in nothing else are one.
@@ -86,7 +88,7 @@ def Graph_CutAttr : Graph_Attr<"Cut", "cut"> {
 def Graph_BucketAttr : Graph_Attr<"Bucket", "bucket"> {
   let summary = "A flat buffer of parameters, gradients or optimizer state";
   let description = [{
-    `kind` is "parameter", "gradient", "exp_avg", "exp_avg_sq", or "gathered" (parameters made whole for a step). Buckets of equal index have the same members at the
+    `kind` is "parameter", "master" (what the parameters of mixed precision are copies of), "gradient", "exp_avg", "exp_avg_sq", or "gathered" (parameters made whole for a step). Buckets of equal index have the same members at the
     same offsets, whatever their kind.
   }];
   let parameters = (ins "::mlir::StringAttr":$kind, "int64_t":$index);
@@ -105,6 +107,19 @@ def Graph_AdamWAttr : Graph_Attr<"AdamW", "adamw"> {
   let parameters = (ins "::mlir::FloatAttr":$learning_rate, "::mlir::FloatAttr":$beta1, "::mlir::FloatAttr":$beta2,
                         "::mlir::FloatAttr":$eps, "::mlir::FloatAttr":$weight_decay,
                         "bool":$bias_correction, "bool":$adam_w_mode);
+}
+
+def Graph_MixedPrecisionAttr : Graph_Attr<"MixedPrecision", "mixed_precision"> {
+  let summary = "In which types a model in f32 is computed and its parameters are held";
+  let description = [{
+    `compute` is that of matrix products, convolutions and attention. `parameters` is that of the parameters that the model
+    sees: f32 (products convert them, as torch.autocast does) or that of `compute` (they are copies of f32 masters).
+
+    ```mlir
+    #graph.mixed_precision<compute = bf16, parameters = bf16>
+    ```
+  }];
+  let parameters = (ins "::mlir::Type":$compute, "::mlir::Type":$parameters);
 }
 
 //===----------------------------------------------------------------------===//

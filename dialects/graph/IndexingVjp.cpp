@@ -10,7 +10,10 @@ namespace deepshard::graph {
 /// A dense table: only the rows that were read are not zero.
 LogicalResult EmbeddingOp::buildVjp(VjpBuilder &vjp) {
   int64_t rows = cast<RankedTensorType>(getTable().getType()).getDimSize(0);
-  vjp.add(0, vjp.make<EmbeddingGradOp>(vjp.cotangent(0), getIds(), getOffset(), rows));
+  // Rows of equal id are added up.
+  Value dy = vjp.cotangent(0);
+  Value wide = vjp.convert(dy, accumulationType(cast<RankedTensorType>(dy.getType()).getElementType()));
+  vjp.add(0, vjp.make<EmbeddingGradOp>(wide, getIds(), getOffset(), rows));
   return success();
 }
 

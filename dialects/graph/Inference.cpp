@@ -2,6 +2,8 @@
 
 #include "dialects/graph/Inference.h"
 
+#include "dialects/graph/Graph.h"
+
 #include "llvm/ADT/StringExtras.h"
 
 #include <algorithm>
@@ -9,6 +11,11 @@
 using namespace mlir;
 
 namespace deepshard::graph {
+
+Type accumulationType(Type elementType) {
+  return elementType.isBF16() || elementType.isF16() ? Float32Type::get(elementType.getContext())
+                                                     : elementType;
+}
 
 FailureOr<RankedTensorType> tensorType(OptionalLocation location, StringRef name, Value value) {
   auto type = dyn_cast<RankedTensorType>(value.getType());
@@ -33,6 +40,15 @@ LogicalResult checkElementTypes(OptionalLocation location, StringRef first,
   return emitOptionalError(location, "element type of '", first, "' is ",
                            firstType.getElementType(), " but that of '", second, "' is ",
                            secondType.getElementType(), "; insert graph.convert");
+}
+
+LogicalResult checkAccumulated(OptionalLocation location, RankedTensorType operand,
+                               std::optional<Type> elementType) {
+  Type from = operand.getElementType();
+  if (!elementType || (elementType->isF32() && accumulationType(from) != from))
+    return success();
+  return emitOptionalError(location, "element_type is ", *elementType, " for operands of ", from,
+                           "; expected f32 for operands of bf16 or f16");
 }
 
 LogicalResult checkDimension(OptionalLocation location, StringRef name, int64_t dim, StringRef of,

@@ -32,6 +32,10 @@ llvm::LogicalResult checkElementTypes(OptionalLocation location, llvm::StringRef
                                       mlir::RankedTensorType firstType, llvm::StringRef second,
                                       mlir::RankedTensorType secondType);
 
+/// `elementType`, if given, is f32 and the operands are narrower.
+llvm::LogicalResult checkAccumulated(OptionalLocation location, mlir::RankedTensorType operand,
+                                     std::optional<mlir::Type> elementType);
+
 /// Attribute `name` is a dimension of operand `of`: 0 <= dim < rank.
 llvm::LogicalResult checkDimension(OptionalLocation location, llvm::StringRef name, int64_t dim,
                                    llvm::StringRef of, int64_t rank);

@@ -84,6 +84,12 @@ FailureOr<SmallVector<Value>> LayerNormGradOp::decompose(OpBuilder &builder) {
 
 FailureOr<SmallVector<Value>> CrossEntropyOp::decompose(OpBuilder &builder) {
   PrimitiveBuilder b(builder, getLoc());
+  Type sums = getLse().getType().getElementType();
+  if (sums != b.elementTypeOf(getLogits())) {
+    auto wide = CrossEntropyOp::create(builder, getLoc(), b.convert(getLogits(), sums), getTarget(),
+                                       getIgnoreIndex());
+    return SmallVector<Value>(wide->getResults());
+  }
   RankedTensorType type = getLogits().getType();
   int64_t columnDim = type.getRank() - 1;
   SmallVector<int64_t> rows(type.getShape().drop_back()), oneColumn(rows);
@@ -104,6 +110,13 @@ FailureOr<SmallVector<Value>> CrossEntropyOp::decompose(OpBuilder &builder) {
 FailureOr<SmallVector<Value>> CrossEntropyGradOp::decompose(OpBuilder &builder) {
   PrimitiveBuilder b(builder, getLoc());
   RankedTensorType type = getLogits().getType();
+  Type sums = getLse().getType().getElementType();
+  if (sums != type.getElementType()) {
+    Value wide =
+        CrossEntropyGradOp::create(builder, getLoc(), b.convert(getLogits(), sums), getTarget(),
+                                   getLse(), getDlossSum(), getIgnoreIndex());
+    return SmallVector<Value>{b.convert(wide, type.getElementType())};
+  }
   SmallVector<int64_t> oneColumn(type.getShape()), oneRow(type.getRank(), 1);
   oneColumn.back() = 1;
   oneRow.back() = type.getShape().back();

@@ -84,21 +84,25 @@ LogicalResult CrossEntropyOp::inferReturnTypes(MLIRContext *, OptionalLocation l
   FailureOr<RankedTensorType> logits = tensorType(location, "logits", adaptor.getLogits());
   if (failed(logits) || failed(checkLogits(location, *logits, adaptor.getTarget())))
     return failure();
-  auto scalar = RankedTensorType::get({}, logits->getElementType());
-  types.assign({scalar, scalar,
-                RankedTensorType::get(logits->getShape().drop_back(), logits->getElementType())});
+  Type type = accumulationType(logits->getElementType());
+  auto scalar = RankedTensorType::get({}, type);
+  types.assign({scalar, scalar, RankedTensorType::get(logits->getShape().drop_back(), type)});
   return success();
 }
 
 LogicalResult CrossEntropyGradOp::inferReturnTypes(MLIRContext *, OptionalLocation location,
                                                    Adaptor adaptor, SmallVectorImpl<Type> &types) {
+  auto sums = [](RankedTensorType logits) {
+    return RankedTensorType::get({}, accumulationType(logits.getElementType()));
+  };
   FailureOr<RankedTensorType> logits = tensorType(location, "logits", adaptor.getLogits());
   FailureOr<RankedTensorType> lse = tensorType(location, "lse", adaptor.getLse());
   FailureOr<RankedTensorType> dloss = tensorType(location, "dloss_sum", adaptor.getDlossSum());
   if (failed(logits) || failed(lse) || failed(dloss) ||
       failed(checkLogits(location, *logits, adaptor.getTarget())) ||
-      failed(checkElementTypes(location, "logits", *logits, "lse", *lse)) ||
-      failed(checkElementTypes(location, "logits", *logits, "dloss_sum", *dloss)) ||
+      failed(checkElementTypes(location, "the sums of logits", sums(*logits), "lse", *lse)) ||
+      failed(
+          checkElementTypes(location, "the sums of logits", sums(*logits), "dloss_sum", *dloss)) ||
       failed(checkShape(location, "lse", *lse, "one element per row of logits",
                         logits->getShape().drop_back())) ||
       failed(checkRank(location, "dloss_sum", *dloss, 0)))

@@ -68,7 +68,8 @@ def Graph_CrossEntropyOp : Graph_Composite<"cross_entropy", [InferTypeOpAdaptor,
   let description = [{
     Rows whose target is `ignore_index` add nothing and do not count. Sum and count stay apart so that they can be
     reduced over ranks before they are divided. `lse` = log(sum(exp(logits))) per row. Rows may have several dimensions
-    (batch and sequence), so that each can be split.
+    (batch and sequence), so that each can be split. The results have the logits' element type, or f32 where that is bf16
+    or f16: all is computed in f32 then.
 
     Constraints:
     1. `logits` is n... x v
@@ -87,7 +88,7 @@ def Graph_CrossEntropyGradOp : Graph_Composite<"cross_entropy_grad", [InferTypeO
 
     Constraints:
     1. `logits` is n... x v; `target` and `lse` are n...
-    2. `dloss_sum` is a scalar
+    2. `dloss_sum` is a scalar; it and `lse` have the element type of the results of cross_entropy
   }];
   let arguments = (ins Graph_Float:$logits, Graph_Index:$target, Graph_Float:$lse, Graph_Float:$dloss_sum,
                        I64Attr:$ignore_index);

@@ -132,8 +132,8 @@ FailureOr<SmallVector<Value>> CrossEntropyOp::partition(PartitionBuilder &partit
     return partitionByCloning(*this, partition);
   unsigned vocabulary = columns[0];
   PrimitiveBuilder b(partition.builder(), partition.location());
-  Value logits = partition.operand(0), target = partition.operand(1);
-  Type type = b.elementTypeOf(logits);
+  Type type = accumulationType(b.elementTypeOf(partition.operand(0)));
+  Value logits = b.convert(partition.operand(0), type), target = partition.operand(1);
   int64_t columnDim = b.typeOf(logits).getRank() - 1;
   SmallVector<int64_t> rows(b.typeOf(target).getShape()), oneColumn(rows), rowDims;
   oneColumn.push_back(1);

@@ -83,6 +83,15 @@ public:
                      llvm::ArrayRef<int64_t> lhsContract, llvm::ArrayRef<int64_t> rhsContract) {
     return MatmulOp::create(builder, location, lhs, rhs, batch, batch, lhsContract, rhsContract);
   }
+  /// The same with a result of `elementType`.
+  mlir::Value matmul(mlir::Value lhs, mlir::Value rhs, llvm::ArrayRef<int64_t> batch,
+                     llvm::ArrayRef<int64_t> lhsContract, llvm::ArrayRef<int64_t> rhsContract,
+                     mlir::Type elementType) {
+    mlir::TypeAttr type = elementType == elementTypeOf(lhs) ? mlir::TypeAttr()
+                                                            : mlir::TypeAttr::get(elementType);
+    return MatmulOp::create(builder, location, lhs, rhs, batch, batch, lhsContract, rhsContract,
+                            type);
+  }
   /// `offsets` and `globalShape` say where x lies in a larger tensor; null: it is the whole.
   mlir::Value dropout(mlir::Value x, mlir::Value counter, mlir::Value offsets, mlir::FloatAttr p,
                       mlir::IntegerAttr id, mlir::DenseI64ArrayAttr globalShape) {

@@ -165,7 +165,8 @@ SmallVector<Value> ringAttention(AttentionOp op, PartitionBuilder &partition, un
     seen = ring.step == 0 ? here
                           : merge(ring.b, partition.builder(), partition.location(), seen, here);
   } while (ring.advance());
-  return {ring.narrowed(seen.o), ring.narrowed(ring.b.reshape(seen.lse, lse.getShape()))};
+  return {ring.narrowed(seen.o),
+          ring.b.convert(ring.b.reshape(seen.lse, lse.getShape()), lse.getElementType())};
 }
 
 SmallVector<Value> ringAttentionGrad(AttentionGradOp op, PartitionBuilder &partition,

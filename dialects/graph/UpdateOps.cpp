@@ -26,6 +26,9 @@ LogicalResult AdamWOp::inferReturnTypes(MLIRContext *, OptionalLocation, Adaptor
                                         SmallVectorImpl<Type> &types) {
   types.assign({adaptor.getParameter().getType(), adaptor.getExpAvg().getType(),
                 adaptor.getExpAvgSq().getType()});
+  auto parameter = dyn_cast<RankedTensorType>(adaptor.getParameter().getType());
+  if (std::optional<Type> copy = adaptor.getCopyType(); copy && parameter)
+    types.push_back(parameter.clone(*copy));
   return success();
 }
 

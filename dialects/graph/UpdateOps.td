@@ -26,6 +26,7 @@ def Graph_AdamWOp : Graph_Primitive<"adamw", [InferTypeOpAdaptor, AllTypesMatch<
     m' = beta1 m + (1 - beta1) g, v' = beta2 v + (1 - beta2) g^2,
     p' = p (1 - lr weight_decay) [`adam_w_mode`] - lr / (1 - beta1^t) m' / (sqrt(v') / sqrt(1 - beta2^t) + eps);
     the corrections are left out without `bias_correction`. (Loshchilov and Hutter, arXiv 1711.05101.)
+    With `copy_type` a further result is p' rounded to that type: what the model computes with, while p' is its master.
 
     Constraints:
     1. parameter, gradient and both moments have one shape
@@ -34,8 +35,9 @@ def Graph_AdamWOp : Graph_Primitive<"adamw", [InferTypeOpAdaptor, AllTypesMatch<
   let arguments = (ins Graph_Float:$parameter, Graph_Float:$gradient, Graph_Float:$exp_avg, Graph_Float:$exp_avg_sq,
                        Graph_Scalar<F64>:$learning_rate, Graph_Scalar<I64>:$update_step, Graph_Scalar<F64>:$clip,
                        F64Attr:$beta1, F64Attr:$beta2, F64Attr:$eps, F64Attr:$weight_decay, BoolAttr:$bias_correction,
-                       BoolAttr:$adam_w_mode);
-  let results = (outs Graph_Float:$new_parameter, Graph_Float:$new_exp_avg, Graph_Float:$new_exp_avg_sq);
+                       BoolAttr:$adam_w_mode, OptionalAttr<TypeAttr>:$copy_type);
+  let results = (outs Graph_Float:$new_parameter, Graph_Float:$new_exp_avg, Graph_Float:$new_exp_avg_sq,
+                      Optional<Graph_Float>:$copy);
   let assemblyFormat = "operands attr-dict `:` type(operands)";
   let hasVerifier = 1;
 }

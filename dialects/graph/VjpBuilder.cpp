@@ -34,6 +34,23 @@ Value VjpBuilder::scalar(Value like, double value) {
                value);
 }
 
+Value VjpBuilder::convert(Value value, Type elementType) {
+  auto type = cast<RankedTensorType>(value.getType());
+  if (type.getElementType() == elementType)
+    return value;
+  auto rounded = value.getDefiningOp<ConvertOp>();
+  if (rounded && rounded.getX().getType().getElementType() == elementType &&
+      accumulationType(type.getElementType()) == elementType)
+    return rounded.getX();
+  return make<ConvertOp>(type.clone(elementType), value);
+}
+
+TypeAttr VjpBuilder::accumulatedType(unsigned operand, Value like) const {
+  Type type = gradientType(operand);
+  return type == cast<RankedTensorType>(like.getType()).getElementType() ? TypeAttr()
+                                                                         : TypeAttr::get(type);
+}
+
 Value VjpBuilder::reshape(Value value, RankedTensorType type) {
   if (cast<RankedTensorType>(value.getType()).getShape() == type.getShape())
     return value;

@@ -25,9 +25,12 @@ public:
   virtual mlir::Value cotangentOrZero(unsigned result) = 0;
   /// Whether a parameter depends on operand `operand`.
   virtual bool wants(unsigned operand) const = 0;
+  /// The element type in which the cotangent of `operand` is summed: the operand's own, but f32 for
+  /// a parameter, or a copy of one, that is narrower.
+  virtual mlir::Type gradientType(unsigned operand) const = 0;
   /// Adds to the cotangent of an operand. Dimensions along which the op broadcast the operand are
-  /// summed first; after that `value` must have the operand's type. Ignored where the operand is
-  /// not wanted.
+  /// summed first; after that `value` must have the operand's shape. Its element type is converted.
+  /// Ignored where the operand is not wanted.
   virtual void add(unsigned operand, mlir::Value value) = 0;
 
   /// Undoes broadcasting: sums added leading dimensions and dimensions that are 1 in `type`.
@@ -36,6 +39,11 @@ public:
   mlir::Value splat(mlir::RankedTensorType type, double value);
   /// A constant of rank 0 with the element type of `like`, to be broadcast.
   mlir::Value scalar(mlir::Value like, double value);
+  /// `value` in another element type; itself if it has that. A value that was only just rounded
+  /// from `elementType` is that value before it was.
+  mlir::Value convert(mlir::Value value, mlir::Type elementType);
+  /// `gradientType` for ops that take it as an attribute: null if results have it anyway.
+  mlir::TypeAttr accumulatedType(unsigned operand, mlir::Value like) const;
   /// `value` under another shape; itself if it has the shape.
   mlir::Value reshape(mlir::Value value, mlir::RankedTensorType type);
 

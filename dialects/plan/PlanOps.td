@@ -223,15 +223,16 @@ def Plan_ParameterOp : Plan_Op<"parameter", [HasParent<"ProgramOp">]> {
   let summary = "Where a tensor of the model lies, and where its first value comes from";
   let description = [{
     The tensor has the shape `shape` in the model. Its elements, row-major, are seen under the shape `cut`, padded to
-    `padded` and cut by `layout`; the piece lies, row-major, from element `offset` on in bucket `bucket`.
+    `padded` and cut by `layout`; the piece lies, row-major, from element `offset` on in bucket `bucket`, and rounded at the
+    same place of bucket `copy`, if there is one.
     `storage` is the `#graph.storage` of the model's argument; without it the plan has no data for the parameter.
   }];
   let arguments = (ins StrAttr:$name, TypeAttrOf<AnyRankedTensor>:$shape, StrAttr:$bucket, I64Attr:$offset,
-                       DenseI64ArrayAttr:$cut, DenseI64ArrayAttr:$padded, OptionalAttr<Plan_LayoutAttr>:$layout,
+                       OptionalAttr<StrAttr>:$copy, DenseI64ArrayAttr:$cut, DenseI64ArrayAttr:$padded, OptionalAttr<Plan_LayoutAttr>:$layout,
                        OptionalAttr<AnyAttr>:$storage, StrArrayAttr:$aliases, BoolAttr:$trainable);
   let assemblyFormat = [{
-    $name `:` $shape `in` $bucket `at` $offset `cut` $cut `padded` $padded (`layout` $layout^)? (`from` $storage^)?
-    attr-dict
+    $name `:` $shape `in` $bucket `at` $offset (`copy` $copy^)? `cut` $cut `padded` $padded (`layout` $layout^)?
+    (`from` $storage^)? attr-dict
   }];
 }
 

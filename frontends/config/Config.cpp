@@ -176,6 +176,8 @@ std::string TrainingConfig::str() const {
     line("scheduler.params.warmup_type", scheduler.warmupType);
   }
   line("steps_per_print", stepsPerPrint);
+  line("bf16.enabled", precision == Precision::BF16);
+  line("torch_autocast.enabled", precision == Precision::Autocast);
   line("deepshard.mesh.data", mesh.data);
   line("deepshard.mesh.context", mesh.context);
   line("deepshard.mesh.tensor", mesh.tensor);
@@ -212,6 +214,7 @@ ConfigResult parseConfigText(std::string_view text, const std::string &name,
   readZero(reader, config);
   checkAgainstSchema(*root, {.zeroStage = config.zero.stage}, result.errors, result.notes);
   readRecompute(reader, config);
+  readPrecision(reader, config);
   readPins(reader, config);
   readBatch(reader, options, config);
   readOptimizer(reader, options, config);

@@ -76,6 +76,14 @@ struct Recompute {
   int64_t keptInputs = 0;    ///< "full": about so many inputs of blocks are kept; 0: all
 };
 
+/// In which types a model is computed. Sums, master weights, gradients and optimizer states are f32
+/// in all three.
+enum class Precision {
+  F32,
+  BF16,    ///< parameters in bf16, products in bf16
+  Autocast ///< parameters in f32, products in bf16
+};
+
 /// A layout that the user asks for.
 struct Pin {
   std::string pattern; ///< over names of parameters: `*` is any text, `?` one character
@@ -98,6 +106,7 @@ struct TrainingConfig {
   Scheduler scheduler;
   double gradientClipping = 1.0; ///< bound of the gradient's global L2 norm; 0: off
   int64_t stepsPerPrint = 0;     ///< 0: not given
+  Precision precision = Precision::F32;
   Mesh mesh;
   /// How attention is split over mesh.context: "auto", "ulysses" (by heads) or "ring" (by blocks).
   std::string attention = "auto";

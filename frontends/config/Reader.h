@@ -50,6 +50,8 @@ private:
 void readZero(Reader &reader, TrainingConfig &config);
 /// What the backward computes again; to be called after the mesh is known.
 void readRecompute(Reader &reader, TrainingConfig &config);
+/// In which types the model is computed and its parameters are held.
+void readPrecision(Reader &reader, TrainingConfig &config);
 /// The layouts of parameters that the user asks for; to be called after the mesh is known.
 void readPins(Reader &reader, TrainingConfig &config);
 /// Batch sizes from what the file gives, as DeepSpeed derives and checks them; to be called after

@@ -21,8 +21,8 @@ enum class KeyStatus {
   Tuning,  ///< accepted without effect: concerns how DeepSpeed goes about work that has the same
            ///< result here
   NotYet,  ///< an error unless its value is the neutral one
-  Dependent, ///< acts only through the switch of its section, which is itself NotYet: accepted
-             ///< while that is off
+  Dependent, ///< acts only through the switch of its section: accepted while that is off, and
+             ///< checked with the switch where that is supported (Precision.cpp)
   Open,      ///< an object whose members are checked elsewhere (the parameters of an optimizer or a
              ///< scheduler, the patterns of pins)
 };

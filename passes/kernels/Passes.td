@@ -14,7 +14,7 @@ def ChooseKernelsPass : Pass<"choose-kernels", "::mlir::ModuleOp"> {
     decomposition, whose ops are asked in turn. Ops that only rename elements (reshape, transpose, broadcast, slice),
     concatenations and constants get no provider: they become views, places to compute in and constant buffers.
 
-    The choice depends on the op, its types and `threads` alone, so equal computations run the same way everywhere.
+    The choice depends on the op, its types, the CPU level and `threads` alone, so equal computations run the same way everywhere.
 
     Input:
     ```mlir

@@ -47,6 +47,33 @@ def Recompute : Pass<"recompute", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::deepshard::graph::GraphDialect"];
 }
 
+def RepeatConversionsPass : Pass<"repeat-conversions", "::mlir::func::FuncOp"> {
+  let summary = "Widen a narrow value again at each use instead of keeping the wide copy";
+  let description = [{
+    What the backward reads of a bf16 value is often its f32 copy, which the forward has made: kept, it takes twice the memory
+    of the value. A conversion from bf16 or f16 to f32 is repeated in front of its uses; uses of one phase that lie close
+    together share a copy. It is exact, so nothing else changes.
+
+    Run it behind the last elimination of common subexpressions, which would undo it.
+
+    Input:
+    ```mlir
+    %0 = graph.convert %x {graph.phase = "forward"} : tensor<4xbf16> to tensor<4xf32>
+    %1 = graph.tanh %0 {graph.phase = "forward"} : tensor<4xf32>
+    %2 = graph.mul %0, %d {graph.phase = "backward"} : tensor<4xf32>, tensor<4xf32>
+    ```
+
+    Output:
+    ```mlir
+    %0 = graph.convert %x {graph.phase = "forward"} : tensor<4xbf16> to tensor<4xf32>
+    %1 = graph.tanh %0 {graph.phase = "forward"} : tensor<4xf32>
+    %2 = graph.convert %x {graph.phase = "backward"} : tensor<4xbf16> to tensor<4xf32>
+    %3 = graph.mul %2, %d {graph.phase = "backward"} : tensor<4xf32>, tensor<4xf32>
+    ```
+  }];
+  let dependentDialects = ["::deepshard::graph::GraphDialect"];
+}
+
 def PackBuffersPass : Pass<"pack-buffers", "::deepshard::plan::ProgramOp"> {
   let summary = "Give every buffer its offset in the arena";
   let description = [{

@@ -166,9 +166,13 @@ void ProgramLowering::declareMetric(Location location, StringRef name, const Str
 void ProgramLowering::declareParameter(Location location, DictionaryAttr attributes,
                                        RankedTensorType type) {
   auto member = attributes.getAs<graph::MemberAttr>(graph::kMemberAttr);
-  // A gathered copy lies in its bucket where the parameter lies in its own.
-  declareTensor(location, bucketName("parameter", member.getIndex()), member.getOffset(),
-                attributes, type);
+  // A gathered copy lies in its bucket where the parameter lies in its own, and so does its master.
+  std::string bucket = bucketName("parameter", member.getIndex());
+  auto master = attributes.getAs<TypeAttr>(graph::kMasterAttr);
+  if (!master)
+    return declareTensor(location, bucket, "", member.getOffset(), attributes, type);
+  declareTensor(location, bucketName("master", member.getIndex()), bucket, member.getOffset(),
+                attributes, type.clone(master.getValue()));
 }
 
 Strided ProgramLowering::ownBucket(Location location, DictionaryAttr attributes,
@@ -179,12 +183,12 @@ Strided ProgramLowering::ownBucket(Location location, DictionaryAttr attributes,
   Value placed = viewAtEnd(contiguousPlace(buffer, flat));
   plan::BucketOp::create(tables, location, name, "buffer", flat.getNumElements(),
                          sharding::AxisListAttr::get(program.getContext(), {}), placed);
-  declareTensor(location, name, 0, attributes, type);
+  declareTensor(location, name, "", 0, attributes, type);
   return contiguousPlace(buffer, type);
 }
 
-void ProgramLowering::declareTensor(Location location, StringRef bucket, int64_t offset,
-                                    DictionaryAttr attributes, RankedTensorType type) {
+void ProgramLowering::declareTensor(Location location, StringRef bucket, StringRef copyBucket,
+                                    int64_t offset, DictionaryAttr attributes, RankedTensorType type) {
   auto parameter = attributes.getAs<StringAttr>(graph::kParameterAttr);
   auto name = parameter ? parameter : attributes.getAs<StringAttr>(graph::kBufferAttr);
   auto layout = attributes.getAs<sharding::LayoutAttr>(sharding::kLayoutAttr);
@@ -198,6 +202,7 @@ void ProgramLowering::declareTensor(Location location, StringRef bucket, int64_t
   auto aliases = attributes.getAs<ArrayAttr>(graph::kAliasesAttr);
   plan::ParameterOp::create(tables, location, name.getValue(),
                             RankedTensorType::get(shape, type.getElementType()), bucket, offset,
+                            copyBucket.empty() ? StringAttr() : tables.getStringAttr(copyBucket),
                             dims, padded, layout, attributes.get(graph::kStorageAttr),
                             aliases ? aliases : tables.getArrayAttr({}), parameter != nullptr);
 }

@@ -82,8 +82,9 @@ private:
   Strided createConstant(graph::ConstantOp op);
   llvm::LogicalResult declareBucket(mlir::Location location, mlir::DictionaryAttr attributes,
                                     mlir::RankedTensorType type);
-  void declareTensor(mlir::Location location, llvm::StringRef bucket, int64_t offset,
-                     mlir::DictionaryAttr attributes, mlir::RankedTensorType type);
+  /// `copyBucket`: where a rounded copy lies, at the same offset; empty: there is none.
+  void declareTensor(mlir::Location location, llvm::StringRef bucket, llvm::StringRef copyBucket,
+                     int64_t offset, mlir::DictionaryAttr attributes, mlir::RankedTensorType type);
   mlir::Value viewAtEnd(const Strided &place);
   void zeroWhole(const Strided &place);
 

@@ -305,6 +305,8 @@ private:
         *parameter.mutable_layout()->add_dims() = axes(list.getAxes());
     parameter.set_bucket(buckets.lookup(op.getBucket()));
     parameter.set_bucket_offset(op.getOffset());
+    if (std::optional<StringRef> copy = op.getCopy())
+      parameter.set_copy_bucket(buckets.lookup(*copy));
     parameter.set_trainable(op.getTrainable());
     parameter.set_file(-1);
     auto storage = dyn_cast_or_null<graph::StorageAttr>(op.getStorageAttr());

@@ -10,6 +10,8 @@
 //     2                own part         own part    whole
 //     3                own part         own part   own part (small ones whole)
 //
+// Masters of mixed precision lie as exp_avg does; what is gathered are the narrower parameters.
+//
 // Groups. Bytes may be cut over sub-axes only, with copies over the rest (MiCS), and ranks that
 // have other pieces of the same samples (context) hold copies too: the part that a rank has of a
 // reduced bucket is then reduced once more, over its copies. Or they are cut over all ranks, but
@@ -225,10 +227,14 @@ private:
   }
 
   void shard(graph::AdamWOp step) {
+    // The parameter itself or, where the step has a copy, its master.
     auto parameter = cast<BlockArgument>(step.getParameter());
     bool isSmall =
         function.getArgAttr(parameter.getArgNumber(), sharding::kKeptWholeAttr) != nullptr;
-    bool isCut = zero.splitsParameters(isSmall);
+    bool isCopyCut = zero.splitsParameters(isSmall);
+    bool isCut = step.getCopy() ? zero.splitsState() : isCopyCut;
+    if (Value copy = step.getCopy())
+      placeResult(copy, isCopyCut);
     for (Value state : {step.getExpAvg(), step.getExpAvgSq()})
       place(cast<BlockArgument>(state), zero.splitsState());
     Type whole = parameter.getType();
@@ -241,13 +247,21 @@ private:
     operands.map(parameter, own);
     auto local = cast<graph::AdamWOp>(builder.clone(*step, operands));
     for (Value result : local->getResults())
-      result.setType(own.getType());
-    Value updated = local.getNewParameter();
-    if (!isCut)
-      updated = sharding::AllGatherOp::create(builder, location, whole, updated, zero.group(), 0);
-    Value results[] = {updated, local.getNewExpAvg(), local.getNewExpAvgSq()};
+      result.setType(zero.partType(result.getType()));
+    SmallVector<Value> results(local->getResults());
+    Value &updated = step.getCopy() ? results.back() : results.front();
+    if (!isCopyCut)
+      updated = sharding::AllGatherOp::create(
+          builder, location, step.getCopy() ? step.getCopy().getType() : whole, updated,
+          zero.group(), 0);
     step->replaceAllUsesWith(ValueRange(results));
     step.erase();
+  }
+
+  /// Says where a bucket lies that is a result only.
+  void placeResult(Value result, bool isCut) {
+    OpOperand &use = *result.getUses().begin();
+    function.setResultAttr(use.getOperandNumber(), sharding::kLayoutAttr, zero.layout(isCut));
   }
 
   /// Gives a bucket argument, and the result that is its next value, the layout it has.
@@ -284,9 +298,9 @@ struct GradientBucket {
 class GradientReduction {
 public:
   GradientReduction(func::FuncOp function, const Zero &zero, bool accumulates,
-                    ArrayRef<RankedTensorType> types)
-      : function(function), zero(zero), accumulates(accumulates), types(types), listener(kBackward),
-        builder(function.getContext(), &listener) {}
+                    SmallVector<RankedTensorType> types)
+      : function(function), zero(zero), accumulates(accumulates), types(std::move(types)),
+        listener(kBackward), builder(function.getContext(), &listener) {}
 
   void run() {
     collect();
@@ -405,7 +419,7 @@ private:
   func::FuncOp function;
   const Zero &zero;
   bool accumulates;
-  ArrayRef<RankedTensorType> types;
+  SmallVector<RankedTensorType> types;
   PhaseListener listener;
   OpBuilder builder;
   llvm::MapVector<int64_t, GradientBucket> buckets;
@@ -611,11 +625,10 @@ struct ShardBucketsPass : impl::ShardBucketsBase<ShardBucketsPass> {
     // Of one micro-batch both ways are the same sums; reducing in it overlaps with the backward.
     bool reducesEarly = *steps == 1 || options.getReduction().getValue() == "micro_batch";
     if (zero.reduces()) {
-      SmallVector<RankedTensorType> types;
       llvm::MapVector<int64_t, ParameterBucket> cut;
-      readBuckets(microBatch, update, zero, types, cut);
       if (reducesEarly)
-        GradientReduction(microBatch, zero, *steps > 1, types).run();
+        GradientReduction(microBatch, zero, *steps > 1, bucketTypes(update, "gradient")).run();
+      findCut(microBatch, update, zero, cut);
       if (!cut.empty())
         ParameterGathers(microBatch, zero).run(cut);
     }
@@ -633,20 +646,31 @@ struct ShardBucketsPass : impl::ShardBucketsBase<ShardBucketsPass> {
                .str();
   }
 
-  /// Types of whole buckets by index, and the buckets whose parameters are cut.
-  static void readBuckets(func::FuncOp microBatch, func::FuncOp update, const Zero &zero,
-                          SmallVector<RankedTensorType> &types,
-                          llvm::MapVector<int64_t, ParameterBucket> &cut) {
-    llvm::DenseSet<int64_t> small;
-    for (BlockArgument argument : update.getArguments()) {
-      graph::BucketAttr bucket = bucketOf(update, argument.getArgNumber());
-      if (!bucket || bucket.getKind().getValue() != "parameter")
-        continue;
+  /// Types of whole buckets of a kind, by index.
+  static SmallVector<RankedTensorType> bucketTypes(func::FuncOp update, StringRef kind) {
+    SmallVector<RankedTensorType> types;
+    auto note = [&](graph::BucketAttr bucket, Type type) {
+      if (!bucket || bucket.getKind().getValue() != kind)
+        return;
       types.resize(std::max<size_t>(types.size(), bucket.getIndex() + 1));
-      types[bucket.getIndex()] = cast<RankedTensorType>(argument.getType());
-      if (update.getArgAttr(argument.getArgNumber(), sharding::kKeptWholeAttr))
+      types[bucket.getIndex()] = cast<RankedTensorType>(type);
+    };
+    for (BlockArgument argument : update.getArguments())
+      note(bucketOf(update, argument.getArgNumber()), argument.getType());
+    for (auto [index, type] : llvm::enumerate(update.getResultTypes()))
+      note(update.getResultAttrOfType<graph::BucketAttr>(index, graph::kBucketAttr), type);
+    return types;
+  }
+
+  /// The buckets whose parameters are cut.
+  static void findCut(func::FuncOp microBatch, func::FuncOp update, const Zero &zero,
+                      llvm::MapVector<int64_t, ParameterBucket> &cut) {
+    SmallVector<RankedTensorType> types = bucketTypes(update, "parameter");
+    llvm::DenseSet<int64_t> small;
+    for (BlockArgument argument : update.getArguments())
+      if (graph::BucketAttr bucket = bucketOf(update, argument.getArgNumber());
+          bucket && update.getArgAttr(argument.getArgNumber(), sharding::kKeptWholeAttr))
         small.insert(bucket.getIndex());
-    }
     for (unsigned index = 0; index < microBatch.getNumArguments(); ++index) {
       auto member = microBatch.getArgAttrOfType<graph::MemberAttr>(index, graph::kMemberAttr);
       if (!member || member.getKind().getValue() != "parameter" || !zero.splitsParameters(false))

@@ -48,24 +48,27 @@ SmallVector<Bucket> assignBuckets(func::FuncOp function, int64_t bucketSize) {
   Cuts cuts(function);
   SmallVector<Bucket> buckets;
   // The bucket that is being filled, per kind of members.
-  llvm::MapVector<std::tuple<Type, Attribute, unsigned>, size_t> open;
+  llvm::MapVector<std::tuple<Type, Type, Attribute, unsigned>, size_t> open;
   for (BlockArgument argument : function.getArguments()) {
     if (!function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr))
       continue;
     auto type = cast<RankedTensorType>(argument.getType());
+    Type master = gradientType(function, argument).getElementType();
     sharding::AxisListAttr axes = cuts.axesOf(argument);
     bool keptWhole = cuts.keepsWhole(argument, axes);
-    // Every member takes a multiple of the alignment, so the next one starts aligned.
+    // Every member takes a multiple of the alignment, so the next one starts aligned: in the
+    // buckets of wider types too.
     int64_t elements =
         llvm::alignTo(type.getNumElements(), alignmentInElements(type.getElementType()));
     auto [it, isNew] = open.insert(
-        {std::tuple(type.getElementType(), Attribute(axes), unsigned(keptWhole)), buckets.size()});
+        {std::tuple(type.getElementType(), master, Attribute(axes), unsigned(keptWhole)),
+         buckets.size()});
     if (!isNew && buckets[it->second].size + elements > bucketSize) {
       it->second = buckets.size();
       isNew = true;
     }
     if (isNew)
-      buckets.push_back({type.getElementType(), 0, {}, axes, keptWhole});
+      buckets.push_back({type.getElementType(), master, 0, {}, axes, keptWhole});
     Bucket &bucket = buckets[it->second];
     bucket.members.push_back({argument.getArgNumber(), bucket.size});
     bucket.size += elements;

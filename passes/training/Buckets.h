@@ -15,9 +15,11 @@ struct BucketMember {
   int64_t offset;
 };
 
-/// A flat tensor of one element type; `size` counts elements, padding included.
+/// A flat tensor of one element type; `size` counts elements, padding included. Master and
+/// optimizer state of mixed precision have the same members at the same offsets, in elements.
 struct Bucket {
   mlir::Type elementType;
+  mlir::Type master; ///< of which the parameters are copies; the same type if they are not
   int64_t size = 0;
   llvm::SmallVector<BucketMember> members;
   sharding::AxisListAttr axes; ///< over which the members are cut (tensor splits)
@@ -26,8 +28,8 @@ struct Bucket {
 
 /// Fills buckets of up to `bucketSize` elements with the parameters of `function`, in argument
 /// order. A parameter that does not fit opens the next bucket, so one that is larger than
-/// `bucketSize` has a bucket of its own. A bucket holds parameters of one element type that are cut
-/// over the same axes; where `sharding.zero` cuts buckets, small parameters have buckets of their
+/// `bucketSize` has a bucket of its own. A bucket holds parameters of one element type (and one type
+/// of their masters) that are cut over the same axes; where `sharding.zero` cuts buckets, small parameters have buckets of their
 /// own. Offsets are multiples of 64 bytes, and so are the equal parts that a bucket can be cut
 /// into. What ZeRO stage is chosen makes no difference.
 llvm::SmallVector<Bucket> assignBuckets(mlir::func::FuncOp function, int64_t bucketSize);

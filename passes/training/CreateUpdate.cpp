@@ -6,6 +6,8 @@
 
 #include "llvm/ADT/StringMap.h"
 
+#include <array>
+
 using namespace mlir;
 
 namespace deepshard {
@@ -16,22 +18,29 @@ namespace deepshard {
 namespace {
 
 constexpr llvm::StringLiteral kParameterKind = "parameter";
+constexpr llvm::StringLiteral kMasterKind = "master";
 constexpr llvm::StringLiteral kGradientKind = "gradient";
 constexpr llvm::StringLiteral kExpAvgKind = "exp_avg";
 constexpr llvm::StringLiteral kExpAvgSqKind = "exp_avg_sq";
 
-/// The operands that the update has for each bucket, in this order; all but the gradient are also
-/// results.
-constexpr llvm::StringLiteral kKinds[] = {kParameterKind, kGradientKind, kExpAvgKind,
-                                          kExpAvgSqKind};
+/// The operands that the update has for each bucket, in this order: the parameters or their
+/// masters, gradient, moments; all but the gradient are also results. Parameters that are copies of
+/// masters are a further result.
 constexpr unsigned kParameterSlot = 0, kGradientSlot = 1, kExpAvgSlot = 2, kExpAvgSqSlot = 3,
                    kSlots = 4;
 
 /// What torch.nn.utils.clip_grad_norm_ adds to the norm before it divides.
 constexpr double kClipEpsilon = 1e-6;
 
-RankedTensorType bucketType(const Bucket &bucket) {
-  return RankedTensorType::get({bucket.size}, bucket.elementType);
+RankedTensorType bucketType(const Bucket &bucket, Type elementType) {
+  return RankedTensorType::get({bucket.size}, elementType);
+}
+
+bool hasMaster(const Bucket &bucket) { return bucket.master != bucket.elementType; }
+
+std::array<StringRef, kSlots> kindsOf(const Bucket &bucket) {
+  return {hasMaster(bucket) ? kMasterKind : kParameterKind, kGradientKind, kExpAvgKind,
+          kExpAvgSqKind};
 }
 
 /// Builds @update: arguments per bucket, then learning rate and step.
@@ -48,13 +57,17 @@ public:
     SmallVector<Type> arguments, results;
     SmallVector<DictionaryAttr> argumentAttrs, resultAttrs;
     for (auto [index, bucket] : llvm::enumerate(buckets)) {
-      for (StringRef kind : kKinds) {
-        arguments.push_back(bucketType(bucket));
+      for (StringRef kind : kindsOf(bucket)) {
+        arguments.push_back(bucketType(bucket, bucket.master));
         argumentAttrs.push_back(argumentAttributes(bucket, kind, index));
         if (kind != kGradientKind) {
-          results.push_back(bucketType(bucket));
-          resultAttrs.push_back(bucketAttributes(kind, index));
+          results.push_back(bucketType(bucket, bucket.master));
+          resultAttrs.push_back(bucketAttributes(kind, index, /*isState=*/true));
         }
+      }
+      if (hasMaster(bucket)) {
+        results.push_back(bucketType(bucket, bucket.elementType));
+        resultAttrs.push_back(bucketAttributes(kParameterKind, index, /*isState=*/false));
       }
     }
     llvm::append_range(arguments, ArrayRef<Type>{f64, i64});
@@ -76,11 +89,11 @@ private:
     return builder.getDictionaryAttr(builder.getNamedAttr(name, builder.getStringAttr(value)));
   }
 
-  DictionaryAttr bucketAttributes(StringRef kind, int64_t index) {
+  DictionaryAttr bucketAttributes(StringRef kind, int64_t index, bool isState) {
     SmallVector<NamedAttribute> attributes{builder.getNamedAttr(
         graph::kBucketAttr,
         graph::BucketAttr::get(builder.getContext(), builder.getStringAttr(kind), index))};
-    if (kind != kGradientKind)
+    if (isState)
       attributes.push_back(builder.getNamedAttr(graph::kStateAttr,
                                                 builder.getStringAttr(kind + "." + Twine(index))));
     return builder.getDictionaryAttr(attributes);
@@ -88,7 +101,7 @@ private:
 
   /// Arguments also say what `shard-buckets` has to know of the members.
   DictionaryAttr argumentAttributes(const Bucket &bucket, StringRef kind, int64_t index) {
-    NamedAttrList attributes(bucketAttributes(kind, index));
+    NamedAttrList attributes(bucketAttributes(kind, index, kind != kGradientKind));
     if (!bucket.axes.empty())
       attributes.set(sharding::kMembersAxesAttr, bucket.axes);
     if (bucket.keptWhole)
@@ -111,12 +124,16 @@ private:
           argument(bucket, kExpAvgSlot), argument(bucket, kExpAvgSqSlot), learningRate, updateStep,
           clip, optimizer.getBeta1(), optimizer.getBeta2(), optimizer.getEps(),
           optimizer.getWeightDecay(), builder.getBoolAttr(optimizer.getBiasCorrection()),
-          builder.getBoolAttr(optimizer.getAdamWMode()));
+          builder.getBoolAttr(optimizer.getAdamWMode()), copyType(buckets[bucket]));
       llvm::append_range(results, step->getResults());
     }
     results.push_back(norm);
     builder.setListener(nullptr);
     func::ReturnOp::create(builder, location, results);
+  }
+
+  static TypeAttr copyType(const Bucket &bucket) {
+    return hasMaster(bucket) ? TypeAttr::get(bucket.elementType) : TypeAttr();
   }
 
   /// The square root of the sum over buckets, in bucket order, of the sums of squares.
@@ -197,7 +214,7 @@ struct CreateUpdatePass : impl::CreateUpdateBase<CreateUpdatePass> {
     return failed(checkGradients(function)) ? failure() : result;
   }
 
-  /// Each gradient names a parameter of its type.
+  /// Each gradient names a parameter of its type, or of its master's.
   LogicalResult checkGradients(func::FuncOp function) {
     LogicalResult result = success();
     llvm::StringMap<Type> gradients;
@@ -206,10 +223,13 @@ struct CreateUpdatePass : impl::CreateUpdateBase<CreateUpdatePass> {
         gradients[name] = function.getResultTypes()[index];
     for (BlockArgument argument : function.getArguments()) {
       StringRef name = argumentString(function, argument.getArgNumber(), graph::kParameterAttr);
-      if (!name.empty() && gradients.lookup(name) != argument.getType())
+      if (name.empty())
+        continue;
+      RankedTensorType expected = gradientType(function, argument);
+      if (gradients.lookup(name) != expected)
         result = emitError(function.getLoc())
                  << "parameter '" << name << "' of " << argument.getType()
-                 << " has no gradient of its type";
+                 << " has no gradient of " << expected;
     }
     return result;
   }

@@ -36,6 +36,14 @@ bool isFloatScalar(Type type) {
   return isFloat(type) && cast<RankedTensorType>(type).getRank() == 0;
 }
 
+/// An attribute of a value that is an argument; null if it is not, or does not have it.
+Attribute parameterAttr(Value value, StringRef name) {
+  auto argument = dyn_cast<BlockArgument>(value);
+  auto function =
+      argument ? dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp()) : func::FuncOp();
+  return function ? function.getArgAttr(argument.getArgNumber(), name) : Attribute();
+}
+
 /// Which values carry a cotangent: floats that depend on a parameter and that the loss depends on.
 class Activity {
 public:
@@ -71,25 +79,45 @@ private:
   SmallVector<Operation *> active;
 };
 
+/// The type in which the cotangent of `value` is summed: its own, but that of the master for a
+/// parameter that has one, and that of the parameter for a rounded copy.
+RankedTensorType cotangentType(Value value) {
+  auto type = cast<RankedTensorType>(value.getType());
+  if (auto copy = value.getDefiningOp<graph::ConvertOp>())
+    if (isa<BlockArgument>(copy.getX()) && isFloat(copy.getX().getType()) && isFloat(type) &&
+        graph::accumulationType(type.getElementType()) == copy.getX().getType().getElementType() &&
+        parameterAttr(copy.getX(), graph::kParameterAttr))
+      return copy.getX().getType();
+  if (auto master = dyn_cast_or_null<TypeAttr>(parameterAttr(value, graph::kMasterAttr)))
+    return type.clone(master.getValue());
+  return type;
+}
+
 /// Cotangents of all values of the function.
 struct Cotangents {
-  OpBuilder &builder;
   DenseMap<Value, Value> sums = DenseMap<Value, Value>();
 
-  void add(Location location, Value value, Value cotangent) {
-    assert(cotangent.getType() == value.getType() && "a cotangent has its value's type");
+  /// Adds in the type that sums are kept in, and rounds once where that is not the value's own.
+  void add(graph::VjpBuilder &vjp, Value value, Value cotangent) {
     Value &sum = sums[value];
-    sum = sum ? graph::AddOp::create(builder, location, sum, cotangent).getResult() : cotangent;
+    if (!sum) {
+      sum = cotangent;
+      return;
+    }
+    Type type = cotangentType(value).getElementType(), wide = graph::accumulationType(type);
+    Value total = graph::AddOp::create(vjp.builder(), vjp.location(), vjp.convert(sum, wide),
+                                       vjp.convert(cotangent, wide));
+    sum = vjp.convert(total, type);
   }
 };
 
 /// The builder that the rule of one op sees.
 class OpVjp : public graph::VjpBuilder {
 public:
-  OpVjp(Operation *op, const Activity &activity, Cotangents &cotangents)
-      : op(op), activity(activity), cotangents(cotangents) {}
+  OpVjp(Operation *op, OpBuilder &ops, const Activity &activity, Cotangents &cotangents)
+      : op(op), ops(ops), activity(activity), cotangents(cotangents) {}
 
-  OpBuilder &builder() override { return cotangents.builder; }
+  OpBuilder &builder() override { return ops; }
   Location location() const override { return op->getLoc(); }
   Value cotangent(unsigned result) override {
     return cotangents.sums.lookup(op->getResult(result));
@@ -99,14 +127,27 @@ public:
     return sum ? sum : splat(cast<RankedTensorType>(op->getResult(result).getType()), 0);
   }
   bool wants(unsigned operand) const override { return activity.varies(op->getOperand(operand)); }
+  Type gradientType(unsigned operand) const override {
+    return cotangentType(op->getOperand(operand)).getElementType();
+  }
   void add(unsigned operand, Value value) override {
+    if (!wants(operand))
+      return;
     Value primal = op->getOperand(operand);
-    if (wants(operand))
-      cotangents.add(location(), primal, reduceTo(value, cast<RankedTensorType>(primal.getType())));
+    RankedTensorType type = cotangentType(primal);
+    Type from = cast<RankedTensorType>(value.getType()).getElementType();
+    // Sums over broadcast dimensions are taken in the wider type.
+    bool widens = graph::accumulationType(from) == type.getElementType();
+    if (widens)
+      value = convert(value, type.getElementType());
+    value = convert(reduceTo(value, type), type.getElementType());
+    assert(value.getType() == type && "a cotangent has the shape of its value");
+    cotangents.add(*this, primal, value);
   }
 
 private:
   Operation *op;
+  OpBuilder &ops;
   const Activity &activity;
   Cotangents &cotangents;
 };
@@ -206,7 +247,7 @@ struct DifferentiatePass : impl::DifferentiateBase<DifferentiatePass> {
     for (Operation &op : function.getBody().front().without_terminator())
       forward.notifyOperationInserted(&op, {});
     OpBuilder builder(terminator, &backward);
-    Cotangents cotangents{builder};
+    Cotangents cotangents;
     auto type = cast<RankedTensorType>(lossValue.getType());
     auto seed = builder.getFloatAttr(type.getElementType(), 1.0 / double(*steps));
     cotangents.sums[lossValue] =
@@ -215,12 +256,12 @@ struct DifferentiatePass : impl::DifferentiateBase<DifferentiatePass> {
       if (llvm::none_of(op->getResults(),
                         [&](Value result) { return cotangents.sums.contains(result); }))
         continue;
-      OpVjp vjp(op, activity, cotangents);
+      OpVjp vjp(op, builder, activity, cotangents);
       if (failed(cast<graph::DifferentiableOpInterface>(op).buildVjp(vjp)))
         return failure();
     }
     function.setResultAttr(*lossIndex, graph::kMetricAttr, builder.getStringAttr("loss"));
-    if (failed(returnGradients(function, cotangents)))
+    if (failed(returnGradients(function, builder, cotangents)))
       return failure();
     eraseUnused(function);
     return success();
@@ -236,8 +277,7 @@ struct DifferentiatePass : impl::DifferentiateBase<DifferentiatePass> {
   }
 
   /// Appends a result per parameter, zeros where nothing arrived.
-  LogicalResult returnGradients(func::FuncOp function, Cotangents &cotangents) {
-    OpBuilder &builder = cotangents.builder;
+  LogicalResult returnGradients(func::FuncOp function, OpBuilder &builder, Cotangents &cotangents) {
     // All at once: each insertion copies the function's type.
     SmallVector<Value> gradients;
     SmallVector<Type> types;
@@ -251,13 +291,13 @@ struct DifferentiatePass : impl::DifferentiateBase<DifferentiatePass> {
       if (!gradient) {
         emitWarning(function.getLoc())
             << "the loss does not depend on parameter " << name << "; its gradient is zero";
-        auto type = cast<RankedTensorType>(argument.getType());
+        RankedTensorType type = cotangentType(argument);
         gradient = graph::ConstantOp::create(
             builder, argument.getLoc(),
             DenseElementsAttr::get(type, builder.getZeroAttr(type.getElementType())));
       }
       gradients.push_back(gradient);
-      types.push_back(argument.getType());
+      types.push_back(gradient.getType());
       attributes.push_back(
           builder.getDictionaryAttr(builder.getNamedAttr(graph::kGradientAttr, name)));
     }

@@ -44,20 +44,66 @@ def SetPrecision : Pass<"set-precision", "::mlir::ModuleOp"> {
   let dependentDialects = ["::deepshard::graph::GraphDialect"];
 }
 
+def MixedPrecision : Pass<"mixed-precision", "::mlir::ModuleOp"> {
+  let summary = "Compute products in bf16 and all else in f32, from values kept in bf16";
+  let description = [{
+    Obeys `graph.mixed_precision` of the module; without it nothing changes. `compute` is the narrow type. Each op has a policy:
+    products (matmul, linear, convolution, attention) read and write the narrow type and sum in f32; ops that only move elements
+    take what they get; all others compute in f32, between conversions. Sums stay in f32, other results are kept in the type of
+    their widest operand. Cross entropy reads the logits as they are and gives f32.
+
+    With `parameters` = `compute` the parameters become narrow, as the modules of a bf16 model, and `graph.master` says that the
+    optimizer keeps them in f32. With `parameters` = f32 they stay as they are and products convert them (torch.autocast);
+    then normalisations, softmax and powers leave f32.
+
+    Run before the gradients exist, so that they are built in the precision they are computed in: those of parameters
+    are f32 in both cases.
+
+    Requires: a module in f32 without gradients. Leaves: conversions; `graph.master`.
+
+    Input:
+    ```mlir
+    module attributes {graph.mixed_precision = #graph.mixed_precision<compute = bf16, parameters = bf16>} {
+      func.func @forward(%w: tensor<4x2xf32> {graph.parameter = "w"}, %x: tensor<3x4xf32> {graph.input = "x"})
+          -> (tensor<3x2xf32> {graph.output = "y"}) {
+        %0 = graph.linear %x, %w : tensor<3x4xf32>, tensor<4x2xf32>
+        %1 = graph.tanh %0 : tensor<3x2xf32>
+        return %1 : tensor<3x2xf32>
+      }
+    }
+    ```
+
+    Output:
+    ```mlir
+    func.func @forward(%w: tensor<4x2xbf16> {graph.master = f32, graph.parameter = "w"}, %x: tensor<3x4xf32> {graph.input = "x"})
+        -> (tensor<3x2xbf16> {graph.output = "y"}) {
+      %0 = graph.convert %x : tensor<3x4xf32> to tensor<3x4xbf16>
+      %1 = graph.linear %0, %w : tensor<3x4xbf16>, tensor<4x2xbf16>
+      %2 = graph.convert %1 : tensor<3x2xbf16> to tensor<3x2xf32>
+      %3 = graph.tanh %2 : tensor<3x2xf32>
+      %4 = graph.convert %3 : tensor<3x2xf32> to tensor<3x2xbf16>
+      return %4 : tensor<3x2xbf16>
+    }
+    ```
+  }];
+  let dependentDialects = ["::deepshard::graph::GraphDialect"];
+}
+
 def Differentiate : Pass<"differentiate", "::mlir::ModuleOp"> {
   let summary = "Add the gradient of every parameter to the results of @forward";
   let description = [{
     Reverse mode over the functional graph. A value is active if it is a float, depends on a `graph.parameter` and the
     loss depends on it. The ops are visited backwards; each active one builds its vector-Jacobian product
     (DifferentiableOpInterface). Cotangents that meet at a value are added in the order in which they arrive, which is
-    fixed by the order of the ops. The walk starts from 1 / `graph.accumulation_steps` (1 without the attribute), as
+    fixed by the order of the ops. Those of bf16 values are added in f32 and rounded once; the sum of a parameter with
+    `graph.master`, or of a rounded copy of a parameter, is not rounded at all. The walk starts from 1 / `graph.accumulation_steps` (1 without the attribute), as
     `(loss / N).backward()` does, so that gradients of N micro-batches need only be added.
 
     The loss is the result whose `graph.output` is `loss`, by default the only float scalar among the outputs. It is
     marked `graph.metric = "loss"`. Parameters that do not reach the loss get a gradient of zeros and a warning.
 
     Requires: @forward with `graph.parameter` arguments and `graph.output` results, no gradients yet. Leaves: one more
-    result `graph.gradient` per parameter, in argument order and of the parameter's type; every op but the return is
+    result `graph.gradient` per parameter, in argument order and of the type of the parameter or of its master; every op but the return is
     marked `graph.phase` "forward" or "backward"; backward ops lie behind all forward ones.
 
     Input:
@@ -146,6 +192,9 @@ def CreateUpdate : Pass<"create-update", "::mlir::ModuleOp"> {
     gradient bucket is zero, and zero it stays in the other kinds: the moments of a zero gradient are zero, and so is
     the update of a zero parameter. So the padding adds nothing to the norm either.
 
+    Parameters with `graph.master` = f32 have a bucket of kind "master" in their place, which @update steps and of which it
+    gives the rounded copy as bucket "parameter".
+
     Requires: a differentiated @forward with one gradient per parameter; `graph.optimizer`. Leaves: @micro_batch and
     @update; every op of @update is marked `graph.phase` "update".
 
@@ -199,7 +248,8 @@ def VerifyDifferentiated : Pass<"verify-differentiated", "::mlir::ModuleOp"> {
 
     1. every op of the graph dialect but constants is marked `graph.phase`, "forward", "backward" or "update"
     2. no forward op reads what a backward op computes; update ops share a function with no other phase
-    3. in a function with gradients every parameter has exactly one gradient, of its type, and every gradient names one
+    3. in a function with gradients every parameter has exactly one gradient, of its type or of its master's, and every
+       gradient names one
     4. such a function has exactly one result `graph.metric = "loss"`, a float scalar
     5. a `graph.state` names one argument and one result, of one type
     6. members of a bucket do not overlap

@@ -12,6 +12,7 @@ void buildGradientPipeline(mlir::OpPassManager &passes, const TrainingOptions &o
   // Before the gradients exist, so that they are built in the precision they are computed in.
   if (!options.precision.empty())
     passes.addPass(createSetPrecision({options.precision}));
+  passes.addPass(createMixedPrecision());
   // The gradients, as ops beside the forward ones.
   passes.addPass(createDifferentiate({options.loss}));
   // Rules of neighbours name the same intermediate.

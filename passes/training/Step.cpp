@@ -41,6 +41,12 @@ StringRef resultString(func::FuncOp function, unsigned index, StringRef name) {
   return attribute ? attribute.getValue() : StringRef();
 }
 
+RankedTensorType gradientType(func::FuncOp function, BlockArgument parameter) {
+  auto type = cast<RankedTensorType>(parameter.getType());
+  auto master = function.getArgAttrOfType<TypeAttr>(parameter.getArgNumber(), graph::kMasterAttr);
+  return master ? type.clone(master.getValue()) : type;
+}
+
 bool hasGradients(func::FuncOp function) {
   return llvm::any_of(llvm::seq(function.getNumResults()), [&](unsigned index) {
     return bool(function.getResultAttr(index, graph::kGradientAttr));

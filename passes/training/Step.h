@@ -36,6 +36,9 @@ mlir::FailureOr<int64_t> accumulationSteps(mlir::ModuleOp module);
 llvm::StringRef argumentString(mlir::func::FuncOp function, unsigned index, llvm::StringRef name);
 llvm::StringRef resultString(mlir::func::FuncOp function, unsigned index, llvm::StringRef name);
 
+/// The type of the gradient of a parameter: its own, or that of its `graph.master`.
+mlir::RankedTensorType gradientType(mlir::func::FuncOp function, mlir::BlockArgument parameter);
+
 /// Whether the function has a result `graph.gradient`.
 bool hasGradients(mlir::func::FuncOp function);
 

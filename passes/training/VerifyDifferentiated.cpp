@@ -81,7 +81,7 @@ private:
     for (BlockArgument argument : function.getArguments())
       if (StringRef name = argumentString(function, argument.getArgNumber(), graph::kParameterAttr);
           !name.empty())
-        parameters[name] = argument.getType();
+        parameters[name] = gradientType(function, argument);
     for (unsigned index = 0; index < function.getNumResults(); ++index) {
       StringRef name = resultString(function, index, graph::kGradientAttr);
       if (name.empty())
@@ -90,8 +90,8 @@ private:
       if (!expected)
         fault(function) << "a gradient names parameter '" << name << "', which is no argument";
       else if (type != expected)
-        fault(function) << "the gradient of '" << name << "' is of " << type
-                        << "; the parameter is of " << expected;
+        fault(function) << "the gradient of '" << name << "' is of " << type << "; expected "
+                        << expected << ", the type of the parameter or of its master";
       ++found[name];
     }
     for (BlockArgument argument : function.getArguments()) {

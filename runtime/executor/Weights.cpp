@@ -42,9 +42,10 @@ struct Job {
   char *to;
 };
 
-/// The type of a parameter's piece, as it lies in a bucket.
-TensorDesc pieceDesc(const Mesh &mesh, const planpb::Parameter &parameter) {
-  return TensorDesc::contiguous(dtypeOf(parameter.dtype()), Cut(mesh, parameter).piece);
+/// The type of a parameter's piece, as it lies in `bucket`.
+TensorDesc pieceDesc(const Mesh &mesh, const planpb::Parameter &parameter,
+                     const planpb::Bucket &bucket) {
+  return TensorDesc::contiguous(dtypeOf(bucket.view().dtype()), Cut(mesh, parameter).piece);
 }
 
 class Loader {
@@ -57,7 +58,7 @@ public:
 private:
   std::optional<FileTensor> inWeights(const planpb::Parameter &parameter);
   std::optional<FileTensor> inModel(const planpb::Parameter &parameter);
-  void addSource(const planpb::Parameter &parameter, FileTensor from);
+  void addSource(const planpb::Parameter &parameter, uint32_t bucketIndex, FileTensor from);
   const InputFile *openModel(int index);
   void runJobs(const std::vector<Job> &jobs);
 
@@ -133,8 +134,8 @@ std::optional<FileTensor> Loader::inWeights(const planpb::Parameter &parameter) 
 }
 
 /// `from` has the shape of the parameter; it is seen under its cut_shape from here on.
-void Loader::addSource(const planpb::Parameter &parameter, FileTensor from) {
-  const planpb::Bucket &bucket = memory.program().buckets(static_cast<int>(parameter.bucket()));
+void Loader::addSource(const planpb::Parameter &parameter, uint32_t bucketIndex, FileTensor from) {
+  const planpb::Bucket &bucket = memory.program().buckets(static_cast<int>(bucketIndex));
   Cut cut(memory.mesh(), parameter);
   // A checked plan and a contiguous file have such strides.
   std::optional<std::vector<int64_t>> strides =
@@ -143,8 +144,8 @@ void Loader::addSource(const planpb::Parameter &parameter, FileTensor from) {
   from.desc.shape = cut.shape;
   std::vector<Held> held = heldBoxes(memory.mesh(), bucket, parameter, memory.rank());
   if (!held.empty())
-    sources.push_back({std::move(from), pieceDesc(memory.mesh(), parameter), std::move(held),
-                       memory.at(bucket.view())});
+    sources.push_back({std::move(from), pieceDesc(memory.mesh(), parameter, bucket),
+                       std::move(held), memory.at(bucket.view())});
 }
 
 void Loader::findSources(const std::string &weights) {
@@ -161,7 +162,9 @@ void Loader::findSources(const std::string &weights) {
                                 nameOf(dtype)));
       continue;
     }
-    addSource(parameter, std::move(*from));
+    if (parameter.has_copy_bucket())
+      addSource(parameter, parameter.copy_bucket(), *from);
+    addSource(parameter, parameter.bucket(), std::move(*from));
   }
   if (!withoutValue.empty())
     faults.insert(fmt::format("{} of {} parameters have no initial value ({}{}): the model was "
@@ -284,7 +287,7 @@ void saveWeights(const planpb::Plan &plan, const Memory &memory, OutputFile &fil
     TensorDesc inFile =
         TensorDesc::contiguous(dtypeOf(parameter.dtype()), Cut(memory.mesh(), parameter).shape);
     for (const Held &held : heldBoxes(memory.mesh(), bucket, parameter, rank))
-      writeBox(file, start.offsets[i], inFile, held, pieceDesc(memory.mesh(), parameter),
+      writeBox(file, start.offsets[i], inFile, held, pieceDesc(memory.mesh(), parameter, bucket),
                memory.at(bucket.view()));
   }
 }

@@ -9,7 +9,8 @@
 using namespace deepshard::runtime;
 
 void deepshard::runtime::requireAdamW(const KernelSpec &spec) {
-  requireOperands(spec, spec.inputs.size() == 6 ? 6 : 7, 3);
+  const bool hasCopy = spec.outputs.size() == 4;
+  requireOperands(spec, spec.inputs.size() == 6 ? 6 : 7, hasCopy ? 4 : 3);
   const TensorDesc &parameter = spec.inputs[0];
   for (int i = 1; i < 4; ++i)
     require(spec.inputs[i].dtype == parameter.dtype && spec.inputs[i].shape == parameter.shape,
@@ -19,6 +20,10 @@ void deepshard::runtime::requireAdamW(const KernelSpec &spec) {
     require(spec.outputs[i].dtype == parameter.dtype && spec.outputs[i].shape == parameter.shape,
             fmt::format("result {} is {}, the parameter {}", i, textOf(spec.outputs[i]),
                         textOf(parameter)));
+  require(!hasCopy || (spec.outputs[3].dtype == DType::BF16 && parameter.dtype == DType::F32 &&
+                       spec.outputs[3].shape == parameter.shape),
+          fmt::format("the copy of the f32 parameter {} is {}, expected bf16", textOf(parameter),
+                      textOf(spec.outputs.back())));
   for (size_t i = 4; i < spec.inputs.size(); ++i) {
     const DType expected = i == 5 ? DType::I64 : DType::F64;
     require(spec.inputs[i].dtype == expected && spec.inputs[i].elements() == 1,

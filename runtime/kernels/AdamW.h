@@ -50,7 +50,8 @@ struct AdamWStep {
 };
 
 /// Requires the operands of `adamw`: parameter, gradient, exp_avg, exp_avg_sq of one shape and
-/// type, learning rate f64, step i64, optionally clip f64 -> parameter, exp_avg, exp_avg_sq.
+/// type, learning rate f64, step i64, optionally clip f64 -> parameter, exp_avg, exp_avg_sq, and
+/// optionally the parameter rounded to bf16.
 void requireAdamW(const KernelSpec &spec);
 
 } // namespace deepshard::runtime

@@ -67,7 +67,7 @@ std::vector<ContractionDim> merged(const std::vector<ContractionDim> &dims) {
 Contraction Contraction::of(const KernelSpec &spec) {
   requireOperands(spec, 2, 1);
   const TensorDesc &lhs = spec.inputs[0], &rhs = spec.inputs[1], &out = spec.outputs[0];
-  require(lhs.dtype == rhs.dtype && lhs.dtype == out.dtype,
+  require(lhs.dtype == rhs.dtype && givesDType(lhs.dtype, out.dtype),
           fmt::format("matmul of {} and {} cannot give {}", textOf(lhs), textOf(rhs), textOf(out)));
   std::vector<bool> inLhs(lhs.shape.size(), false), inRhs(rhs.shape.size(), false);
   mark(spec, "lhs_batch", lhs, inLhs);

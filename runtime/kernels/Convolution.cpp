@@ -29,7 +29,9 @@ void assignRoles(const KernelSpec &spec, Convolution &convolution) {
     convolution.x = second;
     convolution.weight = result;
   }
-  require(first.dtype == second.dtype && first.dtype == result.dtype,
+  const bool mayWiden = spec.name == "convolution_weight_grad";
+  require(first.dtype == second.dtype && (mayWiden ? givesDType(first.dtype, result.dtype)
+                                                   : first.dtype == result.dtype),
           fmt::format("{} of {} and {} cannot give {}", spec.name, textOf(first), textOf(second),
                       textOf(result)));
   require(first.rank() > kFirstSpatial && first.rank() == second.rank() &&

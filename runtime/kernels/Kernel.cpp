@@ -121,8 +121,9 @@ void deepshard::runtime::limitProviders(std::string_view level) {
 }
 
 const KernelProvider *deepshard::runtime::findProvider(std::string_view name) {
-  for (const KernelProvider *provider : {&referenceProvider(), &onednnProvider(),
-                                         &nativeProvider(providerLevel()), &generatedProvider()})
+  for (const KernelProvider *provider :
+       {&referenceProvider(), &onednnProvider(providerLevel()), &nativeProvider(providerLevel()),
+        &generatedProvider()})
     if (provider->name() == name)
       return provider;
   return nullptr;

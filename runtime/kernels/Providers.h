@@ -10,10 +10,11 @@ namespace deepshard::runtime {
 /// "reference": every primitive of the graph dialect over strided operands.
 const KernelProvider &referenceProvider();
 
-/// "onednn": matmul, linear, convolution and its gradients on f32.
-const KernelProvider &onednnProvider();
+/// "onednn": matmul, linear, convolution and its gradients on f32 and bf16; with f32 products where
+/// `level` (see CpuLevel.h) has no bf16 instructions.
+const KernelProvider &onednnProvider(std::string_view level);
 
-/// "native": attention and the update on f32, for a machine of `level` (see CpuLevel.h).
+/// "native": attention, the loss and the update, for a machine of `level`.
 const KernelProvider &nativeProvider(std::string_view level);
 
 /// From now on the providers of `findProvider` choose and compute as on a machine of `level`, where

@@ -47,6 +47,11 @@ void deepshard::runtime::requireOperands(const KernelSpec &spec, int inputs, int
   }
 }
 
+bool deepshard::runtime::givesDType(DType operand, DType result) {
+  const bool isNarrow = operand == DType::BF16 || operand == DType::F16;
+  return operand == result || (isNarrow && result == DType::F32);
+}
+
 std::string deepshard::runtime::textOf(const TensorDesc &desc) {
   return fmt::format("{}[{}]", nameOf(desc.dtype), fmt::join(desc.shape, "x"));
 }

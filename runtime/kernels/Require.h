@@ -23,6 +23,10 @@ void require(bool holds, const std::string &reason);
 /// 0 on a size above 1) and at least one thread. `inputs` < 0: any number but at least one.
 void requireOperands(const KernelSpec &spec, int inputs, int outputs);
 
+/// Whether a sum of products of `operand` elements may be a `result`: of the same type, or the f32
+/// that products of bf16 and f16 are summed in.
+bool givesDType(DType operand, DType result);
+
 /// "f32[2x3]", for messages.
 std::string textOf(const TensorDesc &desc);
 

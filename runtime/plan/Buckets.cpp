@@ -61,6 +61,8 @@ public:
 private:
   void checkBucket(const planpb::Bucket &bucket);
   void checkMember(const planpb::Parameter &parameter);
+  void checkCopy(const planpb::Parameter &parameter, const planpb::Bucket &master,
+                 const std::string &what);
 
   const planpb::Plan &plan;
   const Mesh &mesh;
@@ -98,6 +100,28 @@ void BucketsCheck::checkBucket(const planpb::Bucket &bucket) {
                     begin + *byteSpan(view) + mesh.largestShift(view).value_or(0), bucket.name()});
 }
 
+/// A copy lies where the master does, in as many elements of a type that a value can be rounded to.
+void BucketsCheck::checkCopy(const planpb::Parameter &parameter, const planpb::Bucket &master,
+                             const std::string &what) {
+  if (parameter.copy_bucket() >= static_cast<uint32_t>(program.buckets_size())) {
+    faults.add("{}: bucket {} of {} for its copy does not exist", what, parameter.copy_bucket(),
+               program.buckets_size());
+    return;
+  }
+  const planpb::Bucket &copy = program.buckets(static_cast<int>(parameter.copy_bucket()));
+  if (copy.kind() != "parameter" || copy.elements() != master.elements())
+    faults.add("{}: its copy's bucket {} is of kind {} with {} elements; parameter and the {} of {} "
+               "were expected",
+               what, copy.name(), copy.kind(), copy.elements(), master.elements(), master.name());
+  const planpb::DType type = copy.view().dtype();
+  if (type != planpb::BF16 && type != planpb::F16)
+    faults.add("{}: its copy's bucket {} is not of bf16 or f16", what, copy.name());
+  for (const planpb::AxisList &list : parameter.layout().dims())
+    if (mesh.overlap(list, copy.axes()))
+      faults.add("{}: it is cut over {}, and its copy's bucket {} over {}, which overlap", what,
+                 mesh.text(list), copy.name(), mesh.text(copy.axes()));
+}
+
 void BucketsCheck::checkMember(const planpb::Parameter &parameter) {
   std::string what = fmt::format("parameter {}", parameter.name());
   if (parameter.bucket() >= static_cast<uint32_t>(program.buckets_size())) {
@@ -106,11 +130,15 @@ void BucketsCheck::checkMember(const planpb::Parameter &parameter) {
     return;
   }
   const planpb::Bucket &bucket = program.buckets(static_cast<int>(parameter.bucket()));
-  if (bucket.kind() != "parameter" && bucket.kind() != "buffer")
-    faults.add("{}: bucket {} is of kind {}; parameter or buffer was expected", what, bucket.name(),
-               bucket.kind());
+  const bool hasCopy = parameter.has_copy_bucket();
+  if (hasCopy ? bucket.kind() != "master"
+              : bucket.kind() != "parameter" && bucket.kind() != "buffer")
+    faults.add("{}: bucket {} is of kind {}; {} was expected", what, bucket.name(), bucket.kind(),
+               hasCopy ? "master" : "parameter or buffer");
   if (bucket.view().dtype() != parameter.dtype())
     faults.add("{}: its type is not that of bucket {}", what, bucket.name());
+  if (hasCopy)
+    checkCopy(parameter, bucket, what);
   for (const planpb::AxisList &list : parameter.layout().dims())
     if (mesh.overlap(list, bucket.axes()))
       faults.add("{}: it is cut over {}, and its bucket {} over {}, which overlap", what,

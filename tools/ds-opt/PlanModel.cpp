@@ -71,14 +71,18 @@ struct Settings {
 };
 
 /// The name of the element type in which a model computes, as in the cluster file.
-static StringRef precisionName(const Options &options) { return options.f64 ? "f64" : "f32"; }
+static StringRef precisionName(const Options &options, const TrainingConfig &config) {
+  if (options.f64)
+    return "f64";
+  return config.precision == Precision::F32 ? "f32" : "bf16";
+}
 
 /// The plan has to fit into the cluster, and the cluster to know its arithmetic.
 static LogicalResult checkCluster(const Options &options, const Settings &settings) {
   if (!settings.cluster)
     return success();
   bool good = true;
-  StringRef precision = precisionName(options);
+  StringRef precision = precisionName(options, settings.config);
   if (!settings.cluster->device.matmul.contains(std::string_view(precision)))
     good &= succeeded(fail(options.cluster + ": device.matmul: has no \"" + precision +
                            "\", in which the model computes; add its peak_tflops"));
@@ -156,14 +160,15 @@ static LogicalResult emitIr(ModuleOp module, const Options &options) {
 }
 
 /// What a step takes on the cluster; without one, on the cores of a host.
-static ChooseLayoutsOptions machineOf(const Options &options,
-                                      const std::optional<Cluster> &cluster) {
+static ChooseLayoutsOptions machineOf(const Options &options, const Settings &settings) {
+  const std::optional<Cluster> &cluster = settings.cluster;
   ChooseLayoutsOptions machine;
   machine.whyNot.assign(options.whyNot.begin(), options.whyNot.end());
   if (!cluster)
     return machine;
   const Matmul &matmul =
-      cluster->device.matmul.find(std::string_view(precisionName(options)))->second;
+      cluster->device.matmul.find(std::string_view(precisionName(options, settings.config)))
+          ->second;
   machine.tflops = matmul.flopsPerSecond() * 1e-12;
   machine.memoryGbPerS = cluster->device.memoryBytesPerSecond * 1e-9;
   for (const Tier &tier : cluster->tiers) {
@@ -202,7 +207,7 @@ static LogicalResult decide(ModuleOp module, const Options &options, const Setti
     passes.addNestedPass<func::FuncOp>(createPadParameters({config.searchLayouts}));
     buildGradientPipeline(passes, training);
     if (config.searchLayouts)
-      passes.addPass(createChooseLayouts(machineOf(options, settings.cluster)));
+      passes.addPass(createChooseLayouts(machineOf(options, settings)));
     passes.addPass(createPropagateLayouts());
     passes.addPass(createVerifyAnnotated());
     if (config.recompute.mode != "none")
@@ -234,6 +239,7 @@ static LogicalResult lower(ModuleOp module, const Options &options, const Traini
     // Decompositions of neighbours share constants and conversions, and leave results that nobody
     // reads.
     passes.addPass(createCSEPass());
+    passes.addNestedPass<func::FuncOp>(createRepeatConversionsPass());
     passes.addPass(createFuseKernelsPass({options.threads}));
     LowerToPlanPassOptions lowering;
     lowering.threads = options.threads;
@@ -284,7 +290,7 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Tra
   plan.set_threads(options.threads);
   plan.set_model(options.model);
   plan.set_model_hash(modelHash);
-  plan.set_precision(options.f64 ? "f64" : "f32");
+  plan.set_precision(precisionName(options, config).str());
   plan.set_memory_budget(static_cast<uint64_t>(options.memoryGib * (int64_t(1) << 30)));
   for (auto program : module.getOps<plan::ProgramOp>())
     if (failed(serialize(program, plan)))
@@ -335,6 +341,9 @@ static LogicalResult planWith(MLIRContext &context, Options options) {
   if (failed(module))
     return failure();
   annotate(**module, config);
+  // Every float type is f64 then.
+  if (options.f64)
+    (**module)->removeAttr(graph::kMixedPrecisionAttr);
   if (failed(pinLayouts(**module, config)))
     return failure();
   uint64_t modelHash = hashOf(**module);

@@ -16,6 +16,13 @@ void annotate(ModuleOp module, const TrainingConfig &config) {
   auto number = [&](double value) { return builder.getF64FloatAttr(value); };
   module->setAttr(graph::kAccumulationAttr, builder.getI64IntegerAttr(config.accumulation));
   module->setAttr(graph::kClippingAttr, number(config.gradientClipping));
+  if (config.precision != Precision::F32) {
+    Type bf16 = builder.getBF16Type(), f32 = builder.getF32Type();
+    module->setAttr(graph::kMixedPrecisionAttr,
+                    graph::MixedPrecisionAttr::get(
+                        module.getContext(), bf16,
+                        config.precision == Precision::BF16 ? bf16 : f32));
+  }
   if (!config.optimizer)
     return;
   const Optimizer &optimizer = *config.optimizer;

@@ -21,10 +21,17 @@ Strides4 stridesOf(const TensorDesc &desc) {
   return {desc.strides[0], desc.strides[1], desc.strides[2], desc.strides[3]};
 }
 
-void requireTensor(const TensorDesc &desc, const std::vector<int64_t> &shape, const char *what) {
-  require(desc.dtype == DType::F32 && desc.shape == shape,
+void requireTensor(const TensorDesc &desc, DType dtype, const std::vector<int64_t> &shape,
+                   const char *what) {
+  require(desc.dtype == dtype && desc.shape == shape,
           fmt::format("{} is {}, expected {}", what, textOf(desc),
-                      textOf(TensorDesc::contiguous(DType::F32, shape))));
+                      textOf(TensorDesc::contiguous(dtype, shape))));
+}
+
+const ElementLoops &loopsFor(DType dtype, const Loops &loops) {
+  require(dtype == DType::F32 || dtype == DType::BF16,
+          fmt::format("q is {}, expected f32 or bf16", nameOf(dtype)));
+  return dtype == DType::F32 ? loops.f32 : loops.bf16;
 }
 
 /// Reads where the scores lie in larger ones, if they do.
@@ -105,11 +112,11 @@ AttentionCall callOf(const KernelSpec &spec, size_t first, const TensorDesc &o,
   call.e = v.shape[3];
   require(call.g > 0 && call.h % call.g == 0,
           fmt::format("{} heads are not a multiple of {} key/value heads", call.h, call.g));
-  requireTensor(q, {call.b, call.h, call.s, call.d}, "q");
-  requireTensor(k, {call.b, call.g, call.t, call.d}, "k");
-  requireTensor(v, {call.b, call.g, call.t, call.e}, "v");
-  requireTensor(o, {call.b, call.h, call.s, call.e}, "o");
-  requireTensor(lse, {call.b, call.h, call.s}, "lse");
+  requireTensor(q, q.dtype, {call.b, call.h, call.s, call.d}, "q");
+  requireTensor(k, q.dtype, {call.b, call.g, call.t, call.d}, "k");
+  requireTensor(v, q.dtype, {call.b, call.g, call.t, call.e}, "v");
+  requireTensor(o, q.dtype, {call.b, call.h, call.s, call.e}, "o");
+  requireTensor(lse, DType::F32, {call.b, call.h, call.s}, "lse");
   call.q = stridesOf(q);
   call.k = stridesOf(k);
   call.v = stridesOf(v);
@@ -128,10 +135,10 @@ AttentionCall callOf(const KernelSpec &spec, size_t first, const TensorDesc &o,
 /// One task per batch row and key/value head.
 class AttentionKernel : public Kernel {
 public:
-  AttentionKernel(const AttentionCall &call, Operands operands, bool isGrad, const Loops &loops,
-                  int threads)
+  AttentionKernel(const AttentionCall &call, Operands operands, bool isGrad, DType dtype,
+                  const Loops &loops, int threads)
       : call(call), operands(operands), isGrad(isGrad),
-        task(isGrad ? loops.backward : loops.forward),
+        task(isGrad ? loopsFor(dtype, loops).backward : loopsFor(dtype, loops).forward),
         scratch(isGrad ? loops.backwardScratch(call) : loops.forwardScratch(call)),
         threads(threads) {}
 
@@ -146,8 +153,6 @@ public:
   }
 
 private:
-  static float *tensor(void *address) { return static_cast<float *>(address); }
-
   void addOptional(AttentionData &data, const KernelArguments &arguments) const {
     data.mask = operands.mask < 0 ? nullptr : arguments.inputs[operands.mask];
     data.counter = operands.counter < 0
@@ -162,26 +167,26 @@ private:
 
   AttentionData forwardData(const KernelArguments &arguments) const {
     AttentionData data{};
-    data.q = tensor(arguments.inputs[0]);
-    data.k = tensor(arguments.inputs[1]);
-    data.v = tensor(arguments.inputs[2]);
-    data.o = tensor(arguments.outputs[0]);
-    data.lse = tensor(arguments.outputs[1]);
+    data.q = arguments.inputs[0];
+    data.k = arguments.inputs[1];
+    data.v = arguments.inputs[2];
+    data.o = arguments.outputs[0];
+    data.lse = static_cast<float *>(arguments.outputs[1]);
     addOptional(data, arguments);
     return data;
   }
 
   AttentionData gradData(const KernelArguments &arguments) const {
     AttentionData data{};
-    data.dO = tensor(arguments.inputs[0]);
-    data.q = tensor(arguments.inputs[1]);
-    data.k = tensor(arguments.inputs[2]);
-    data.v = tensor(arguments.inputs[3]);
-    data.o = tensor(arguments.inputs[4]);
-    data.lse = tensor(arguments.inputs[5]);
-    data.dQ = tensor(arguments.outputs[0]);
-    data.dK = tensor(arguments.outputs[1]);
-    data.dV = tensor(arguments.outputs[2]);
+    data.dO = arguments.inputs[0];
+    data.q = arguments.inputs[1];
+    data.k = arguments.inputs[2];
+    data.v = arguments.inputs[3];
+    data.o = arguments.inputs[4];
+    data.lse = static_cast<float *>(arguments.inputs[5]);
+    data.dQ = arguments.outputs[0];
+    data.dK = arguments.outputs[1];
+    data.dV = arguments.outputs[2];
     addOptional(data, arguments);
     return data;
   }
@@ -194,9 +199,9 @@ private:
   int threads;
 };
 
-Prepared prepared(const AttentionCall &call, Operands operands, bool isGrad, const Loops &loops,
-                  int threads) {
-  auto kernel = std::make_unique<AttentionKernel>(call, operands, isGrad, loops, threads);
+Prepared prepared(const AttentionCall &call, Operands operands, bool isGrad, DType dtype,
+                  const Loops &loops, int threads) {
+  auto kernel = std::make_unique<AttentionKernel>(call, operands, isGrad, dtype, loops, threads);
   const size_t bytes = kernel->workspaceBytes();
   return {std::move(kernel), bytes};
 }
@@ -209,7 +214,7 @@ Prepared deepshard::runtime::native::prepareAttention(const KernelSpec &spec, co
           fmt::format("attention takes q, k and v, found {} operands", spec.inputs.size()));
   AttentionCall call = callOf(spec, 0, spec.outputs[0], spec.outputs[1]);
   const Operands operands = optionalOperands(spec, 3, call);
-  return prepared(call, operands, false, loops, spec.threads);
+  return prepared(call, operands, false, spec.inputs[0].dtype, loops, spec.threads);
 }
 
 Prepared deepshard::runtime::native::prepareAttentionGrad(const KernelSpec &spec,
@@ -219,14 +224,15 @@ Prepared deepshard::runtime::native::prepareAttentionGrad(const KernelSpec &spec
           fmt::format("attention_grad takes dO, q, k, v, o and lse, found {} operands",
                       spec.inputs.size()));
   AttentionCall call = callOf(spec, 1, spec.inputs[4], spec.inputs[5]);
-  requireTensor(spec.inputs[0], spec.inputs[4].shape, "dO");
-  requireTensor(spec.outputs[0], spec.inputs[1].shape, "dq");
-  requireTensor(spec.outputs[1], spec.inputs[2].shape, "dk");
-  requireTensor(spec.outputs[2], spec.inputs[3].shape, "dv");
+  const DType dtype = spec.inputs[1].dtype;
+  requireTensor(spec.inputs[0], dtype, spec.inputs[4].shape, "dO");
+  requireTensor(spec.outputs[0], dtype, spec.inputs[1].shape, "dq");
+  requireTensor(spec.outputs[1], dtype, spec.inputs[2].shape, "dk");
+  requireTensor(spec.outputs[2], dtype, spec.inputs[3].shape, "dv");
   call.dO = stridesOf(spec.inputs[0]);
   call.dQ = stridesOf(spec.outputs[0]);
   call.dK = stridesOf(spec.outputs[1]);
   call.dV = stridesOf(spec.outputs[2]);
   const Operands operands = optionalOperands(spec, 6, call);
-  return prepared(call, operands, true, loops, spec.threads);
+  return prepared(call, operands, true, dtype, loops, spec.threads);
 }

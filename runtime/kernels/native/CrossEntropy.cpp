@@ -1,74 +1,156 @@
-//===- CrossEntropy.cpp - the gradient of the loss in one pass over the logits ----------------===//
+//===- CrossEntropy.cpp - the loss and its gradient from the logits as they lie ---------------===//
 
 #include "runtime/kernels/Parallel.h"
 #include "runtime/kernels/Require.h"
 #include "runtime/kernels/native/Native.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <fmt/format.h>
+#include <limits>
 
 using namespace deepshard::runtime;
 using namespace deepshard::runtime::native;
 
 namespace {
 
-class CrossEntropyGradKernel : public Kernel {
-public:
-  CrossEntropyGradKernel(const KernelSpec &spec, const Loops &loops)
-      : loop(loops.crossEntropyGrad), rows(spec.inputs[1].elements()),
+/// The operands that both directions share, and how their rows are read.
+struct Rows {
+  ElementLoops loops;
+  size_t elementBytes;
+  int64_t count, columns;
+  bool isWide; // targets are i64
+  int64_t ignored;
+  int threads;
+
+  Rows(const KernelSpec &spec, const Loops &loops)
+      : loops(spec.inputs[0].dtype == DType::F32 ? loops.f32 : loops.bf16),
+        elementBytes(sizeOf(spec.inputs[0].dtype)), count(spec.inputs[1].elements()),
         columns(spec.inputs[0].shape.back()), isWide(spec.inputs[1].dtype == DType::I64),
         ignored(spec.attributes.integer("ignore_index")), threads(spec.threads) {}
 
-  void run(const KernelArguments &arguments) noexcept override {
-    const auto *logits = static_cast<const float *>(arguments.inputs[0]);
-    const auto *lse = static_cast<const float *>(arguments.inputs[2]);
-    const float scale = *static_cast<const float *>(arguments.inputs[3]);
-    auto *out = static_cast<float *>(arguments.outputs[0]);
-    parallelRanges(threads, rows, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        float *to = out + row * columns;
-        const int64_t target = targetOf(arguments.inputs[1], row);
-        if (target == ignored)
-          std::fill_n(to, columns, 0.0f);
-        else
-          loop(logits + row * columns, columns, target, lse[row], scale, to);
-      }
-    });
-  }
-
-private:
   int64_t targetOf(const void *targets, int64_t row) const {
     return isWide ? static_cast<const int64_t *>(targets)[row]
                   : static_cast<const int32_t *>(targets)[row];
   }
 
-  void (*loop)(const float *, int64_t, int64_t, float, float, float *);
-  int64_t rows, columns;
-  bool isWide;
-  int64_t ignored;
-  int threads;
+  size_t offset(int64_t row) const { return static_cast<size_t>(row * columns) * elementBytes; }
 };
 
+class CrossEntropyKernel : public Kernel {
+public:
+  CrossEntropyKernel(const KernelSpec &spec, const Loops &loops) : rows(spec, loops) {}
+
+  /// Losses of rows, in the workspace, are added in their order.
+  void run(const KernelArguments &arguments) noexcept override {
+    const auto *logits = static_cast<const char *>(arguments.inputs[0]);
+    auto *lse = static_cast<float *>(arguments.outputs[2]);
+    auto *losses = static_cast<float *>(arguments.workspace);
+    parallelRanges(rows.threads, rows.count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const char *x = logits + rows.offset(row);
+        lse[row] = rows.loops.logSumExp(x, rows.columns);
+        const int64_t target = rows.targetOf(arguments.inputs[1], row);
+        losses[row] = target == rows.ignored ? 0 : lse[row] - logit(x, target);
+      }
+    });
+    double sum = 0;
+    int64_t counted = 0;
+    for (int64_t row = 0; row < rows.count; ++row) {
+      sum += losses[row];
+      counted += rows.targetOf(arguments.inputs[1], row) != rows.ignored;
+    }
+    *static_cast<float *>(arguments.outputs[0]) = static_cast<float>(sum);
+    *static_cast<float *>(arguments.outputs[1]) = static_cast<float>(counted);
+  }
+
+private:
+  /// NaN for a target that is no column.
+  float logit(const char *row, int64_t target) const {
+    if (target < 0 || target >= rows.columns)
+      return std::numeric_limits<float>::quiet_NaN();
+    uint16_t bits;
+    std::memcpy(&bits, row + static_cast<size_t>(target) * sizeof(bits), sizeof(bits));
+    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+  }
+
+  Rows rows;
+};
+
+class CrossEntropyGradKernel : public Kernel {
+public:
+  CrossEntropyGradKernel(const KernelSpec &spec, const Loops &loops) : rows(spec, loops) {}
+
+  void run(const KernelArguments &arguments) noexcept override {
+    const auto *logits = static_cast<const char *>(arguments.inputs[0]);
+    const auto *lse = static_cast<const float *>(arguments.inputs[2]);
+    const float scale = *static_cast<const float *>(arguments.inputs[3]);
+    auto *out = static_cast<char *>(arguments.outputs[0]);
+    parallelRanges(rows.threads, rows.count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        char *to = out + rows.offset(row);
+        const int64_t target = rows.targetOf(arguments.inputs[1], row);
+        if (target == rows.ignored)
+          std::memset(to, 0, rows.offset(1));
+        else
+          rows.loops.crossEntropyGrad(logits + rows.offset(row), rows.columns, target, lse[row],
+                                      scale, to);
+      }
+    });
+  }
+
+private:
+  Rows rows;
+};
+
+void requireLogitsAndTargets(const TensorDesc &logits, const TensorDesc &target) {
+  require((logits.dtype == DType::F32 || logits.dtype == DType::BF16) && logits.rank() >= 2 &&
+              logits.isContiguous(),
+          fmt::format("the logits are {}, expected contiguous rows of f32 or bf16",
+                      textOf(logits)));
+  const std::vector<int64_t> rows(logits.shape.begin(), logits.shape.end() - 1);
+  require(
+      (target.dtype == DType::I64 || target.dtype == DType::I32) && target.shape == rows &&
+          target.isContiguous(),
+      fmt::format("the targets are {}, expected a contiguous i64 or i32 per row", textOf(target)));
+}
+
+void requirePerRow(const TensorDesc &lse, const TensorDesc &target) {
+  require(lse.dtype == DType::F32 && lse.shape == target.shape && lse.isContiguous(),
+          fmt::format("lse is {}, expected a contiguous f32 per row", textOf(lse)));
+}
+
+void requireScalar(const TensorDesc &desc, const char *what) {
+  require(desc.dtype == DType::F32 && desc.elements() == 1,
+          fmt::format("{} is {}, expected a scalar f32", what, textOf(desc)));
+}
+
 } // namespace
+
+Prepared deepshard::runtime::native::prepareCrossEntropy(const KernelSpec &spec,
+                                                         const Loops &loops) {
+  requireOperands(spec, 2, 3);
+  const TensorDesc &logits = spec.inputs[0], &target = spec.inputs[1];
+  requireLogitsAndTargets(logits, target);
+  require(logits.dtype == DType::BF16 && logits.shape.back() > 0,
+          fmt::format("the logits are {}, expected bf16", textOf(logits)));
+  requireScalar(spec.outputs[0], "loss_sum");
+  requireScalar(spec.outputs[1], "count");
+  requirePerRow(spec.outputs[2], target);
+  return {std::make_unique<CrossEntropyKernel>(spec, loops),
+          static_cast<size_t>(target.elements()) * sizeof(float)};
+}
 
 Prepared deepshard::runtime::native::prepareCrossEntropyGrad(const KernelSpec &spec,
                                                              const Loops &loops) {
   requireOperands(spec, 4, 1);
   const TensorDesc &logits = spec.inputs[0], &target = spec.inputs[1];
-  require(logits.dtype == DType::F32 && logits.rank() >= 2 && logits.isContiguous(),
-          fmt::format("the logits are {}, expected contiguous f32 rows", textOf(logits)));
-  const std::vector<int64_t> rows(logits.shape.begin(), logits.shape.end() - 1);
+  requireLogitsAndTargets(logits, target);
   const TensorDesc &result = spec.outputs[0];
-  require(result.dtype == DType::F32 && result.shape == logits.shape && result.isContiguous(),
+  require(result.dtype == logits.dtype && result.shape == logits.shape && result.isContiguous(),
           fmt::format("the result is {}, expected {}", textOf(result), textOf(logits)));
-  require(
-      (target.dtype == DType::I64 || target.dtype == DType::I32) && target.shape == rows &&
-          target.isContiguous(),
-      fmt::format("the targets are {}, expected a contiguous i64 or i32 per row", textOf(target)));
-  const TensorDesc &lse = spec.inputs[2];
-  require(lse.dtype == DType::F32 && lse.shape == rows && lse.isContiguous(),
-          fmt::format("lse is {}, expected a contiguous f32 per row", textOf(lse)));
-  require(spec.inputs[3].dtype == DType::F32 && spec.inputs[3].elements() == 1,
-          fmt::format("dloss_sum is {}, expected a scalar f32", textOf(spec.inputs[3])));
+  requirePerRow(spec.inputs[2], target);
+  requireScalar(spec.inputs[3], "dloss_sum");
   return {std::make_unique<CrossEntropyGradKernel>(spec, loops), 0};
 }

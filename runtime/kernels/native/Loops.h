@@ -43,33 +43,43 @@ struct AttentionCall {
   int64_t whole[4]; // sizes of the scores that the b x h x s x t ones are a part of
 };
 
-/// Addresses of one run; `lse` and `o` are results of attention and operands of attention_grad.
+/// Addresses of one run; `lse` and `o` are results of attention and operands of attention_grad. lse
+/// and an added mask are f32, all others have the element type of the loops.
 struct AttentionData {
-  const float *q, *k, *v;
-  float *o, *lse;
+  const void *q, *k, *v;
+  void *o;
+  float *lse;
   const void *mask;       // null without a mask
   const int64_t *counter; // null without dropout
   const int64_t *offsets; // where the scores begin in the whole; null: at 0
   int64_t diagonal;       // with `causal`, query i sees keys j <= i + t - s + diagonal
-  const float *dO;
-  float *dQ, *dK, *dV;
+  const void *dO;
+  void *dQ, *dK, *dV;
+};
+
+/// What there is for each element type that tensors are kept in; all of it computes in f32.
+struct ElementLoops {
+  /// All heads that read key/value head `group` of batch row `batch`.
+  void (*forward)(const AttentionCall &call, const AttentionData &data, int64_t batch,
+                  int64_t group, float *scratch);
+  void (*backward)(const AttentionCall &call, const AttentionData &data, int64_t batch,
+                   int64_t group, float *scratch);
+  /// log(sum(exp(x))) of one row of one or more elements.
+  float (*logSumExp)(const void *x, int64_t columns);
+  /// One row of the gradient of cross entropy; `out` may be x.
+  void (*crossEntropyGrad)(const void *x, int64_t columns, int64_t target, float lse, float scale,
+                           void *out);
 };
 
 struct Loops {
   /// Bytes of scratch memory, 64-byte aligned, that one thread needs.
   size_t (*forwardScratch)(const AttentionCall &call);
   size_t (*backwardScratch)(const AttentionCall &call);
-  /// All heads that read key/value head `group` of batch row `batch`.
-  void (*forward)(const AttentionCall &call, const AttentionData &data, int64_t batch,
-                  int64_t group, float *scratch);
-  void (*backward)(const AttentionCall &call, const AttentionData &data, int64_t batch,
-                   int64_t group, float *scratch);
-  /// One row of the gradient of cross entropy.
-  void (*crossEntropyGrad)(const float *x, int64_t columns, int64_t target, float lse, float scale,
-                           float *out);
-  /// Elements [begin, end) of p, g, m, v -> p', m', v'.
-  void (*adamw)(const AdamWStep &step, const float *const *in, float *const *out, int64_t begin,
-                int64_t end);
+  ElementLoops f32, bf16;
+  /// Elements [begin, end) of p, g, m, v -> p', m', v' and, unless `copy` is null, p' rounded to
+  /// bf16.
+  void (*adamw)(const AdamWStep &step, const float *const *in, float *const *out, uint16_t *copy,
+                int64_t begin, int64_t end);
   /// The sum of squares of `count` elements in f64, kept in 16 lanes that are added in order.
   double (*sumSquares)(const float *x, int64_t count);
 };

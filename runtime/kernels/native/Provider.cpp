@@ -38,6 +38,8 @@ private:
       return prepareAttention(spec, loops);
     if (spec.name == "attention_grad")
       return prepareAttentionGrad(spec, loops);
+    if (spec.name == "cross_entropy")
+      return prepareCrossEntropy(spec, loops);
     if (spec.name == "cross_entropy_grad")
       return prepareCrossEntropyGrad(spec, loops);
     if (spec.name == "adamw")

@@ -35,13 +35,16 @@ public:
       in[i] = static_cast<const float *>(arguments.inputs[i]);
     for (int i = 0; i < 3; ++i)
       out[i] = static_cast<float *>(arguments.outputs[i]);
+    auto *copy = arguments.outputs.size() > 3 ? static_cast<uint16_t *>(arguments.outputs[3])
+                                              : nullptr;
     parallelRanges(threads, count, kGrain,
-                   [&](int64_t begin, int64_t end) { loop(step, in, out, begin, end); });
+                   [&](int64_t begin, int64_t end) { loop(step, in, out, copy, begin, end); });
   }
 
 private:
   AdamWOptions options;
-  void (*loop)(const AdamWStep &, const float *const *, float *const *, int64_t, int64_t);
+  void (*loop)(const AdamWStep &, const float *const *, float *const *, uint16_t *, int64_t,
+               int64_t);
   int64_t count;
   int threads;
 };
@@ -79,6 +82,7 @@ Prepared deepshard::runtime::native::prepareAdamW(const KernelSpec &spec, const 
     requireFlat(spec.inputs[i], "operand", i);
   for (size_t i = 0; i < 3; ++i)
     requireFlat(spec.outputs[i], "result", i);
+  require(spec.outputs.size() < 4 || spec.outputs[3].isContiguous(), "the copy is not contiguous");
   return {std::make_unique<AdamWKernel>(spec, loops), 0};
 }
 

@@ -46,14 +46,14 @@ memory::desc givenDesc(const TensorDesc &tensor, int64_t groups = 1) {
     strides.insert(strides.begin(), shape[0] * strides[0]);
     shape.insert(shape.begin(), groups);
   }
-  return {shape, memory::data_type::f32, strides};
+  return {shape, typeOf(tensor.dtype), strides};
 }
 
 /// Row-major, or left to the library.
 memory::desc takenDesc(const memory::desc &given, bool isPlain) {
   if (!isPlain)
-    return {given.dims(), memory::data_type::f32, memory::format_tag::any};
-  return {given.dims(), memory::data_type::f32,
+    return {given.dims(), given.data_type(), memory::format_tag::any};
+  return {given.dims(), given.data_type(),
           TensorDesc::contiguous(DType::F32, given.dims()).strides};
 }
 
@@ -138,7 +138,7 @@ Call weightGradCall(const Terms &t, int threads) {
 
 Call deepshard::runtime::onednn::convolutionCall(const KernelSpec &spec) {
   const Convolution convolution = Convolution::of(spec);
-  requireF32(spec);
+  requireFloats(spec);
   const Terms terms = termsOf(convolution);
   if (spec.name == "convolution")
     return forwardCall(terms, spec.threads);

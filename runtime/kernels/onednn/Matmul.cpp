@@ -27,9 +27,6 @@ struct Product {
   unsigned srcInput = 0, weightsInput = 1; // which operands of the kernel they are
 };
 
-memory::desc descOf(const memory::dims &shape, const memory::dims &strides) {
-  return {shape, memory::data_type::f32, strides};
-}
 
 /// The one dimension that a list stands for. A dimension of size 1 gets the strides of a dense one.
 ContractionDim single(const std::vector<ContractionDim> &dims, const char *what) {
@@ -40,7 +37,7 @@ ContractionDim single(const std::vector<ContractionDim> &dims, const char *what)
 
 Product productOf(const KernelSpec &spec) {
   Contraction dims = Contraction::of(spec);
-  requireF32(spec);
+  requireFloats(spec);
   ContractionDim m = single(dims.m, "free lhs"), n = single(dims.n, "free rhs"),
                  k = single(dims.k, "contracting");
   require(k.size > 0, "there is nothing to contract");
@@ -83,23 +80,25 @@ Product productOf(const KernelSpec &spec) {
   append(dstShape, dstStrides, m.size, m.out, n.size, n.out);
   if (n.size == 1)
     dstStrides.back() = 1; // one column is row-major whatever its step
-  return {descOf(srcShape, srcStrides),
-          descOf(weightsShape, weightsStrides),
-          descOf(dstShape, dstStrides),
+  const memory::data_type type = typeOf(spec.inputs[0].dtype);
+  return {memory::desc(srcShape, type, srcStrides),
+          memory::desc(weightsShape, type, weightsStrides),
+          memory::desc(dstShape, typeOf(spec.outputs[0].dtype), dstStrides),
           std::nullopt,
           lhs,
           rhs};
 }
 
-Call callOf(const Product &product, int threads) {
+Call callOf(const Product &product, int threads, bool adds) {
   Call call;
-  call.description = describe(threads, [&](const dnnl::primitive_attr &attributes) {
+  auto create = [&](const dnnl::primitive_attr &attributes) {
     using dnnl::matmul;
     const matmul::desc operation =
         product.bias ? matmul::desc(product.src, product.weights, *product.bias, product.dst)
                      : matmul::desc(product.src, product.weights, product.dst);
     return matmul::primitive_desc(operation, attributes, cpuEngine());
-  });
+  };
+  call.description = describe(threads, create, adds);
   call.operands = {
       {DNNL_ARG_SRC, false, product.srcInput, product.src, product.src},
       {DNNL_ARG_WEIGHTS, false, product.weightsInput, product.weights, product.weights},
@@ -111,12 +110,12 @@ Call callOf(const Product &product, int threads) {
 
 } // namespace
 
-Call deepshard::runtime::onednn::matmulCall(const KernelSpec &spec) {
-  return callOf(productOf(spec), spec.threads);
+Call deepshard::runtime::onednn::matmulCall(const KernelSpec &spec, bool adds) {
+  return callOf(productOf(spec), spec.threads, adds);
 }
 
 /// x [.., k], w ([k, n..], or [n.., k] with `transpose_weight`), optional bias [n..] -> [.., n..].
-Call deepshard::runtime::onednn::linearCall(const KernelSpec &spec) {
+Call deepshard::runtime::onednn::linearCall(const KernelSpec &spec, bool adds) {
   requireOperands(spec, spec.inputs.size() == 3 ? 3 : 2, 1);
   const TensorDesc &x = spec.inputs[0], &weight = spec.inputs[1];
   require(
@@ -131,15 +130,16 @@ Call deepshard::runtime::onednn::linearCall(const KernelSpec &spec) {
                        {"rhs_contract", std::vector<int64_t>{contract}}};
   Product product = productOf(matmul);
   if (spec.inputs.size() == 2)
-    return callOf(product, spec.threads);
+    return callOf(product, spec.threads, adds);
   const TensorDesc &bias = spec.inputs[2];
   const std::vector<int64_t> columns(weight.shape.begin() + (transposed ? 0 : 1),
                                      weight.shape.end() - (transposed ? 1 : 0));
-  require(bias.shape == columns && bias.dtype == DType::F32,
-          fmt::format("the bias is {}, expected f32[{}]", textOf(bias), fmt::join(columns, ", ")));
+  require(bias.shape == columns && bias.dtype == x.dtype,
+          fmt::format("the bias is {}, expected {}[{}]", textOf(bias), nameOf(x.dtype),
+                      fmt::join(columns, ", ")));
   const int64_t n = bias.elements();
   require(bias.isContiguous(), "the bias is not contiguous");
   require(product.srcInput == 0, "the result is not row-major");
-  product.bias = descOf({1, n}, {n, 1});
-  return callOf(product, spec.threads);
+  product.bias = memory::desc({1, n}, typeOf(bias.dtype), memory::dims{n, 1});
+  return callOf(product, spec.threads, adds);
 }

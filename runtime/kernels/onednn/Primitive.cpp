@@ -27,20 +27,32 @@ const dnnl::engine &deepshard::runtime::onednn::cpuEngine() {
   return engine;
 }
 
-void deepshard::runtime::onednn::requireF32(const KernelSpec &spec) {
-  auto check = [](const TensorDesc &desc, const char *what) {
-    require(desc.dtype == DType::F32, fmt::format("{} is {}, expected f32", what, textOf(desc)));
-    require(desc.elements() > 0, fmt::format("{} {} is empty", what, textOf(desc)));
-  };
-  for (const TensorDesc &desc : spec.inputs)
-    check(desc, "an operand");
-  check(spec.outputs[0], "the result");
+dnnl::memory::data_type deepshard::runtime::onednn::typeOf(DType dtype) {
+  require(dtype == DType::F32 || dtype == DType::BF16,
+          fmt::format("an operand is {}, expected f32 or bf16", nameOf(dtype)));
+  return dtype == DType::F32 ? dnnl::memory::data_type::f32 : dnnl::memory::data_type::bf16;
+}
+
+void deepshard::runtime::onednn::requireFloats(const KernelSpec &spec) {
+  for (const TensorDesc &desc : spec.inputs) {
+    require(typeOf(desc.dtype) == typeOf(spec.inputs[0].dtype),
+            fmt::format("operands are {} and {}", textOf(spec.inputs[0]), textOf(desc)));
+    require(desc.elements() > 0, fmt::format("an operand {} is empty", textOf(desc)));
+  }
+  require(spec.outputs[0].elements() > 0,
+          fmt::format("the result {} is empty", textOf(spec.outputs[0])));
 }
 
 dnnl::primitive_desc deepshard::runtime::onednn::describe(
-    int threads, const std::function<dnnl::primitive_desc(const dnnl::primitive_attr &)> &create) {
+    int threads, const std::function<dnnl::primitive_desc(const dnnl::primitive_attr &)> &create,
+    bool adds) {
   const TeamSize team(threads);
   dnnl::primitive_attr attributes;
+  if (adds) {
+    dnnl::post_ops sum;
+    sum.append_sum();
+    attributes.set_post_ops(sum);
+  }
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   try {
     dnnl::primitive_desc described = create(attributes);

@@ -43,19 +43,23 @@ struct Call {
 
 /// How `spec` is written as a call for its number of threads. Throws `std::invalid_argument` with
 /// the reason if it is not.
-Call matmulCall(const KernelSpec &spec);
-Call linearCall(const KernelSpec &spec);
+Call matmulCall(const KernelSpec &spec, bool adds = false); // `adds`: to what the result holds
+Call linearCall(const KernelSpec &spec, bool adds = false);
 /// All three of convolution, convolution_input_grad and convolution_weight_grad.
 Call convolutionCall(const KernelSpec &spec);
 
-/// Operands are f32, and nothing is empty.
-void requireF32(const KernelSpec &spec);
+/// The library's name of f32 or bf16. Throws `std::invalid_argument` for another.
+dnnl::memory::data_type typeOf(DType dtype);
 
-/// What `create` makes with the scratchpad left to the caller; refuses oneDNN's plain fallback,
+/// Operands are f32 or all bf16, and nothing is empty.
+void requireFloats(const KernelSpec &spec);
+
+/// What `create` makes with the scratchpad left to the caller (added to the result if `adds`); refuses oneDNN's plain fallback,
 /// which is a thousand times slower, and turns the library's errors into `std::invalid_argument`.
 dnnl::primitive_desc
 describe(int threads,
-         const std::function<dnnl::primitive_desc(const dnnl::primitive_attr &)> &create);
+         const std::function<dnnl::primitive_desc(const dnnl::primitive_attr &)> &create,
+         bool adds = false);
 
 /// Bytes of workspace that a call needs.
 size_t workspaceBytes(const Call &call);

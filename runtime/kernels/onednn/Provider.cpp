@@ -3,6 +3,7 @@
 #include "runtime/kernels/CpuLevel.h"
 #include "runtime/kernels/Providers.h"
 #include "runtime/kernels/onednn/Primitive.h"
+#include "runtime/kernels/onednn/Widened.h"
 
 #include <dnnl.hpp>
 #include <fmt/format.h>
@@ -15,20 +16,21 @@ using namespace deepshard::runtime::onednn;
 namespace {
 
 Call callOf(const KernelSpec &spec) {
-  constexpr std::pair<std::string_view, Call (*)(const KernelSpec &)> kCalls[] = {
-      {"matmul", matmulCall},
-      {"linear", linearCall},
-      {"convolution", convolutionCall},
-      {"convolution_input_grad", convolutionCall},
-      {"convolution_weight_grad", convolutionCall}};
-  for (auto [name, call] : kCalls)
+  if (spec.name == "matmul")
+    return matmulCall(spec);
+  if (spec.name == "linear")
+    return linearCall(spec);
+  for (std::string_view name :
+       {"convolution", "convolution_input_grad", "convolution_weight_grad"})
     if (name == spec.name)
-      return call(spec);
+      return convolutionCall(spec);
   throw std::invalid_argument("there is no oneDNN kernel called " + spec.name);
 }
 
 class OnednnProvider : public KernelProvider {
 public:
+  explicit OnednnProvider(bool multipliesBf16) : multipliesBf16(multipliesBf16) {}
+
   std::string_view name() const override { return "onednn"; }
 
   std::string library() const override {
@@ -38,7 +40,10 @@ public:
 
   std::optional<std::string> whyNot(const KernelSpec &spec) const override {
     try {
-      callOf(spec);
+      if (widens(spec))
+        (void)widened(spec);
+      else
+        (void)callOf(spec);
       return std::nullopt;
     } catch (const std::invalid_argument &error) {
       return error.what();
@@ -46,12 +51,19 @@ public:
   }
 
   size_t workspaceBytes(const KernelSpec &spec) const override {
-    return onednn::workspaceBytes(callOf(spec));
+    return widens(spec) ? widened(spec).workspaceBytes : onednn::workspaceBytes(callOf(spec));
   }
 
   std::unique_ptr<Kernel> prepare(const KernelSpec &spec) const override {
-    return onednn::prepare(callOf(spec), spec.threads);
+    return widens(spec) ? widened(spec).kernel : onednn::prepare(callOf(spec), spec.threads);
   }
+
+private:
+  bool widens(const KernelSpec &spec) const {
+    return !multipliesBf16 && !spec.inputs.empty() && spec.inputs[0].dtype == DType::BF16;
+  }
+
+  bool multipliesBf16;
 };
 
 } // namespace
@@ -65,7 +77,7 @@ void deepshard::runtime::limitOnednn(std::string_view level) {
   (void)dnnl::set_max_cpu_isa(isa);
 }
 
-const KernelProvider &deepshard::runtime::onednnProvider() {
-  static const OnednnProvider provider;
-  return provider;
+const KernelProvider &deepshard::runtime::onednnProvider(std::string_view level) {
+  static const OnednnProvider without(false), with(true);
+  return offers(level, "x86-64-v4-bf16") ? with : without;
 }

@@ -22,10 +22,8 @@ namespace {
 template <typename T> auto valueOf(T x) {
   if constexpr (std::is_same_v<T, Bit>)
     return static_cast<int32_t>(x.value != 0);
-  else if constexpr (std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>)
-    return x.toFloat();
   else
-    return x;
+    return widened(x);
 }
 
 template <typename R, typename V> R truncated(V value) {
@@ -42,6 +40,7 @@ template <typename R, typename V> R truncated(V value) {
 }
 
 template <typename R> struct ConvertTo {
+  /// T is the operand's type, bf16 and f16 excepted: `x` is an f32 then.
   template <typename T> static R apply(T x) {
     const auto value = valueOf(x);
     using V = std::remove_const_t<decltype(value)>;

@@ -164,7 +164,8 @@ WindowedProduct weightGrad(const Convolution &c) {
   return product;
 }
 
-template <typename T> class ConvolutionKernel : public Kernel {
+/// Operands of type T, a result of type R.
+template <typename T, typename R> class ConvolutionKernel : public Kernel {
 public:
   ConvolutionKernel(WindowedProduct product, int threads)
       : p(std::move(product)), threads(threads) {}
@@ -172,7 +173,7 @@ public:
   void run(const KernelArguments &arguments) noexcept override {
     const auto *windowed = static_cast<const T *>(arguments.inputs[p.windowed]);
     const auto *plain = static_cast<const T *>(arguments.inputs[1 - p.windowed]);
-    auto *out = static_cast<T *>(arguments.outputs[0]);
+    auto *out = static_cast<R *>(arguments.outputs[0]);
     const auto depth = static_cast<int64_t>(p.plainK.size());
     forEachTile(threads, p.groups, p.outM.size(), p.outN.size(),
                 [&](Tile &tile, int64_t group, int64_t m, int64_t n) {
@@ -207,7 +208,7 @@ private:
         return 0;
       offset += place / window.spacing * window.stride;
     }
-    return static_cast<double>(from[offset]);
+    return static_cast<double>(widened(from[offset]));
   }
 
   WindowedProduct p;
@@ -220,11 +221,14 @@ std::unique_ptr<Kernel> prepareConvolution(const KernelSpec &spec) {
   require(convolution.spatial.size() <= kMostSpatial,
           fmt::format("there are {} spatial dimensions, expected at most {}",
                       convolution.spatial.size(), kMostSpatial));
-  return dispatchFloat(spec.outputs[0].dtype, "the result",
-                       [&](auto tag) -> std::unique_ptr<Kernel> {
-                         return std::make_unique<ConvolutionKernel<typename decltype(tag)::Type>>(
-                             productOf(convolution), spec.threads);
-                       });
+  return dispatchAnyFloat(
+      spec.inputs[0].dtype, "operand 0", [&](auto tag) -> std::unique_ptr<Kernel> {
+        using T = typename decltype(tag)::Type;
+        if (spec.outputs[0].dtype != spec.inputs[0].dtype)
+          return std::make_unique<ConvolutionKernel<T, float>>(productOf(convolution),
+                                                               spec.threads);
+        return std::make_unique<ConvolutionKernel<T, T>>(productOf(convolution), spec.threads);
+      });
 }
 
 } // namespace

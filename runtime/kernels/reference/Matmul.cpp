@@ -29,7 +29,8 @@ std::vector<int64_t> offsets(const std::vector<ContractionDim> &dims,
   return result;
 }
 
-template <typename T> class MatmulKernel : public Kernel {
+/// Operands of type T, a result of type R.
+template <typename T, typename R> class MatmulKernel : public Kernel {
 public:
   MatmulKernel(const Contraction &dims, int threads)
       : batch{offsets(dims.batch, &ContractionDim::lhs), offsets(dims.batch, &ContractionDim::rhs),
@@ -44,12 +45,12 @@ public:
                 [&](Tile &tile, int64_t at, int64_t m, int64_t n) {
                   runTile(tile, static_cast<const T *>(arguments.inputs[0]) + batch[0][at],
                           static_cast<const T *>(arguments.inputs[1]) + batch[1][at],
-                          static_cast<T *>(arguments.outputs[0]) + batch[2][at], m, n);
+                          static_cast<R *>(arguments.outputs[0]) + batch[2][at], m, n);
                 });
   }
 
 private:
-  void runTile(Tile &tile, const T *lhs, const T *rhs, T *out, int64_t m, int64_t n) noexcept {
+  void runTile(Tile &tile, const T *lhs, const T *rhs, R *out, int64_t m, int64_t n) noexcept {
     const auto depth = static_cast<int64_t>(lhsK.size());
     for (int64_t k = 0; k < depth; k += kTileK) {
       const int64_t now = std::min(kTileK, depth - k);
@@ -67,9 +68,12 @@ private:
 
 std::unique_ptr<Kernel> prepareMatmul(const KernelSpec &spec) {
   const Contraction dims = Contraction::of(spec);
-  return dispatchFloat(
-      spec.outputs[0].dtype, "the result", [&](auto tag) -> std::unique_ptr<Kernel> {
-        return std::make_unique<MatmulKernel<typename decltype(tag)::Type>>(dims, spec.threads);
+  return dispatchAnyFloat(
+      spec.inputs[0].dtype, "operand 0", [&](auto tag) -> std::unique_ptr<Kernel> {
+        using T = typename decltype(tag)::Type;
+        if (spec.outputs[0].dtype != spec.inputs[0].dtype)
+          return std::make_unique<MatmulKernel<T, float>>(dims, spec.threads);
+        return std::make_unique<MatmulKernel<T, T>>(dims, spec.threads);
       });
 }
 

@@ -2,12 +2,14 @@
 //
 // A functor with a static `apply` becomes a row function. Contiguous and repeated (stride 0)
 // operands get loops of their own, which the compiler vectorises; a result may be written over an
-// operand of the same description.
+// operand of the same description. bf16 and f16 are computed with in f32.
 //
 //===------------------------------------------------------------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_KERNELS_REFERENCE_ROWS_H
 #define DEEPSHARD_RUNTIME_KERNELS_REFERENCE_ROWS_H
+
+#include "runtime/kernels/reference/Types.h"
 
 #include <cstdint>
 
@@ -17,6 +19,10 @@ template <typename T> T &element(char *at, int64_t stride, int64_t i) {
   return *reinterpret_cast<T *>(at + i * stride);
 }
 
+template <typename Op, typename R, typename... T> R applied(T... x) {
+  return narrowed<R>(Op::apply(widened(x)...));
+}
+
 template <typename Op, typename R, typename T>
 void unaryRow(const void *, char *const *at, const int64_t *strides, int64_t count) {
   if (strides[0] == sizeof(R) && strides[1] == sizeof(T)) {
@@ -24,11 +30,11 @@ void unaryRow(const void *, char *const *at, const int64_t *strides, int64_t cou
     const auto *in = reinterpret_cast<const T *>(at[1]);
 #pragma omp simd
     for (int64_t i = 0; i < count; ++i)
-      out[i] = Op::apply(in[i]);
+      out[i] = applied<Op, R>(in[i]);
     return;
   }
   for (int64_t i = 0; i < count; ++i)
-    element<R>(at[0], strides[0], i) = Op::apply(element<T>(at[1], strides[1], i));
+    element<R>(at[0], strides[0], i) = applied<Op, R>(element<T>(at[1], strides[1], i));
 }
 
 template <typename Op, typename R, typename T>
@@ -40,26 +46,26 @@ void binaryRow(const void *, char *const *at, const int64_t *strides, int64_t co
   if (strides[0] == sizeof(R) && strides[1] == kSize && strides[2] == kSize) {
 #pragma omp simd
     for (int64_t i = 0; i < count; ++i)
-      out[i] = Op::apply(a[i], b[i]);
+      out[i] = applied<Op, R>(a[i], b[i]);
     return;
   }
   if (strides[0] == sizeof(R) && strides[1] == kSize && strides[2] == 0) {
     const T right = *b;
 #pragma omp simd
     for (int64_t i = 0; i < count; ++i)
-      out[i] = Op::apply(a[i], right);
+      out[i] = applied<Op, R>(a[i], right);
     return;
   }
   if (strides[0] == sizeof(R) && strides[1] == 0 && strides[2] == kSize) {
     const T left = *a;
 #pragma omp simd
     for (int64_t i = 0; i < count; ++i)
-      out[i] = Op::apply(left, b[i]);
+      out[i] = applied<Op, R>(left, b[i]);
     return;
   }
   for (int64_t i = 0; i < count; ++i)
     element<R>(at[0], strides[0], i) =
-        Op::apply(element<T>(at[1], strides[1], i), element<T>(at[2], strides[2], i));
+        applied<Op, R>(element<T>(at[1], strides[1], i), element<T>(at[2], strides[2], i));
 }
 
 } // namespace deepshard::runtime::reference

@@ -11,6 +11,7 @@
 #define DEEPSHARD_RUNTIME_KERNELS_REFERENCE_TILE_H
 
 #include "runtime/kernels/Parallel.h"
+#include "runtime/kernels/reference/Types.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -54,7 +55,7 @@ struct Tile {
     const int64_t columns = std::min(kTileN, static_cast<int64_t>(n.size()) - firstN);
     for (int64_t i = 0; i < rows; ++i)
       for (int64_t j = 0; j < columns; ++j)
-        out[m[firstM + i] + n[firstN + j]] = static_cast<T>(acc[i * kTileN + j]);
+        out[m[firstM + i] + n[firstN + j]] = narrowed<T>(acc[i * kTileN + j]);
   }
 };
 
@@ -67,7 +68,7 @@ void packPanel(double *to, const T *from, const std::vector<int64_t> &outer, int
   for (int64_t k = 0; k < depth; ++k) {
     const T *row = from + inner[k];
     for (int64_t i = 0; i < count; ++i)
-      to[k * kTile + i] = static_cast<double>(row[outer[first + i]]);
+      to[k * kTile + i] = static_cast<double>(widened(row[outer[first + i]]));
     std::fill(to + k * kTile + count, to + (k + 1) * kTile, 0.0);
   }
 }

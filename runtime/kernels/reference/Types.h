@@ -39,10 +39,10 @@ struct BFloat16 {
 
   static BFloat16 from(float x) {
     auto wide = std::bit_cast<uint32_t>(x);
-    if (std::isnan(x))
-      return {static_cast<uint16_t>((wide >> 16) | 0x40)};
-    wide += 0x7fff + ((wide >> 16) & 1); // to nearest, ties to even
-    return {static_cast<uint16_t>(wide >> 16)};
+    // Both are computed, so that loops over it are vectorised.
+    const uint32_t quiet = (wide >> 16) | 0x40;
+    const uint32_t rounded = (wide + 0x7fff + ((wide >> 16) & 1)) >> 16; // to nearest, ties to even
+    return {static_cast<uint16_t>((wide & 0x7fffffff) > 0x7f800000 ? quiet : rounded)};
   }
   static BFloat16 from(double x) { return from(floatRoundedToOdd(x)); }
   float toFloat() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
@@ -57,6 +57,24 @@ struct Float16 {
   static Float16 from(double x) { return from(floatRoundedToOdd(x)); }
   float toFloat() const { return _cvtsh_ss(bits); }
 };
+
+/// A number as it is computed with: bf16 and f16 in f32, all others as they are.
+template <typename T> auto widened(T x) {
+  if constexpr (std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>)
+    return x.toFloat();
+  else
+    return x;
+}
+
+/// `x` as an element of type T, rounded to nearest even.
+template <typename T, typename V> T narrowed(V x) {
+  if constexpr (std::is_same_v<T, V>)
+    return x;
+  else if constexpr (std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>)
+    return T::from(x);
+  else
+    return static_cast<T>(x);
+}
 
 template <typename T> struct Tag {
   using Type = T;
@@ -73,6 +91,19 @@ auto dispatchFloat(DType dtype, const std::string &what, const Body &body) {
   default:
     require(false, what + " has type " + std::string(nameOf(dtype)) + ", expected f32 or f64");
     return body(Tag<float>{});
+  }
+}
+
+/// As `dispatchFloat`, for the floats too that are computed with in f32.
+template <typename Body>
+auto dispatchAnyFloat(DType dtype, const std::string &what, const Body &body) {
+  switch (dtype) {
+  case DType::BF16:
+    return body(Tag<BFloat16>{});
+  case DType::F16:
+    return body(Tag<Float16>{});
+  default:
+    return dispatchFloat(dtype, what, body);
   }
 }
 

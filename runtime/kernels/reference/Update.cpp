@@ -23,7 +23,10 @@ public:
       : options(AdamWOptions::of(spec.attributes)),
         descs{spec.inputs[0],  spec.inputs[1],  spec.inputs[2], spec.inputs[3],
               spec.outputs[0], spec.outputs[1], spec.outputs[2]},
-        threads(spec.threads) {}
+        threads(spec.threads) {
+    if (spec.outputs.size() > 3)
+      copyDesc = spec.outputs[3];
+  }
 
   void run(const KernelArguments &arguments) noexcept override {
     const AdamWStep step = AdamWStep::of(options, arguments.inputs);
@@ -36,6 +39,9 @@ public:
         for (int k = 0; k < 7; ++k)
           at[k] = base[k] + offsetOf(descs[k], i);
         update(step, at);
+        if (copyDesc)
+          static_cast<BFloat16 *>(arguments.outputs[3])[offsetOf(*copyDesc, i)] =
+              BFloat16::from(*at[4]);
       }
     });
   }
@@ -54,6 +60,7 @@ private:
 
   AdamWOptions options;
   TensorDesc descs[7]; // p, g, m, v, p', m', v'
+  std::optional<TensorDesc> copyDesc;
   int threads;
 };
 

@@ -36,7 +36,7 @@ func.func @micro_batch(%x: tensor<4xf32> {graph.input = "x"}) {
 // -----
 
 // 3
-// expected-error @+4 {{the gradient of 'a' is of 'tensor<2xf32>'; the parameter is of 'tensor<f32>'}}
+// expected-error @+4 {{the gradient of 'a' is of 'tensor<2xf32>'; expected 'tensor<f32>', the type of the parameter or of its master}}
 // expected-error @+3 {{a gradient names parameter 'z', which is no argument}}
 // expected-error @+2 {{parameter 'b' has 0 gradients; expected one}}
 // expected-error @+1 {{parameter 'c' has 2 gradients; expected one}}

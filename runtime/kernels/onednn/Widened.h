@@ -1,0 +1,23 @@
+//===- Widened.h - bf16 kernels on CPUs that multiply f32 -------------------------------------===//
+
+#ifndef DEEPSHARD_RUNTIME_KERNELS_ONEDNN_WIDENED_H
+#define DEEPSHARD_RUNTIME_KERNELS_ONEDNN_WIDENED_H
+
+#include "runtime/kernels/Kernel.h"
+
+namespace deepshard::runtime::onednn {
+
+/// A kernel on bf16 operands as the f32 kernel on copies of them, and the bytes of workspace it
+/// uses.
+struct WidenedKernel {
+  std::unique_ptr<Kernel> kernel;
+  size_t workspaceBytes;
+};
+
+/// Prepares matmul, linear, a convolution or one of its gradients. Throws `std::invalid_argument`
+/// with the reason if there is no such f32 kernel.
+WidenedKernel widened(const KernelSpec &spec);
+
+} // namespace deepshard::runtime::onednn
+
+#endif // DEEPSHARD_RUNTIME_KERNELS_ONEDNN_WIDENED_H
