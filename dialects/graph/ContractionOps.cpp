@@ -51,8 +51,7 @@ LogicalResult MatmulOp::inferReturnTypes(MLIRContext *, OptionalLocation locatio
                                          SmallVectorImpl<Type> &types) {
   FailureOr<RankedTensorType> lhs = tensorType(location, "lhs", adaptor.getLhs());
   FailureOr<RankedTensorType> rhs = tensorType(location, "rhs", adaptor.getRhs());
-  if (failed(lhs) || failed(rhs) ||
-      failed(checkElementTypes(location, "lhs", *lhs, "rhs", *rhs)) ||
+  if (failed(lhs) || failed(rhs) || failed(checkElementTypes(location, "lhs", *lhs, "rhs", *rhs)) ||
       failed(checkAccumulated(location, *lhs, adaptor.getElementType())))
     return failure();
   FailureOr<SmallVector<bool>> lhsNamed =

@@ -94,8 +94,7 @@ LogicalResult LinearOp::buildVjp(VjpBuilder &vjp) {
   if (vjp.wants(0)) {
     int64_t first = getTransposeWeight() ? 0 : 1;
     vjp.add(0, vjp.make<MatmulOp>(dy, getWeight(), none, none, range(rows, rows + columns),
-                                  range(first, first + columns),
-                                  vjp.accumulatedType(0, getX())));
+                                  range(first, first + columns), vjp.accumulatedType(0, getX())));
   }
   if (vjp.wants(1)) {
     Value first = getTransposeWeight() ? dy : getX(), second = getTransposeWeight() ? getX() : dy;

@@ -12,7 +12,8 @@ LogicalResult EmbeddingOp::buildVjp(VjpBuilder &vjp) {
   int64_t rows = cast<RankedTensorType>(getTable().getType()).getDimSize(0);
   // Rows of equal id are added up.
   Value dy = vjp.cotangent(0);
-  Value wide = vjp.convert(dy, accumulationType(cast<RankedTensorType>(dy.getType()).getElementType()));
+  Value wide =
+      vjp.convert(dy, accumulationType(cast<RankedTensorType>(dy.getType()).getElementType()));
   vjp.add(0, vjp.make<EmbeddingGradOp>(wide, getIds(), getOffset(), rows));
   return success();
 }

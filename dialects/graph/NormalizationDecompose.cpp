@@ -112,9 +112,8 @@ FailureOr<SmallVector<Value>> CrossEntropyGradOp::decompose(OpBuilder &builder) 
   RankedTensorType type = getLogits().getType();
   Type sums = getLse().getType().getElementType();
   if (sums != type.getElementType()) {
-    Value wide =
-        CrossEntropyGradOp::create(builder, getLoc(), b.convert(getLogits(), sums), getTarget(),
-                                   getLse(), getDlossSum(), getIgnoreIndex());
+    Value wide = CrossEntropyGradOp::create(builder, getLoc(), b.convert(getLogits(), sums),
+                                            getTarget(), getLse(), getDlossSum(), getIgnoreIndex());
     return SmallVector<Value>{b.convert(wide, type.getElementType())};
   }
   SmallVector<int64_t> oneColumn(type.getShape()), oneRow(type.getRank(), 1);

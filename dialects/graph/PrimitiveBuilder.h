@@ -87,8 +87,8 @@ public:
   mlir::Value matmul(mlir::Value lhs, mlir::Value rhs, llvm::ArrayRef<int64_t> batch,
                      llvm::ArrayRef<int64_t> lhsContract, llvm::ArrayRef<int64_t> rhsContract,
                      mlir::Type elementType) {
-    mlir::TypeAttr type = elementType == elementTypeOf(lhs) ? mlir::TypeAttr()
-                                                            : mlir::TypeAttr::get(elementType);
+    mlir::TypeAttr type =
+        elementType == elementTypeOf(lhs) ? mlir::TypeAttr() : mlir::TypeAttr::get(elementType);
     return MatmulOp::create(builder, location, lhs, rhs, batch, batch, lhsContract, rhsContract,
                             type);
   }

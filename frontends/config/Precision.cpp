@@ -22,8 +22,9 @@ void readBf16(Reader &reader, std::string_view section) {
   auto key = [&](std::string_view name) { return fmt::format("{}.{}", section, name); };
   for (std::string_view name : {"bf16_master_weights_and_grads", "bf16_optimizer_states"})
     if (reader.boolean(key(name)).value_or(false))
-      reader.error(key(name), "known, not supported yet (found true): master weights, gradients and "
-                              "optimizer states are kept in fp32; leave it out or set it to false");
+      reader.error(key(name),
+                   "known, not supported yet (found true): master weights, gradients and "
+                   "optimizer states are kept in fp32; leave it out or set it to false");
   if (reader.boolean(key("immediate_grad_update")).value_or(false))
     reader.note(key("immediate_grad_update"),
                 "accepted without effect: gradients are added up in fp32 as they are computed");
@@ -55,8 +56,8 @@ void readDataType(Reader &reader, std::string_view key,
       return;
     expected += fmt::format("{}\"{}\"", expected.empty() ? "" : " or ", each);
   }
-  reader.error(key, fmt::format("{}; leave it out or set it to {} (found \"{}\")", why, expected,
-                                *value));
+  reader.error(
+      key, fmt::format("{}; leave it out or set it to {} (found \"{}\")", why, expected, *value));
 }
 
 } // namespace

@@ -251,9 +251,9 @@ private:
     SmallVector<Value> results(local->getResults());
     Value &updated = step.getCopy() ? results.back() : results.front();
     if (!isCopyCut)
-      updated = sharding::AllGatherOp::create(
-          builder, location, step.getCopy() ? step.getCopy().getType() : whole, updated,
-          zero.group(), 0);
+      updated = sharding::AllGatherOp::create(builder, location,
+                                              step.getCopy() ? step.getCopy().getType() : whole,
+                                              updated, zero.group(), 0);
     step->replaceAllUsesWith(ValueRange(results));
     step.erase();
   }

@@ -28,10 +28,10 @@ struct Bucket {
 
 /// Fills buckets of up to `bucketSize` elements with the parameters of `function`, in argument
 /// order. A parameter that does not fit opens the next bucket, so one that is larger than
-/// `bucketSize` has a bucket of its own. A bucket holds parameters of one element type (and one type
-/// of their masters) that are cut over the same axes; where `sharding.zero` cuts buckets, small parameters have buckets of their
-/// own. Offsets are multiples of 64 bytes, and so are the equal parts that a bucket can be cut
-/// into. What ZeRO stage is chosen makes no difference.
+/// `bucketSize` has a bucket of its own. A bucket holds parameters of one element type (and one
+/// type of their masters) that are cut over the same axes; where `sharding.zero` cuts buckets,
+/// small parameters have buckets of their own. Offsets are multiples of 64 bytes, and so are the
+/// equal parts that a bucket can be cut into. What ZeRO stage is chosen makes no difference.
 llvm::SmallVector<Bucket> assignBuckets(mlir::func::FuncOp function, int64_t bucketSize);
 
 } // namespace deepshard

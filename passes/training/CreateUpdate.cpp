@@ -228,8 +228,8 @@ struct CreateUpdatePass : impl::CreateUpdateBase<CreateUpdatePass> {
       RankedTensorType expected = gradientType(function, argument);
       if (gradients.lookup(name) != expected)
         result = emitError(function.getLoc())
-                 << "parameter '" << name << "' of " << argument.getType()
-                 << " has no gradient of " << expected;
+                 << "parameter '" << name << "' of " << argument.getType() << " has no gradient of "
+                 << expected;
     }
     return result;
   }

@@ -5,11 +5,11 @@
 // and its results are kept in the type the policy says. O(ops + operands).
 //
 //   policy     operands              result is kept in           ops
-//   product    narrow                narrow                      matmul, linear, convolution, attention
-//   loss       as they are kept      f32                         cross entropy
-//   move       the widest of them    that                        reshape, slice, gather, embedding, ...
-//   reduce     f32                   f32                         sums, maxima
-//   normalise  f32                   the widest operand's; f32   softmax, layer norm, exp, pow, ...
+//   product    narrow                narrow                      matmul, linear, convolution,
+//   attention loss       as they are kept      f32                         cross entropy move the
+//   widest of them    that                        reshape, slice, gather, embedding, ... reduce f32
+//   f32                         sums, maxima normalise  f32                   the widest operand's;
+//   f32   softmax, layer norm, exp, pow, ...
 //                                    where parameters are f32
 //   compute    f32                   the widest operand's        other elementwise ops
 //
@@ -43,8 +43,8 @@ Policy policyOf(Operation *op) {
             EmbeddingOp>([](auto) { return Policy::Move; })
       .Case<ReduceSumOp, ReduceMaxOp, ReduceMinOp, ReduceLogSumExpOp, ScatterAddOp>(
           [](auto) { return Policy::Reduce; })
-      .Case<SoftmaxOp, LayerNormOp, ExpOp, LogOp, PowOp, RsqrtOp, ReciprocalOp, SinOp, CosOp, ErfOp>(
-          [](auto) { return Policy::Normalise; })
+      .Case<SoftmaxOp, LayerNormOp, ExpOp, LogOp, PowOp, RsqrtOp, ReciprocalOp, SinOp, CosOp,
+            ErfOp>([](auto) { return Policy::Normalise; })
       .Case<ConvertOp, ConstantOp>([](auto) { return Policy::Keep; })
       .Default([](Operation *) { return Policy::Compute; });
 }
@@ -81,7 +81,8 @@ struct MixedPrecisionPass : impl::MixedPrecisionBase<MixedPrecisionPass> {
     }
     if (roundsParameters)
       narrowParameters(function);
-    for (Operation &op : llvm::make_early_inc_range(function.getBody().front().without_terminator()))
+    for (Operation &op :
+         llvm::make_early_inc_range(function.getBody().front().without_terminator()))
       if (isa<graph::GraphDialect>(op.getDialect()))
         visit(&op);
     settleResults(function);
@@ -207,8 +208,7 @@ private:
       if (was.getRank() == 0 || function.getResultAttr(use.getOperandNumber(), graph::kStateAttr))
         convert(use, was.getElementType());
     }
-    function.setType(FunctionType::get(&getContext(),
-                                       function.getBody().front().getArgumentTypes(),
+    function.setType(FunctionType::get(&getContext(), function.getBody().front().getArgumentTypes(),
                                        terminator->getOperandTypes()));
   }
 

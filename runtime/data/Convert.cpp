@@ -16,6 +16,13 @@ namespace {
 struct BFloat16 {
   uint16_t bits;
   explicit operator double() const { return std::bit_cast<float>(uint32_t{bits} << 16); }
+  /// To nearest even; NaN stays NaN.
+  static BFloat16 from(float value) {
+    const auto wide = std::bit_cast<uint32_t>(value);
+    if (std::isnan(value))
+      return {static_cast<uint16_t>((wide >> 16) | 0x40)};
+    return {static_cast<uint16_t>((wide + 0x7fff + ((wide >> 16) & 1)) >> 16)};
+  }
 };
 
 struct Float16 {
@@ -83,6 +90,8 @@ int64_t convert(const void *source, void *target, const Steps &steps, const Valu
       result = static_cast<To>(number);
       if (static_cast<int64_t>(result) != number)
         return i;
+    } else if constexpr (std::is_same_v<From, float> && std::is_same_v<To, BFloat16>) {
+      result = BFloat16::from(value); // what copies of all parameters take at load
     } else {
       result = roundTo<To>(static_cast<double>(value));
     }

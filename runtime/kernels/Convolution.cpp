@@ -30,8 +30,8 @@ void assignRoles(const KernelSpec &spec, Convolution &convolution) {
     convolution.weight = result;
   }
   const bool mayWiden = spec.name == "convolution_weight_grad";
-  require(first.dtype == second.dtype && (mayWiden ? givesDType(first.dtype, result.dtype)
-                                                   : first.dtype == result.dtype),
+  require(first.dtype == second.dtype &&
+              (mayWiden ? givesDType(first.dtype, result.dtype) : first.dtype == result.dtype),
           fmt::format("{} of {} and {} cannot give {}", spec.name, textOf(first), textOf(second),
                       textOf(result)));
   require(first.rank() > kFirstSpatial && first.rank() == second.rank() &&

@@ -110,9 +110,10 @@ void BucketsCheck::checkCopy(const planpb::Parameter &parameter, const planpb::B
   }
   const planpb::Bucket &copy = program.buckets(static_cast<int>(parameter.copy_bucket()));
   if (copy.kind() != "parameter" || copy.elements() != master.elements())
-    faults.add("{}: its copy's bucket {} is of kind {} with {} elements; parameter and the {} of {} "
-               "were expected",
-               what, copy.name(), copy.kind(), copy.elements(), master.elements(), master.name());
+    faults.add(
+        "{}: its copy's bucket {} is of kind {} with {} elements; parameter and the {} of {} "
+        "were expected",
+        what, copy.name(), copy.kind(), copy.elements(), master.elements(), master.name());
   const planpb::DType type = copy.view().dtype();
   if (type != planpb::BF16 && type != planpb::F16)
     faults.add("{}: its copy's bucket {} is not of bf16 or f16", what, copy.name());

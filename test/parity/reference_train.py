@@ -116,10 +116,10 @@ def make_optimizer(parameters, config):
                 eps=params.get("eps", 1e-8), weight_decay=params.get("weight_decay", 0.0), foreach=False, fused=False)
 
 
-def train(module, data, config, steps, dtype=torch.float32):
+def train(module, data, config, steps, dtype=torch.float32, autocast=False):
     """Trains `module` in place. `data`: int64 arrays of rows by the names of forward's arguments; the loss is the
     tensor that forward returns or its `.loss`. The config gives micro-batch, accumulation, clipping, optimizer and
-    schedule under DeepSpeed's keys."""
+    schedule under DeepSpeed's keys. With `autocast` the forward runs under torch.autocast in bf16."""
     module.to(dtype).train()
     micro = config["train_micro_batch_size_per_gpu"]
     accumulation = config.get("gradient_accumulation_steps", 1)
@@ -131,7 +131,11 @@ def train(module, data, config, steps, dtype=torch.float32):
         optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for batch in micro_batches(data, step, micro, accumulation):
-            with AllDouble() if dtype == torch.float64 else contextlib.nullcontext():
+            if autocast:
+                context = torch.autocast("cpu", torch.bfloat16)
+            else:
+                context = AllDouble() if dtype == torch.float64 else contextlib.nullcontext()
+            with context:
                 output = module(**batch)
                 loss = output if isinstance(output, torch.Tensor) else output.loss
             (loss / accumulation).backward()

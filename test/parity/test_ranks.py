@@ -93,6 +93,10 @@ class Ranks(unittest.TestCase):
         config = gpt2.make_config(SHAPES[size], gradient_accumulation_steps=accumulation,
                                   train_micro_batch_size_per_gpu=SHAPES[size]["micro"] // data)
         config["zero_optimization"] = {"stage3_param_persistence_threshold": 40} | (zero or {})
+        if precision == "bf16":
+            config["bf16"], precision = {"enabled": True}, "f32"
+        elif precision == "autocast":
+            config["torch_autocast"], precision = {"enabled": True}, "f32"
         config["deepshard"] = {"mesh": {"data": data, "tensor": tensor}, "bucket_size": 6000} | own
         if tensor > 1 and layouts == "pinned":
             config["deepshard"] |= {"layouts": "pinned", "pins": SHAPES[size].get("pins", gpt2.PINS)}
@@ -175,6 +179,33 @@ class Ranks(unittest.TestCase):
                     self.assertEqual(values, first[0])
                     for name, tensor_value in first[1].items():
                         self.assertEqual(weights[name].tobytes(), tensor_value.tobytes(), name)
+
+    def test_zero_bits_in_bf16(self):
+        """The same of mixed precision: gradients are summed in f32 at every stage, and masters stepped alike."""
+        for precision, (data, tensor), reduction in [("bf16", (4, 1), "step"), ("bf16", (2, 2), "micro_batch"),
+                                                     ("autocast", (2, 1), "step")]:
+            first = None
+            for stage, gather in [(0, "regather"), (1, "regather"), (2, "regather"), (3, "regather"), (3, "step")]:
+                with self.subTest(precision=precision, data=data, tensor=tensor, stage=stage, gather=gather):
+                    plan = self.plan(f"bits-{precision}-{data}-{tensor}-{stage}-{gather}", "narrow", data, tensor,
+                                     dropout=0.1, precision=precision, zero={"stage": stage},
+                                     gradient_reduction=reduction, parameter_gather=gather)
+                    metrics, weights = self.train(plan, "narrow", steps=20)
+                    values = [(step["loss"], step["grad_norm"]) for step in metrics]
+                    first = first or (values, weights)
+                    self.assertEqual(values, first[0])
+                    for name, tensor_value in first[1].items():
+                        self.assertEqual(weights[name].dtype, np.float32, name)
+                        self.assertEqual(weights[name].tobytes(), tensor_value.tobytes(), name)
+
+    def test_meshes_in_bf16(self):
+        """Splits over data, tensors and both follow one rank as closely as the rounding of bf16 lets them."""
+        reference, _ = self.one_rank("narrow", "bf16")
+        for data, tensor in [(2, 1), (1, 2), (2, 2)]:
+            with self.subTest(data=data, tensor=tensor):
+                plan = self.plan(f"mesh-bf16-{data}-{tensor}", "narrow", data, tensor, precision="bf16", zero={"stage": 3})
+                metrics, _ = self.train(plan, "narrow")
+                self.assert_losses(metrics, reference, 2e-3)
 
     def test_zero_bits_of_one_micro_batch(self):
         """The same where gradients share memory with activations, on one stream or two; the files are equal."""
@@ -316,6 +347,25 @@ class Ranks(unittest.TestCase):
                     # A bucket of biases alone is not gathered again for the backward.
                     self.assertGreaterEqual(sent(kind), 0.99 * units * unit - 2 * ROUNDING, msg=kind)
                     self.assertLessEqual(sent(kind), 1.01 * units * unit + 2 * ROUNDING, msg=kind)
+
+    def test_persistent_bytes_and_traffic_in_bf16(self):
+        """Masters and moments in f32 are cut from stage 1 on; parameters take, and gathers send, two bytes a number."""
+        data, accumulation = 4, 2
+        for stage, passes in [(0, 0), (1, 1), (2, 1), (3, 2 * accumulation)]:
+            with self.subTest(stage=stage):
+                plan = self.plan(f"bytes-bf16-{stage}", "wide", data, precision="bf16", zero={"stage": stage})
+                text = call([DS_RUN, plan, "--check"]).stdout
+                numbers = int(re.search(r"(\d+) numbers trained", text).group(1)) / 2**20
+                for kind, first_stage, width in (("master", 1, 4), ("exp_avg", 1, 4), ("exp_avg_sq", 1, 4),
+                                                 ("parameter", 3, 2)):
+                    held = float(re.search(rf"buckets of kind {kind}: ([\d.]+) MiB", text).group(1))
+                    expected = width * numbers / (data if stage >= first_stage else 1)
+                    # Padding: a multiple of 64 bytes for each member, of parts of 64 bytes for each bucket.
+                    self.assertTrue(expected - ROUNDING <= held <= 1.02 * expected + ROUNDING, f"{kind}: {held} of {expected}")
+                sent = re.search(r"all_gather over data .*a rank sends ([\d.]+) MiB", text)
+                unit = passes * (data - 1) / data * 2 * numbers
+                found = float(sent.group(1)) if sent else 0.0
+                self.assertTrue(0.99 * unit - 2 * ROUNDING <= found <= 1.02 * unit + 2 * ROUNDING, f"{found} of {unit}")
 
     def test_reduced_in_each_micro_batch(self):
         """gradient_reduction micro_batch: as many reductions as micro-batches, and a rank adds up its own part only."""

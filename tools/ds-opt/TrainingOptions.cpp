@@ -18,10 +18,10 @@ void annotate(ModuleOp module, const TrainingConfig &config) {
   module->setAttr(graph::kClippingAttr, number(config.gradientClipping));
   if (config.precision != Precision::F32) {
     Type bf16 = builder.getBF16Type(), f32 = builder.getF32Type();
-    module->setAttr(graph::kMixedPrecisionAttr,
-                    graph::MixedPrecisionAttr::get(
-                        module.getContext(), bf16,
-                        config.precision == Precision::BF16 ? bf16 : f32));
+    module->setAttr(
+        graph::kMixedPrecisionAttr,
+        graph::MixedPrecisionAttr::get(module.getContext(), bf16,
+                                       config.precision == Precision::BF16 ? bf16 : f32));
   }
   if (!config.optimizer)
     return;

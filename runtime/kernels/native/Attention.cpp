@@ -29,8 +29,6 @@ void requireTensor(const TensorDesc &desc, DType dtype, const std::vector<int64_
 }
 
 const ElementLoops &loopsFor(DType dtype, const Loops &loops) {
-  require(dtype == DType::F32 || dtype == DType::BF16,
-          fmt::format("q is {}, expected f32 or bf16", nameOf(dtype)));
   return dtype == DType::F32 ? loops.f32 : loops.bf16;
 }
 
@@ -112,6 +110,8 @@ AttentionCall callOf(const KernelSpec &spec, size_t first, const TensorDesc &o,
   call.e = v.shape[3];
   require(call.g > 0 && call.h % call.g == 0,
           fmt::format("{} heads are not a multiple of {} key/value heads", call.h, call.g));
+  require(q.dtype == DType::F32 || q.dtype == DType::BF16,
+          fmt::format("q is {}, expected f32 or bf16", textOf(q)));
   requireTensor(q, q.dtype, {call.b, call.h, call.s, call.d}, "q");
   requireTensor(k, q.dtype, {call.b, call.g, call.t, call.d}, "k");
   requireTensor(v, q.dtype, {call.b, call.g, call.t, call.e}, "v");

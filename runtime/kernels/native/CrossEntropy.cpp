@@ -105,10 +105,10 @@ private:
 };
 
 void requireLogitsAndTargets(const TensorDesc &logits, const TensorDesc &target) {
-  require((logits.dtype == DType::F32 || logits.dtype == DType::BF16) && logits.rank() >= 2 &&
-              logits.isContiguous(),
-          fmt::format("the logits are {}, expected contiguous rows of f32 or bf16",
-                      textOf(logits)));
+  require(
+      (logits.dtype == DType::F32 || logits.dtype == DType::BF16) && logits.rank() >= 2 &&
+          logits.isContiguous(),
+      fmt::format("the logits are {}, expected contiguous rows of f32 or bf16", textOf(logits)));
   const std::vector<int64_t> rows(logits.shape.begin(), logits.shape.end() - 1);
   require(
       (target.dtype == DType::I64 || target.dtype == DType::I32) && target.shape == rows &&

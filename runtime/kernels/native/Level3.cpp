@@ -20,13 +20,12 @@ constexpr int kRows = 6;  // 16 vector registers: 12 sums, 2 columns, 1 element
 // clang-format on
 
 const Loops &deepshard::runtime::native::loopsLevel3() {
-  static constexpr Loops kLoops = {forwardScratch,
-                                   backwardScratch,
-                                   {forward<float>, backward<float>, logSumExp<float>,
-                                    crossEntropyGrad<float>},
-                                   {forward<Bf16>, backward<Bf16>, logSumExp<Bf16>,
-                                    crossEntropyGrad<Bf16>},
-                                   adamw,
-                                   sumSquares};
+  static constexpr Loops kLoops = {
+      forwardScratch,
+      backwardScratch,
+      {forward<float>, backward<float>, logSumExp<float>, crossEntropyGrad<float>},
+      {forward<Bf16>, backward<Bf16>, logSumExp<Bf16>, crossEntropyGrad<Bf16>},
+      adamw,
+      sumSquares};
   return kLoops;
 }

@@ -32,8 +32,8 @@ Prepared prepareCrossEntropy(const KernelSpec &spec, const Loops &loops);
 /// - lse) must not overflow.
 Prepared prepareCrossEntropyGrad(const KernelSpec &spec, const Loops &loops);
 
-/// As the reference kernels, for contiguous f32 (and the bf16 copy of adamw): adamw rounds after every operation, sum_squares
-/// adds a block in 16 lanes.
+/// As the reference kernels, for contiguous f32 (and the bf16 copy of adamw): adamw rounds after
+/// every operation, sum_squares adds a block in 16 lanes.
 Prepared prepareAdamW(const KernelSpec &spec, const Loops &loops);
 Prepared prepareSumSquares(const KernelSpec &spec, const Loops &loops);
 

@@ -35,8 +35,8 @@ public:
       in[i] = static_cast<const float *>(arguments.inputs[i]);
     for (int i = 0; i < 3; ++i)
       out[i] = static_cast<float *>(arguments.outputs[i]);
-    auto *copy = arguments.outputs.size() > 3 ? static_cast<uint16_t *>(arguments.outputs[3])
-                                              : nullptr;
+    auto *copy =
+        arguments.outputs.size() > 3 ? static_cast<uint16_t *>(arguments.outputs[3]) : nullptr;
     parallelRanges(threads, count, kGrain,
                    [&](int64_t begin, int64_t end) { loop(step, in, out, copy, begin, end); });
   }

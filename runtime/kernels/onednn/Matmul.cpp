@@ -27,7 +27,6 @@ struct Product {
   unsigned srcInput = 0, weightsInput = 1; // which operands of the kernel they are
 };
 
-
 /// The one dimension that a list stands for. A dimension of size 1 gets the strides of a dense one.
 ContractionDim single(const std::vector<ContractionDim> &dims, const char *what) {
   require(dims.size() <= 1,

@@ -54,8 +54,9 @@ dnnl::memory::data_type typeOf(DType dtype);
 /// Operands are f32 or all bf16, and nothing is empty.
 void requireFloats(const KernelSpec &spec);
 
-/// What `create` makes with the scratchpad left to the caller (added to the result if `adds`); refuses oneDNN's plain fallback,
-/// which is a thousand times slower, and turns the library's errors into `std::invalid_argument`.
+/// What `create` makes with the scratchpad left to the caller (added to the result if `adds`);
+/// refuses oneDNN's plain fallback, which is a thousand times slower, and turns the library's
+/// errors into `std::invalid_argument`.
 dnnl::primitive_desc
 describe(int threads,
          const std::function<dnnl::primitive_desc(const dnnl::primitive_attr &)> &create,

@@ -20,8 +20,7 @@ Call callOf(const KernelSpec &spec) {
     return matmulCall(spec);
   if (spec.name == "linear")
     return linearCall(spec);
-  for (std::string_view name :
-       {"convolution", "convolution_input_grad", "convolution_weight_grad"})
+  for (std::string_view name : {"convolution", "convolution_input_grad", "convolution_weight_grad"})
     if (name == spec.name)
       return convolutionCall(spec);
   throw std::invalid_argument("there is no oneDNN kernel called " + spec.name);

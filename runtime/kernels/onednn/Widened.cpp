@@ -1,8 +1,8 @@
 //===- Widened.cpp - bf16 kernels on CPUs that multiply f32 -----------------------------------===//
 //
 // Without bf16 instructions the library's own bf16 kernels are ten times slower than its f32 ones.
-// Here operands are converted to f32 in the workspace, in the order in which they lie, multiplied by
-// the f32 kernel and the result is rounded.
+// Here operands are converted to f32 in the workspace, in the order in which they lie, multiplied
+// by the f32 kernel and the result is rounded.
 //
 // Products of large matrices (a vocabulary) are cut along one dimension, so that the copies stay
 // small: along a free dimension each block is a part of the result,
@@ -56,8 +56,8 @@ std::vector<size_t> byStride(const TensorDesc &desc) {
   return order;
 }
 
-/// An f32 tensor of the shape of `desc`, without gaps, its dimensions in the order in which those of
-/// `desc` lie. Repeated dimensions stay repeated.
+/// An f32 tensor of the shape of `desc`, without gaps, its dimensions in the order in which those
+/// of `desc` lie. Repeated dimensions stay repeated.
 TensorDesc packed(const TensorDesc &desc) {
   TensorDesc result{DType::F32, desc.shape, desc.strides};
   std::vector<size_t> order = byStride(desc);
@@ -275,15 +275,15 @@ public:
           block.inputs[i].widenAll(static_cast<const uint16_t *>(arguments.inputs[i]) +
                                        offsetIn(spec.inputs[i], cut.inputs[i], begin),
                                    static_cast<float *>(inputs[i]), spec.threads);
-      char *target = static_cast<char *>(arguments.outputs[0]) +
-                     static_cast<size_t>(offsetIn(spec.outputs[0], cut.output, begin)) *
-                         outputBytes;
+      char *target =
+          static_cast<char *>(arguments.outputs[0]) +
+          static_cast<size_t>(offsetIn(spec.outputs[0], cut.output, begin)) * outputBytes;
       void *output = rounds ? workspace + outputAt : target;
       const bool adds = cut.output < 0 && begin > 0;
       // Later blocks of a contracted dimension have no bias.
       (adds ? block.later : block.first)
-          ->run({std::span(inputs.data(), adds ? 2 : spec.inputs.size()),
-                 std::span(&output, 1), workspace + innerAt});
+          ->run({std::span(inputs.data(), adds ? 2 : spec.inputs.size()), std::span(&output, 1),
+                 workspace + innerAt});
       if (rounds && (cut.output >= 0 || begin + cut.block >= cut.size))
         block.output.narrowAll(static_cast<const float *>(output),
                                reinterpret_cast<uint16_t *>(target), spec.threads);

@@ -123,7 +123,7 @@ void requireSameTypes(const KernelSpec &spec) {
 
 template <typename Op> std::unique_ptr<Kernel> prepareArithmetic(const KernelSpec &spec) {
   requireSameTypes(spec);
-  return dispatchNumber(spec.inputs[0].dtype, "operand 0", [&](auto tag) {
+  return dispatchAnyNumber(spec.inputs[0].dtype, "operand 0", [&](auto tag) {
     using T = typename decltype(tag)::Type;
     return elementwiseKernel(spec, binaryRow<Op, T, T>);
   });
@@ -191,7 +191,7 @@ std::unique_ptr<Kernel> prepareCompare(const KernelSpec &spec) {
   const std::string &direction = spec.attributes.text("direction");
   if (spec.inputs[0].dtype == DType::I1)
     return elementwiseKernel(spec, compareRow<uint8_t>(direction));
-  return dispatchNumber(spec.inputs[0].dtype, "operand 0", [&](auto tag) {
+  return dispatchAnyNumber(spec.inputs[0].dtype, "operand 0", [&](auto tag) {
     return elementwiseKernel(spec, compareRow<typename decltype(tag)::Type>(direction));
   });
 }

@@ -68,13 +68,13 @@ private:
 
 std::unique_ptr<Kernel> prepareMatmul(const KernelSpec &spec) {
   const Contraction dims = Contraction::of(spec);
-  return dispatchAnyFloat(
-      spec.inputs[0].dtype, "operand 0", [&](auto tag) -> std::unique_ptr<Kernel> {
-        using T = typename decltype(tag)::Type;
-        if (spec.outputs[0].dtype != spec.inputs[0].dtype)
-          return std::make_unique<MatmulKernel<T, float>>(dims, spec.threads);
-        return std::make_unique<MatmulKernel<T, T>>(dims, spec.threads);
-      });
+  return dispatchAnyFloat(spec.inputs[0].dtype, "operand 0",
+                          [&](auto tag) -> std::unique_ptr<Kernel> {
+                            using T = typename decltype(tag)::Type;
+                            if (spec.outputs[0].dtype != spec.inputs[0].dtype)
+                              return std::make_unique<MatmulKernel<T, float>>(dims, spec.threads);
+                            return std::make_unique<MatmulKernel<T, T>>(dims, spec.threads);
+                          });
 }
 
 } // namespace

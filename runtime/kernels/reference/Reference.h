@@ -5,8 +5,9 @@
 // name in the graph dialect. Operands may have any strides that are not negative; a kernel computes
 // the same bits for every number of threads.
 //
-// f32 is computed in f32 where one rounding suffices, and with sums kept in f64. Integers wrap
-// around.
+// f32 is computed in f32 where one rounding suffices, and with sums kept in f64. bf16 and f16,
+// which elementwise kernels, products and those that move elements know, are computed with as f32
+// and rounded once. Integers wrap around.
 //
 //===------------------------------------------------------------------------------------------===//
 

@@ -128,6 +128,19 @@ auto dispatchNumber(DType dtype, const std::string &what, const Body &body) {
   }
 }
 
+/// As `dispatchNumber`, for the floats too that are computed with in f32.
+template <typename Body>
+auto dispatchAnyNumber(DType dtype, const std::string &what, const Body &body) {
+  switch (dtype) {
+  case DType::BF16:
+    return body(Tag<BFloat16>{});
+  case DType::F16:
+    return body(Tag<Float16>{});
+  default:
+    return dispatchNumber(dtype, what, body);
+  }
+}
+
 /// Calls `body(Tag<T>{})` with an unsigned integer of the size of `dtype`, for kernels that only
 /// move elements.
 template <typename Body> auto dispatchSize(DType dtype, const Body &body) {

@@ -63,7 +63,7 @@ void requireSameType(const KernelSpec &spec) {
 
 template <typename Op> std::unique_ptr<Kernel> prepareFloat(const KernelSpec &spec) {
   requireSameType(spec);
-  return dispatchFloat(spec.inputs[0].dtype, "operand 0", [&](auto tag) {
+  return dispatchAnyFloat(spec.inputs[0].dtype, "operand 0", [&](auto tag) {
     using T = typename decltype(tag)::Type;
     return elementwiseKernel(spec, unaryRow<Op, T, T>);
   });
@@ -71,7 +71,7 @@ template <typename Op> std::unique_ptr<Kernel> prepareFloat(const KernelSpec &sp
 
 template <typename Op> std::unique_ptr<Kernel> prepareNumber(const KernelSpec &spec) {
   requireSameType(spec);
-  return dispatchNumber(spec.inputs[0].dtype, "operand 0", [&](auto tag) {
+  return dispatchAnyNumber(spec.inputs[0].dtype, "operand 0", [&](auto tag) {
     using T = typename decltype(tag)::Type;
     return elementwiseKernel(spec, unaryRow<Op, T, T>);
   });

@@ -67,6 +67,26 @@ func.func @attention(%q: tensor<1x2x8x16xf32>, %p: tensor<1x2x8x16xf64>) -> (ten
 
 // -----
 
+// Products, attention and the loss read bf16; a product may leave it as f32.
+
+// CHECK-LABEL: func.func @bf16
+// CHECK: graph.matmul {{.*}} {graph.provider = "onednn"}
+// CHECK: graph.matmul {{.*}} in f32 {graph.provider = "onednn"}
+// CHECK: graph.attention {{.*}}graph.provider = "native"
+// CHECK: graph.cross_entropy {{.*}}graph.provider = "native"
+// CHECK: graph.add {{.*}}graph.provider = "reference"
+func.func @bf16(%a: tensor<4x8xbf16>, %b: tensor<8x2xbf16>, %q: tensor<1x2x8x16xbf16>, %t: tensor<4xi64>)
+    -> (tensor<4x2xbf16>, tensor<4x2xf32>, tensor<1x2x8x16xbf16>, tensor<f32>) {
+  %0 = graph.matmul %a, %b batch [] x [] contract [1] x [0] : tensor<4x8xbf16>, tensor<8x2xbf16>
+  %1 = graph.matmul %a, %b batch [] x [] contract [1] x [0] in f32 : tensor<4x8xbf16>, tensor<8x2xbf16>
+  %o, %l = graph.attention %q, %q, %q scale 2.5e-01 causal : tensor<1x2x8x16xbf16>, tensor<1x2x8x16xbf16>, tensor<1x2x8x16xbf16>
+  %sum, %count, %lse = graph.cross_entropy %0, %t ignore_index -100 : tensor<4x2xbf16>, tensor<4xi64>
+  %2 = graph.add %0, %0 : tensor<4x2xbf16>, tensor<4x2xbf16>
+  return %2, %1, %o, %sum : tensor<4x2xbf16>, tensor<4x2xf32>, tensor<1x2x8x16xbf16>, tensor<f32>
+}
+
+// -----
+
 // What only renames elements gets no provider.
 
 // CHECK-LABEL: func.func @views
@@ -81,6 +101,6 @@ func.func @views(%x: tensor<2x3xf32>) -> tensor<6xf32> {
 
 func.func @no_kernel(%x: tensor<2x3xbf16>) -> tensor<2x3xbf16> {
   // expected-error @+1 {{has no kernel for these types in any provider}}
-  %0 = graph.exp %x : tensor<2x3xbf16>
+  %0 = graph.reduce_sum %x dims [] : tensor<2x3xbf16>
   return %0 : tensor<2x3xbf16>
 }

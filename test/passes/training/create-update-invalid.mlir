@@ -15,7 +15,7 @@ module {
 
 // expected-error @+1 {{has a function @update already}}
 module attributes {graph.optimizer = #adamw} {
-  // expected-error @+1 {{parameter 'b' of 'tensor<2xf32>' has no gradient of its type}}
+  // expected-error @+1 {{parameter 'b' of 'tensor<2xf32>' has no gradient of 'tensor<2xf32>'}}
   func.func @forward(%a: tensor<f32> {graph.parameter = "a"}, %b: tensor<2xf32> {graph.parameter = "b"})
       -> (tensor<f32> {graph.gradient = "a", graph.metric = "loss"}) {
     return %a : tensor<f32>

@@ -24,6 +24,7 @@ struct Problem {
   Mask mask = Mask::None;
   double dropout = 0;
   int64_t diagonal = 0;
+  DType dtype = DType::F32;
 };
 
 struct Operands {
@@ -93,20 +94,21 @@ Expected naive(const Problem &p, const Operands &x, double scale) {
 }
 
 /// [b, h, s, d] with sequence before heads in memory, as a projection leaves it, or row-major.
-TensorDesc heads(bool isInterleaved, int64_t b, int64_t h, int64_t s, int64_t d) {
-  TensorDesc desc = TensorDesc::contiguous(DType::F32, {b, h, s, d});
+TensorDesc heads(bool isInterleaved, int64_t b, int64_t h, int64_t s, int64_t d,
+                 DType dtype = DType::F32) {
+  TensorDesc desc = TensorDesc::contiguous(dtype, {b, h, s, d});
   if (isInterleaved)
     desc.strides = {s * h * d, d, h * d, 1};
   return desc;
 }
 
 Operands makeOperands(const Problem &p, Random &random, bool isInterleaved) {
-  Operands x{uniform(random, heads(isInterleaved, p.b, p.h, p.s, p.d)),
-             uniform(random, heads(isInterleaved, p.b, p.g, p.t, p.d)),
-             uniform(random, heads(isInterleaved, p.b, p.g, p.t, p.e)),
+  Operands x{uniform(random, heads(isInterleaved, p.b, p.h, p.s, p.d, p.dtype)),
+             uniform(random, heads(isInterleaved, p.b, p.g, p.t, p.d, p.dtype)),
+             uniform(random, heads(isInterleaved, p.b, p.g, p.t, p.e, p.dtype)),
              Tensor(),
              Tensor(TensorDesc::contiguous(DType::I64, {3})),
-             uniform(random, heads(!isInterleaved, p.b, p.h, p.s, p.e))};
+             uniform(random, heads(!isInterleaved, p.b, p.h, p.s, p.e, p.dtype))};
   if (p.mask != Mask::None) {
     TensorDesc desc =
         TensorDesc::contiguous(p.mask == Mask::Added ? DType::F32 : DType::I1, {1, 1, p.s, p.t});
@@ -130,7 +132,7 @@ void check(const Problem &p, const KernelProvider &provider, bool isInterleaved)
   const double scale = 1 / std::sqrt(static_cast<double>(p.d));
   Attributes attributes{
       {"scale", scale}, {"causal", p.causal}, {"dropout", p.dropout}, {"id", int64_t{5}}};
-  Tensor o(heads(isInterleaved, p.b, p.h, p.s, p.e)),
+  Tensor o(heads(isInterleaved, p.b, p.h, p.s, p.e, p.dtype)),
       lse(TensorDesc::contiguous(DType::F32, {p.b, p.h, p.s}));
   Tensor diagonal(TensorDesc::contiguous(DType::I64, {}));
   diagonal.set(0, static_cast<double>(p.diagonal));
@@ -155,11 +157,14 @@ void check(const Problem &p, const KernelProvider &provider, bool isInterleaved)
     EXPECT_TRUE(first == bytes) << "attention differs with " << threads << " threads";
   }
   const Expected expected = naive(p, x, scale);
-  expectNear(o, expected.o, 2e-6, "o");
+  // bf16 operands are exact in f32: lse is as exact, results are rounded once, and the gradients
+  // see the rounding of o.
+  const bool isNarrow = p.dtype == DType::BF16;
+  expectNear(o, expected.o, isNarrow ? 1.0 / 256 : 2e-6, "o");
   expectNear(lse, expected.lse, 2e-6, "lse");
-  expectNear(dQ, expected.dQ, 4e-6, "dq");
-  expectNear(dK, expected.dK, 4e-6, "dk");
-  expectNear(dV, expected.dV, 4e-6, "dv");
+  expectNear(dQ, expected.dQ, isNarrow ? 1.0 / 64 : 4e-6, "dq");
+  expectNear(dK, expected.dK, isNarrow ? 1.0 / 64 : 4e-6, "dk");
+  expectNear(dV, expected.dV, isNarrow ? 1.0 / 256 : 4e-6, "dv");
 }
 
 /// Both variants where this machine has them.
@@ -179,6 +184,15 @@ TEST(Attention, Plain) {
 TEST(Attention, Causal) {
   checkLevels({2, 2, 2, 50, 50, 16, 16, true});
   checkLevels({1, 2, 2, 130, 130, 48, 48, true});
+}
+
+TEST(Attention, Bf16) {
+  for (Problem p : {Problem{2, 3, 3, 20, 20, 8, 8}, Problem{1, 4, 2, 130, 130, 48, 40, true},
+                    Problem{2, 2, 2, 19, 31, 8, 8, false, Mask::Added, 0.3},
+                    Problem{1, 2, 1, 60, 9, 8, 8, true}}) {
+    p.dtype = DType::BF16;
+    checkLevels(p);
+  }
 }
 
 TEST(Attention, SeveralBlocksOfKeys) {
@@ -327,7 +341,7 @@ TEST(Attention, FaultsAreNamed) {
   spec.attributes.set("causal", true);
   EXPECT_EQ(native.whyNot(spec), std::nullopt);
   spec.inputs[0] = TensorDesc::contiguous(DType::F64, {1, 4, 8, 8});
-  EXPECT_EQ(native.whyNot(spec), "q is f64[1x4x8x8], expected f32[1x4x8x8]");
+  EXPECT_EQ(native.whyNot(spec), "q is f64[1x4x8x8], expected f32 or bf16");
 }
 
 } // namespace

@@ -58,6 +58,65 @@ TEST(CrossEntropyGrad, AgreesWithDoubles) {
       }
 }
 
+/// Loss and gradient of bf16 logits: sums in f32, the gradient rounded once; a row that hits no
+/// column makes the loss NaN.
+TEST(CrossEntropy, Bf16Logits) {
+  Random random(4);
+  for (const KernelProvider *provider : nativeLevels())
+    for (auto [rows, columns] : {std::pair<int64_t, int64_t>{1, 1}, {5, 7}, {40, 130}, {3, 1000}}) {
+      CrossEntropyGrad call(random, DType::I64, rows, columns);
+      Tensor logits(TensorDesc::contiguous(DType::BF16, {rows, columns}));
+      std::vector<double> lse, gradient;
+      double loss = 0, count = 0;
+      for (int64_t i = 0; i < rows * columns; ++i)
+        logits.set(i, call.logits.get(i));
+      for (int64_t row = 0; row < rows; ++row) {
+        double sum = 0;
+        for (int64_t column = 0; column < columns; ++column)
+          sum += std::exp(logits.get(row * columns + column));
+        lse.push_back(std::log(sum));
+        const auto hit = static_cast<int64_t>(call.target.get(row));
+        for (int64_t column = 0; column < columns; ++column) {
+          const double p = std::exp(logits.get(row * columns + column) - lse.back());
+          gradient.push_back(hit == kIgnored ? 0 : (p - (column == hit)) * kScale);
+        }
+        if (hit == kIgnored)
+          continue;
+        ++count;
+        loss += hit >= columns ? std::nan("") : lse.back() - logits.get(row * columns + hit);
+      }
+      for (int threads : {1, 3}) {
+        Tensor lossSum(TensorDesc::contiguous(DType::F32, {})), counted(lossSum.desc),
+            out(call.lse.desc), slope(logits.desc);
+        runOnce(*provider, "cross_entropy", {{"ignore_index", kIgnored}}, {&logits, &call.target},
+                {&lossSum, &counted, &out}, threads);
+        expectNear(out, lse, 1e-6, "lse");
+        expectNear(counted, {count}, 0, "count");
+        expectNear(lossSum, {loss}, 1e-6, "loss");
+        runOnce(*provider, "cross_entropy_grad", {{"ignore_index", kIgnored}},
+                {&logits, &call.target, &out, &call.scale}, {&slope}, threads);
+        expectNear(slope, gradient, 1.0 / 256, "gradient");
+      }
+    }
+}
+
+/// What is not a number does not pass for a loss.
+TEST(CrossEntropy, BrokenLogits) {
+  for (const KernelProvider *provider : nativeLevels())
+    for (auto [broken, expected] :
+         {std::pair(std::nan(""), std::nan("")), {HUGE_VAL, HUGE_VAL}, {-HUGE_VAL, -HUGE_VAL}}) {
+      Tensor logits(TensorDesc::contiguous(DType::BF16, {1, 21})),
+          target(TensorDesc::contiguous(DType::I64, {1}));
+      for (int64_t i = 0; i < 21; ++i)
+        logits.set(i, broken == -HUGE_VAL || i == 18 ? broken : 1);
+      Tensor loss(TensorDesc::contiguous(DType::F32, {})), count(loss.desc),
+          lse(TensorDesc::contiguous(DType::F32, {1}));
+      runOnce(*provider, "cross_entropy", {{"ignore_index", kIgnored}}, {&logits, &target},
+              {&loss, &count, &lse}, 1);
+      expectNear(lse, {expected}, 0, "lse");
+    }
+}
+
 TEST(CrossEntropyGrad, WorksInPlace) {
   Random random(2);
   for (const KernelProvider *provider : nativeLevels()) {
@@ -105,9 +164,11 @@ TEST(CrossEntropyGrad, SaysWhatItCannotDo) {
             "the targets are i64[3], expected a contiguous i64 or i32 per row");
   spec.inputs[1] = target;
   spec.inputs[0].strides = {1, 4};
-  EXPECT_EQ(native.whyNot(spec), "the logits are f32[4x6], expected contiguous f32 rows");
+  EXPECT_EQ(native.whyNot(spec),
+            "the logits are f32[4x6], expected contiguous rows of f32 or bf16");
   spec.inputs[0] = TensorDesc::contiguous(DType::F64, {4, 6});
-  EXPECT_EQ(native.whyNot(spec), "the logits are f64[4x6], expected contiguous f32 rows");
+  EXPECT_EQ(native.whyNot(spec),
+            "the logits are f64[4x6], expected contiguous rows of f32 or bf16");
 }
 
 } // namespace

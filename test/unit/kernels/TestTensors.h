@@ -7,6 +7,7 @@
 #include "runtime/kernels/Kernel.h"
 #include "runtime/kernels/Providers.h"
 
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <gtest/gtest.h>
@@ -101,9 +102,28 @@ struct Tensor {
       return write(at, static_cast<int32_t>(value));
     case DType::I8:
       return write(at, static_cast<int8_t>(value));
+    case DType::BF16:
+      return write(at, roundedToBf16(value));
     default:
       return write(at, static_cast<uint8_t>(value != 0));
     }
+  }
+
+  /// To nearest, ties to even, by scaling to units of the last of 8 bits.
+  static uint16_t roundedToBf16(double value) {
+    if (!std::isfinite(value) || value == 0) {
+      const auto wide = static_cast<float>(value);
+      uint32_t bits;
+      std::memcpy(&bits, &wide, sizeof(bits));
+      return static_cast<uint16_t>(bits >> 16);
+    }
+    int exponent;
+    const double fraction = std::frexp(value, &exponent);
+    const auto nearest =
+        static_cast<float>(std::ldexp(std::nearbyint(std::ldexp(fraction, 8)), exponent - 8));
+    uint32_t bits;
+    std::memcpy(&bits, &nearest, sizeof(bits));
+    return static_cast<uint16_t>(bits >> 16);
   }
 
   std::vector<double> values() const {
@@ -172,6 +192,15 @@ inline Sizes randomShape(Random &random, int64_t rank, int64_t largest) {
   for (int64_t &size : shape)
     size = draw(random, 0, 3) == 0 ? 1 : draw(random, 1, largest);
   return shape;
+}
+
+/// The oneDNN providers that this CPU can run: with and without bf16 instructions.
+inline std::vector<const KernelProvider *> onednnLevels() {
+  std::vector<const KernelProvider *> levels;
+  for (std::string_view level : {"x86-64-v3", "x86-64-v4-bf16"})
+    if (offers(cpuLevel(), level))
+      levels.push_back(&onednnProvider(level));
+  return levels;
 }
 
 /// The native providers that this CPU can run.

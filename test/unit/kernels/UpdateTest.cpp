@@ -128,6 +128,14 @@ void checkAdamW(const KernelProvider &provider, DType dtype, const AdamWCase &ea
   expectNear(outP, newP, tolerance, "parameter");
   expectNear(outM, newM, tolerance, "exp_avg");
   expectNear(outV, newV, tolerance, "exp_avg_sq");
+  if (dtype == DType::F32) {
+    Tensor copy(TensorDesc::contiguous(DType::BF16, {count})), rounded(copy.desc);
+    runOnce(provider, "adamw", attributes, inputs, {&outP, &outM, &outV, &copy}, 2);
+    EXPECT_TRUE(outP.bytes == first[0]) << "the copy changes the step";
+    for (int64_t i = 0; i < count; ++i)
+      rounded.set(i, outP.get(i));
+    EXPECT_TRUE(copy.bytes == rounded.bytes) << "the copy is not the rounded parameter";
+  }
   // In place.
   runOnce(provider, "adamw", attributes, inputs, {&p, &m, &v}, 2);
   EXPECT_TRUE(p.bytes == first[0] && m.bytes == first[1] && v.bytes == first[2])
