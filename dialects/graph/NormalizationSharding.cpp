@@ -77,7 +77,10 @@ ShardingRule CrossEntropyOp::getShardingRule() {
   for (unsigned dim = 0; dim < columns; ++dim)
     builder.factor({in(kLogits, dim), in(kTarget, dim), out(kLse, dim)}, FactorKind::Reduction,
                    ReductionKind::Sum);
-  return builder.factor({in(kLogits, columns)}, FactorKind::Special).build();
+  // And the logit of the target.
+  return builder.factor({in(kLogits, columns)}, FactorKind::Special)
+      .inner(in(kLogits, columns), kLse, kLogSumExpReductions + 1)
+      .build();
 }
 
 ShardingRule CrossEntropyGradOp::getShardingRule() {

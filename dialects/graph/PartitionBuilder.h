@@ -59,7 +59,8 @@ public:
 };
 
 /// The logarithm of the sum of e^x over all parts of `factor`, on every rank, where `own` is that
-/// of the own part.
+/// of the own part: by so many reductions of values like it.
+inline constexpr int64_t kLogSumExpReductions = 2;
 mlir::Value allReduceLogSumExp(PartitionBuilder &partition, mlir::Value own, unsigned factor);
 
 } // namespace deepshard::graph

@@ -34,7 +34,10 @@ ShardingRule ReduceMinOp::getShardingRule() { return linearReduction(*this, Redu
 
 /// What is split is reduced inside the op: see `partition`.
 ShardingRule ReduceLogSumExpOp::getShardingRule() {
-  return reduction(*this, FactorKind::Special, std::nullopt).build();
+  ShardingRuleBuilder builder = reduction(*this, FactorKind::Special, std::nullopt);
+  for (int64_t dim : getDims())
+    builder.inner(in(0, static_cast<unsigned>(dim)), 0, kLogSumExpReductions);
+  return builder.build();
 }
 
 Value allReduceLogSumExp(PartitionBuilder &partition, Value own, unsigned factor) {

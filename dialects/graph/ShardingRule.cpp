@@ -61,6 +61,13 @@ int64_t ShardingRule::bytesRound(Operation *op, ArrayRef<int64_t> parts) const {
   return sent;
 }
 
+int64_t ShardingRule::bytesReduced(Operation *op, const InnerReduction &reduction,
+                                   ArrayRef<int64_t> parts) const {
+  auto type = cast<RankedTensorType>(op->getResult(reduction.result).getType());
+  return reduction.times * llvm::product_of(localShape(results[reduction.result], parts)) *
+         type.getElementTypeBitWidth() / 8;
+}
+
 SmallVector<int64_t> ShardingRule::localShape(const TensorFactors &tensor,
                                               ArrayRef<int64_t> parts) const {
   SmallVector<int64_t> shape;
@@ -154,6 +161,9 @@ std::string ShardingRule::text() const {
     llvm::interleave(ring.results, os, "&");
     os << (ring.isCausal ? " causal}" : "}");
   }
+  for (const InnerReduction &reduction : inner)
+    os << " inner={" << nameOf(reduction.factor) << ":" << reduction.times << "x"
+       << reduction.result << "}";
   if (!instead.empty()) {
     os << " instead={";
     llvm::interleaveComma(instead, os, [&](const Instead &entry) {
@@ -183,7 +193,7 @@ public:
       if (failed(kind(factor)))
         return failure();
     return success(succeeded(partials()) && succeeded(ringsOfFactors()) &&
-                   succeeded(insteadOfFactors()));
+                   succeeded(innerReductions()) && succeeded(insteadOfFactors()));
   }
 
 private:
@@ -289,6 +299,19 @@ private:
         return error() << "ring " << index << " must pass ascending operands and results that have "
                        << "factor " << ShardingRule::nameOf(ring.factor) << ", an operand at least";
     }
+    return success();
+  }
+
+  LogicalResult innerReductions() {
+    for (auto [index, reduction] : llvm::enumerate(rule.inner))
+      if (reduction.factor >= rule.factors.size() ||
+          rule.factors[reduction.factor].kind != FactorKind::Special ||
+          reduction.result >= rule.results.size() ||
+          ShardingRule::has(rule.results[reduction.result], reduction.factor) ||
+          reduction.times < 1)
+        return error() << "inner reduction " << index
+                       << " must name a special factor and a result that lacks it, and happen once "
+                          "at least";
     return success();
   }
 
@@ -406,6 +429,11 @@ ShardingRuleBuilder &ShardingRuleBuilder::instead(RulePlace place, RulePlace oth
   return *this;
 }
 
+ShardingRuleBuilder &ShardingRuleBuilder::inner(RulePlace place, unsigned result, int64_t times) {
+  for (unsigned factor : tensorOf(place)[place.dim])
+    rule.inner.push_back({factor, result, times});
+  return *this;
+}
 ShardingRuleBuilder &ShardingRuleBuilder::once(unsigned operand) {
   rule.once.push_back(operand);
   return *this;

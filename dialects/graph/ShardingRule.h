@@ -25,6 +25,9 @@
 // to take the maximum of) may be read only through the sets in `partial`; the axes of the parts
 // must not split a factor of the op.
 //
+// A split factor whose op reduces something over its ranks by itself (the loss over a split
+// vocabulary) costs that: the rule says how much.
+//
 // A split *ring* factor costs what its op sends meanwhile, which the rule says too: the ranks hand
 // the local parts of the ring's tensors on, each to the next.
 //
@@ -101,6 +104,15 @@ struct Ring {
   bool operator==(const Ring &) const = default;
 };
 
+/// While `factor` is split, its ranks reduce over each other, inside the op, `times` values of the
+/// type and the local shape of result `result`; all of them get the result (an all_reduce).
+struct InnerReduction {
+  unsigned factor = 0, result = 0;
+  int64_t times = 1;
+
+  bool operator==(const InnerReduction &) const = default;
+};
+
 /// Axes that split `factor` where operands come from may split `other` here instead, and back for
 /// the results: a tensor that has both is moved by an all-to-all.
 struct Instead {
@@ -116,6 +128,7 @@ struct ShardingRule {
   llvm::SmallVector<TensorFactors> operands, results;
   llvm::SmallVector<PartialOperands> partial;
   llvm::SmallVector<Ring, 1> rings;
+  llvm::SmallVector<InnerReduction, 1> inner;
   llvm::SmallVector<Instead, 2> instead;
   /// Operands that belong to the result once, not to each summand that a split Reduction factor
   /// leaves: the op's `partition` hands them to `addAfterReduction`, so the result must be reduced
@@ -136,6 +149,10 @@ struct ShardingRule {
   /// Bytes that a rank sends round the rings of `op`, whose rule this is, with factor f split into
   /// parts[f] equal parts.
   int64_t bytesRound(mlir::Operation *op, llvm::ArrayRef<int64_t> parts) const;
+  /// Bytes of the values that one of the `inner` reductions of `op`, whose rule this is, reduces,
+  /// all together, with factor f split into parts[f] equal parts.
+  int64_t bytesReduced(mlir::Operation *op, const InnerReduction &reduction,
+                       llvm::ArrayRef<int64_t> parts) const;
   /// Sizes of the dimensions of `tensor` with factor f split into parts[f] equal parts.
   llvm::SmallVector<int64_t> localShape(const TensorFactors &tensor,
                                         llvm::ArrayRef<int64_t> parts) const;
@@ -157,7 +174,9 @@ struct ShardingRule {
 /// 5. partial operands and results are ascending, existing and not empty; no two entries are alike
 /// 6. the factor of a ring is Special and has one ring; its operands and results are ascending,
 ///    existing and have the factor, and there is an operand
-/// 7. factors that are split instead of each other are two that exist, the other one not Replicate
+/// 7. the factor of an inner reduction is Special, its result lacks the factor, and it happens once
+///    at least
+/// 8. factors that are split instead of each other are two that exist, the other one not Replicate
 /// Reports at the op.
 llvm::LogicalResult verifyRule(mlir::Operation *op, const ShardingRule &rule);
 
@@ -195,6 +214,8 @@ public:
   /// The factor of dimension `place`, if it has one, is passed round with these tensors.
   ShardingRuleBuilder &ring(RulePlace place, bool isCausal, llvm::ArrayRef<unsigned> operands,
                             llvm::ArrayRef<unsigned> results);
+  /// While the factor of `place` is split, the op reduces `times` values like a result.
+  ShardingRuleBuilder &inner(RulePlace place, unsigned result, int64_t times);
   /// Axes of the factor of `place` may split the first factor of `other` instead, if both have
   /// factors and the latter can be split.
   ShardingRuleBuilder &instead(RulePlace place, RulePlace other);

@@ -329,6 +329,32 @@ TEST_F(ShardingRuleTest, RingsSendWhatTheRuleSays) {
   EXPECT_GT(count, 50);
 }
 
+/// What ops reduce inside is what the rule says, whatever else is split.
+TEST_F(ShardingRuleTest, OpsReduceInsideWhatTheRuleSays) {
+  int count = 0;
+  for (const Case &c : cases) {
+    const ShardingRule rule = ruleOf(c);
+    for (unsigned factor = 0; factor < rule.factors.size(); ++factor)
+      for (int64_t parts : divisors(rule.factors[factor]))
+        for (unsigned other = 0; other < rule.factors.size(); ++other) {
+          PerFactor split(rule.factors.size(), 1);
+          split[factor] = parts;
+          if (SmallVector<int64_t> more = divisors(rule.factors[other]);
+              other != factor && !more.empty())
+            split[other] = more.front();
+          SimulatedRanks ranks(c.op, rule, split);
+          ASSERT_TRUE(succeeded(ranks.run(c.operands))) << c.name << ": " << ranks.why;
+          int64_t expected = 0;
+          for (const InnerReduction &reduction : rule.inner)
+            if (split[reduction.factor] > 1)
+              expected += rule.bytesReduced(c.op, reduction, split);
+          EXPECT_EQ(ranks.reducedBytes, expected) << c.name << " " << rule.text();
+          count += expected > 0;
+        }
+  }
+  EXPECT_GT(count, 10);
+}
+
 /// Beyond its own keys and values a rank holds those it works on and those it receives.
 TEST_F(ShardingRuleTest, RingsHoldTwoBlocksAtMost) {
   int count = 0;
@@ -608,12 +634,12 @@ TEST_F(ShardingRuleTest, Text) {
   EXPECT_EQ(textOf("%x: tensor<6x12xf32>, %t: tensor<6xi64>",
                    "%a, %b, %c = graph.cross_entropy %x, %t ignore_index -1 "
                    ": tensor<6x12xf32>, tensor<6xi64>"),
-            "([i, j],[i])->([],[],[i]) {i=6, j=12} reduction={i:sum} special={j}");
+            "([i, j],[i])->([],[],[i]) {i=6, j=12} reduction={i:sum} special={j} inner={j:3x2}");
   EXPECT_EQ(textOf("%x: tensor<2x3x12xf32>, %t: tensor<2x3xi64>",
                    "%a, %b, %c = graph.cross_entropy %x, %t ignore_index -1 "
                    ": tensor<2x3x12xf32>, tensor<2x3xi64>"),
             "([i, j, k],[i, j])->([],[],[i, j]) {i=2, j=3, k=12} reduction={i:sum, j:sum} "
-            "special={k}");
+            "special={k} inner={k:3x2}");
   EXPECT_EQ(ShardingRule::nameOf(17), "z");
   EXPECT_EQ(ShardingRule::nameOf(18), "i1");
 }

@@ -95,7 +95,9 @@ Value SimulatedRanks::partIndex(unsigned factor) {
 Value SimulatedRanks::allReduce(Value value, ReductionKind kind, unsigned factor) {
   if (!isSplit(factor))
     return value;
-  reduced.push_back(cast<RankedTensorType>(value.getType()).getNumElements());
+  auto type = cast<RankedTensorType>(value.getType());
+  reduced.push_back(type.getNumElements());
+  reducedBytes += type.getNumElements() * type.getElementTypeBitWidth() / 8;
   return addExchange({nullptr, value, nullptr, factor, kind});
 }
 

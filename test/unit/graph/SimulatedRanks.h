@@ -40,6 +40,7 @@ public:
   std::string why;
   /// Number of elements of each all-reduce.
   llvm::SmallVector<int64_t> reduced;
+  int64_t reducedBytes = 0; // of all of them
   /// Bytes of each rotation, as a rank sends them.
   llvm::SmallVector<int64_t> rotated;
 
