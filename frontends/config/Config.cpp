@@ -183,6 +183,7 @@ std::string TrainingConfig::str() const {
   line("deepshard.mesh.tensor", mesh.tensor);
   line("deepshard.mesh.pipe", mesh.pipe);
   line("deepshard.layouts", searchLayouts ? "auto" : "pinned");
+  line("deepshard.objective", objective);
   line("deepshard.attention", attention);
   for (const Pin &pin : pins)
     line("deepshard.pins." + quoted(pin.pattern), fmt::format("{}", pin.dims));

@@ -110,8 +110,9 @@ struct TrainingConfig {
   Mesh mesh;
   /// How attention is split over mesh.context: "auto", "ulysses" (by heads) or "ring" (by blocks).
   std::string attention = "auto";
-  std::vector<Pin> pins;     ///< the first that matches a parameter's name holds
-  bool searchLayouts = true; ///< of what is not pinned; false: follow from the pins alone
+  std::vector<Pin> pins;          ///< the first that matches a parameter's name holds
+  bool searchLayouts = true;      ///< of what is not pinned; false: follow from the pins alone
+  std::string objective = "time"; ///< of that search: "time" or "traffic"
   Zero zero;
   Recompute recompute;
   int64_t bucketSize = 4194304; ///< elements

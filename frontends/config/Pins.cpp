@@ -119,6 +119,10 @@ void readPins(Reader &reader, TrainingConfig &config) {
   // "auto" reads as if the key were absent.
   constexpr std::string_view kLayouts = "deepshard.layouts";
   config.searchLayouts = reader.oneOf(kLayouts, {"auto", "pinned"}) == "auto";
+  constexpr std::string_view kObjective = "deepshard.objective";
+  config.objective = reader.oneOf(kObjective, {"time", "traffic"});
+  if (!config.searchLayouts && config.objective != "time")
+    reader.note(kObjective, "without effect: deepshard.layouts is \"pinned\", nothing is searched");
   const Value *pins = reader.find("deepshard.pins");
   if (!pins)
     return;

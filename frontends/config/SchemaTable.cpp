@@ -79,6 +79,7 @@ constexpr SchemaKey kRows[] = {
   {"deepshard.mesh.pipe", "int", "1", Supported},
   {"deepshard.attention", "string", "\"auto\"", Supported},
   {"deepshard.layouts", "string", "\"auto\"", Supported},
+  {"deepshard.objective", "string", "\"time\"", Supported},
   {"deepshard.pins", "object", "", Open},
   {"deepshard.gradient_reduction", "string", "\"step\"", Supported},
   {"deepshard.parameter_gather", "string", "\"regather\"", Supported},

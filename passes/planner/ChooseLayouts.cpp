@@ -38,6 +38,13 @@ struct ChooseLayoutsPass : impl::ChooseLayoutsBase<ChooseLayoutsPass> {
 
   std::optional<MachineModel> machineModel() {
     MachineModel machine;
+    if (objective == "traffic") {
+      machine.objective = Objective::Traffic;
+    } else if (objective != "time") {
+      getOperation().emitError("choose-layouts: objective is \"")
+          << objective << "\"; choose time or traffic";
+      return std::nullopt;
+    }
     machine.flopsPerSecond = tflops * 1e12;
     machine.memoryBytesPerSecond = memoryGbPerS * 1e9;
     if (tierLatencies.size() != tierSizes.size() || tierBandwidths.size() != tierSizes.size()) {

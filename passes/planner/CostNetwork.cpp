@@ -11,7 +11,7 @@ namespace deepshard {
 
 unsigned CostNetwork::addVariable(unsigned choices) {
   assert(choices > 0 && "a variable without choices");
-  domains.push_back({choices, table(std::vector<Cost>(choices, 0)), {}});
+  domains.push_back({choices, table(std::vector<Cost>(choices)), {}});
   return static_cast<unsigned>(domains.size() - 1);
 }
 
@@ -53,7 +53,7 @@ void CostNetwork::addDiagonal(unsigned variable, CostStore::Id costs) {
 }
 
 Cost CostNetwork::costOf(std::span<const unsigned> choices) const {
-  Cost cost = 0;
+  Cost cost;
   for (size_t variable = 0; variable < choices.size(); ++variable)
     cost = addCosts(cost, (*tables)[domains[variable].costs].costs[choices[variable]]);
   for (const Pair &pair : pairs)

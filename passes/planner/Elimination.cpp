@@ -40,7 +40,7 @@ bool Elimination::isDominated(unsigned variable, unsigned choice, unsigned other
     return true;
   Cost gain = own[choice] - own[other]; // of taking the other, at least
   for (size_t index : domain.pairs) {
-    if (gain < -kForbidden)
+    if (gain.traffic < -kForbidden.traffic)
       return false;
     const CostNetwork::Pair &pair = network.pairs[index];
     const bool isFirst = pair.a == variable;
@@ -59,7 +59,7 @@ bool Elimination::isDominated(unsigned variable, unsigned choice, unsigned other
       return true;
     gain += least;
   }
-  return gain >= 0;
+  return gain >= Cost();
 }
 
 /// The choices of a variable without those that are dominated. Ties: the first of equal choices
@@ -183,7 +183,7 @@ CostArray Elimination::combine(const std::vector<unsigned> &scope,
     result.sizes.push_back(static_cast<unsigned>(sizeOf(variable)));
     entries *= result.sizes.back();
   }
-  result.costs.assign(entries, 0);
+  result.costs.assign(entries, Cost());
   for (size_t part : parts) {
     const CostArray &from = store[tables[part].costs];
     // How far the entry of the part moves with each variable of the scope.

@@ -77,7 +77,7 @@ private:
   std::vector<std::vector<size_t>> tablesOf;     // per variable, ascending; also consumed ones
   std::vector<std::vector<unsigned>> neighbours; // ascending
   std::vector<Step> steps;
-  Cost base = 0; // taken from the tables
+  Cost base; // taken from the tables
 };
 
 } // namespace deepshard

@@ -23,22 +23,70 @@ static StringRef nameOf(BlockArgument argument) {
       .getValue();
 }
 
-/// Of a sum of picoseconds.
-static std::string timeText(Cost cost) {
-  const double microseconds = static_cast<double>(cost) * 1e-6;
+static std::string timeText(int64_t picoseconds) {
+  const double microseconds = static_cast<double>(picoseconds) * 1e-6;
   if (microseconds >= 1e4)
     return llvm::formatv("{0:F2} ms", microseconds * 1e-3);
   return llvm::formatv("{0:F2} us", microseconds);
 }
 
-static std::string percentText(Cost part, Cost whole) {
-  return llvm::formatv("{0:F2} %", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+static std::string bytesText(int64_t bytes) {
+  const double kibibytes = static_cast<double>(bytes) / 1024;
+  if (kibibytes >= 1024)
+    return llvm::formatv("{0:F2} MiB", kibibytes / 1024);
+  return llvm::formatv("{0:F2} KiB", kibibytes);
 }
 
-static std::string partsText(const LayoutNetwork::Breakdown &parts) {
-  return "computing " + timeText(parts.compute) + ", updates " + timeText(parts.update) +
-         ", moves between layouts " + timeText(parts.moves);
+/// Also without what would be a share of nothing.
+static std::string withPercent(const std::string &text, int64_t part, int64_t whole) {
+  if (whole == 0)
+    return text;
+  return llvm::formatv("{0} ({1:F2} %)", text,
+                       100.0 * static_cast<double>(part) / static_cast<double>(whole));
 }
+
+namespace {
+
+/// Says what is compared in the words of the objective: the time of a micro-batch, or the bytes
+/// that a rank receives in a step and that time.
+class CostWords {
+public:
+  explicit CostWords(Objective objective) : countsBytes(objective == Objective::Traffic) {}
+
+  std::string summary(Cost cost) const {
+    const std::string time = "a micro-batch takes " + timeText(cost.time);
+    return countsBytes ? "a rank receives " + bytesText(cost.traffic) + " a step and " + time
+                       : time;
+  }
+  std::string parts(const LayoutNetwork::Breakdown &parts) const {
+    return "computing " + timeText(parts.compute.time) + ", updates " + text(parts.update) +
+           ", moves between layouts " + text(parts.moves);
+  }
+  /// Of `other` beside `best`: "4.10 us (0.77 %) more".
+  std::string more(Cost other, Cost best) const {
+    const Cost more = other - best;
+    if (!countsBytes)
+      return withPercent(timeText(more.time), more.time, best.time) + " more";
+    if (more.traffic > 0)
+      return withPercent(bytesText(more.traffic), more.traffic, best.traffic) + " a step more";
+    return withPercent(timeText(more.time), more.time, best.time) + " more for the same bytes";
+  }
+  /// What has or takes that.
+  const char *subject(Cost other, Cost best) const {
+    return countsBytes && other.traffic > best.traffic ? "a rank would receive "
+                                                       : "a micro-batch would take ";
+  }
+
+private:
+  std::string text(Cost cost) const {
+    return countsBytes ? bytesText(cost.traffic) + " and " + timeText(cost.time)
+                       : timeText(cost.time);
+  }
+
+  bool countsBytes;
+};
+
+} // namespace
 
 //===------------------------------------------------------------------------------------------===//
 // Why
@@ -70,8 +118,7 @@ static void explainAttention(const LayoutNetwork::Attention &attention,
   text += isRing ? ": keys and values go round; to split heads instead"
                  : ": heads are split; to hand keys and values round instead";
   text += other >= kForbidden ? " is impossible"
-                              : " takes " + timeText(other - best.cost) + " (" +
-                                    percentText(other - best.cost, best.cost) + ") more";
+                              : " takes " + CostWords(layouts.objective()).more(other, best.cost);
   remark::passed(attention.op->getLoc(),
                  remark::RemarkOpts::name("choose-layouts").category("search"))
       << text;
@@ -80,12 +127,13 @@ static void explainAttention(const LayoutNetwork::Attention &attention,
 void explainLayouts(func::FuncOp function, const LayoutNetwork &layouts,
                     const CostNetwork::Solution &best) {
   auto options = remark::RemarkOpts::name("choose-layouts").category("search");
+  const CostWords words(layouts.objective());
   {
     auto summary = remark::passed(function.getLoc(), options);
     if (!summary) // nobody listens: the rest is work
       return;
-    summary << "a micro-batch takes " + timeText(best.cost) + ": " +
-                   partsText(layouts.breakdown(best)) + "; the least of all layouts by this model";
+    summary << words.summary(best.cost) + ": " + words.parts(layouts.breakdown(best)) +
+                   "; the least of all layouts by this model";
   }
   for (const LayoutNetwork::Attention &attention : layouts.attentions())
     explainAttention(attention, layouts, best);
@@ -102,12 +150,10 @@ void explainLayouts(func::FuncOp function, const LayoutNetwork &layouts,
     for (size_t i = 0; i < table->costs.size(); ++i)
       if (i != chosen && (!next || table->costs[i] < table->costs[*next]))
         next = i;
-    const Cost more = table->costs[*next] - best.cost;
     std::string text = nameOf(parameter.argument).str() + ": " + textOf(parameter.layouts[chosen]) +
                        "; next best " + textOf(parameter.layouts[*next]);
-    text += table->costs[*next] >= kForbidden
-                ? " is impossible"
-                : ", " + timeText(more) + " (" + percentText(more, best.cost) + ") more";
+    text += table->costs[*next] >= kForbidden ? " is impossible"
+                                              : ", " + words.more(table->costs[*next], best.cost);
     if (block != blocks.end() && block->second > 1)
       text += "; in " + std::to_string(block->second) + " equal blocks";
     remark::passed(parameter.argument.getLoc(), options) << text;
@@ -279,7 +325,7 @@ LogicalResult answerWhyNot(func::FuncOp function, const LayoutNetwork &layouts,
                      : " cannot have this layout; those it can have are ")
              << layoutList(parameter);
     std::vector<Cost> costs(parameter.layouts.size(), kForbidden);
-    costs[*choice] = 0;
+    costs[*choice] = Cost();
     pinned.add(parameter.variable, std::move(costs));
     asked.insert(parameter.variable);
   }
@@ -290,15 +336,14 @@ LogicalResult answerWhyNot(func::FuncOp function, const LayoutNetwork &layouts,
     function.emitRemark("why not ") << text << ": no layouts of the other values go with it";
     return success();
   }
-  const Cost more = other->cost - best.cost;
+  const CostWords words(layouts.objective());
   InFlightDiagnostic answer = function.emitRemark("why not ") << text << ": ";
-  if (more == 0)
+  if (other->cost == best.cost)
     answer << "it costs the same";
   else
-    answer << "a micro-batch would take " << timeText(more) << " (" << percentText(more, best.cost)
-           << ") more";
-  answer << ". Chosen: " << partsText(layouts.breakdown(best))
-         << ". With it: " << partsText(layouts.breakdown(*other));
+    answer << words.subject(other->cost, best.cost) << words.more(other->cost, best.cost);
+  answer << ". Chosen: " << words.parts(layouts.breakdown(best))
+         << ". With it: " << words.parts(layouts.breakdown(*other));
   for (const Parameter &parameter : layouts.parameters()) {
     const unsigned chosen = best.choices[parameter.variable],
                    then = other->choices[parameter.variable];

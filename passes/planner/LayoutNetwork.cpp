@@ -41,6 +41,10 @@ LogicalResult LayoutNetwork::build() {
         batch.push_back(axis);
   }
   batch = Axes(grid.inMeshOrder(batch));
+  auto module = function->getParentOfType<ModuleOp>();
+  if (auto steps = module->getAttrOfType<IntegerAttr>(graph::kAccumulationAttr))
+    microBatches = steps.getInt();
+  zero = module->getAttrOfType<sharding::ZeroAttr>(sharding::kZeroAttr);
   for (BlockArgument argument : body.getArguments())
     addArgument(argument);
   for (Operation &op : body.without_terminator())
@@ -79,24 +83,65 @@ std::vector<LayoutAttr> LayoutNetwork::layoutsOf(BlockArgument argument) {
   return layouts;
 }
 
-/// Parameter, gradient and two moments are read, three of them written; the gradient is
-/// all-reduced. Once a step, so a micro-batch has its share of it; gradients that are reduced in
-/// each micro-batch are not shared.
-Cost LayoutNetwork::updateCost(RankedTensorType type, LayoutAttr layout) {
+/// Bytes are those of a step, times those of a micro-batch.
+Cost LayoutNetwork::perStep(Cost cost, int64_t times) const {
+  return {cost.traffic * times,
+          times == microBatches ? cost.time : cost.time * times / microBatches};
+}
+
+/// Where the parameter is read: in the forward, in the backward.
+static std::pair<bool, bool> phasesOf(BlockArgument parameter) {
+  std::pair<bool, bool> phases{false, false};
+  for (Operation *user : parameter.getUsers()) {
+    auto phase = user->getAttrOfType<StringAttr>(graph::kPhaseAttr);
+    (phase && phase.getValue() == "backward" ? phases.second : phases.first) = true;
+  }
+  return phases;
+}
+
+/// The reduction of its gradient, once a step or in each micro-batch, and what ZeRO gathers of the
+/// parameter (ShardBuckets.cpp), as if it were a bucket of its own. `bytes`: what a rank has.
+Cost LayoutNetwork::reductionCost(BlockArgument parameter, int64_t bytes) const {
+  const int64_t reductions =
+      zero && zero.getReduction().getValue() == "micro_batch" ? microBatches : 1;
+  auto without = [](int64_t whole, int64_t parts) { return whole - whole / parts; };
+  auto receive = [&](int64_t received, ArrayRef<AxisRefAttr> axes, int64_t times) {
+    return received > 0 ? perStep(machine.receive(received, axes, grid), times) : Cost();
+  };
+  const int64_t parts = zero ? grid.sizeOf(zero.getAxes().getAxes()) : 1;
+  if (parts == 1 || zero.getStage() == 0)
+    return receive(2 * without(bytes, grid.sizeOf(batch)), batch, reductions);
+  Axes axes(zero.getAxes().getAxes());
+  Cost cost = receive(without(bytes, parts), axes, reductions);
+  if (zero.getCopies()) {
+    Axes copies(zero.getCopies().getAxes());
+    cost += receive(2 * without(bytes / parts, grid.sizeOf(copies)), copies, reductions);
+  }
+  const bool isSmall = tensorType(parameter).getNumElements() <= zero.getKeptWhole();
+  StringRef gather = zero.getGather().getValue();
+  if (zero.getStage() < 3 || isSmall || gather == "step")
+    return cost + receive(without(bytes, parts), axes, 1);
+  const auto [forward, backward] = phasesOf(parameter);
+  if (gather != "regather")
+    return cost + receive(without(bytes, parts), axes, microBatches);
+  if (forward)
+    cost += receive(without(bytes, parts), axes, microBatches);
+  if (zero.getRegatherOver() && !zero.getRegatherOver().empty())
+    axes = Axes(zero.getRegatherOver().getAxes());
+  if (backward)
+    cost += receive(without(bytes, grid.sizeOf(axes)), axes, microBatches);
+  return cost;
+}
+
+/// Parameter, gradient and two moments are read, three of them written, once a step.
+Cost LayoutNetwork::updateCost(BlockArgument parameter, LayoutAttr layout) const {
+  RankedTensorType type = tensorType(parameter);
   const int64_t parts = grid.sizeOf(layout.getSplitAxes());
   const int64_t bytes = type.getNumElements() * (type.getElementTypeBitWidth() / 8);
-  auto module = function->getParentOfType<ModuleOp>();
-  auto steps = module->getAttrOfType<IntegerAttr>(graph::kAccumulationAttr);
-  const int64_t share = steps ? steps.getInt() : 1;
-  auto zero = module->getAttrOfType<sharding::ZeroAttr>(sharding::kZeroAttr);
-  const bool reducesEach = zero && zero.getReduction().getValue() == "micro_batch";
-  const Cost update =
-      machine.compute({0, 4 * bytes, 3 * bytes}, parts, 1.0 / static_cast<double>(parts)) / share;
-  if (batch.empty())
-    return update;
-  LayoutAttr summands =
-      layout.withPartial(PartialAttr::get(grid.getContext(), sharding::Reduction::Sum, batch));
-  return addCosts(update, moveCost(type, summands, layout) / (reducesEach ? 1 : share));
+  return perStep(
+             machine.compute({0, 4 * bytes, 3 * bytes}, parts, 1.0 / static_cast<double>(parts)),
+             1) +
+         reductionCost(parameter, bytes / parts);
 }
 
 void LayoutNetwork::addArgument(BlockArgument argument) {
@@ -106,7 +151,7 @@ void LayoutNetwork::addArgument(BlockArgument argument) {
   if (function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr)) {
     std::vector<Cost> costs;
     for (LayoutAttr layout : *source.layouts)
-      costs.push_back(updateCost(tensorType(argument), layout));
+      costs.push_back(updateCost(argument, layout));
     source.update = network.table(std::move(costs));
     network.add(source.variable, *source.update);
   }
@@ -179,7 +224,7 @@ const LayoutNetwork::OpClass *LayoutNetwork::classOf(Operation *op) {
 Cost LayoutNetwork::computeCost(Operation *op, const Candidate &candidate) const {
   auto costly = dyn_cast<graph::CostOpInterface>(op);
   if (!costly)
-    return 0;
+    return {};
   int64_t parts = 1;
   for (const Axes &axes : candidate.factors)
     parts *= grid.sizeOf(axes);
@@ -230,13 +275,13 @@ LayoutNetwork::OpClass LayoutNetwork::makeClass(Operation *op,
     }
   }
   result.mustBeWhole = !rule.once.empty();
-  std::vector<Cost> costs, rounds;
+  std::vector<Cost> costs, inner;
   for (const Candidate &candidate : result.candidates) {
     costs.push_back(computeCost(op, candidate));
-    rounds.push_back(machine.goRound(op, rule, candidate.factors, grid));
+    inner.push_back(perStep(machine.exchange(op, rule, candidate.factors, grid), microBatches));
   }
   result.costs = network.table(std::move(costs));
-  result.rounds = network.table(std::move(rounds));
+  result.inner = network.table(std::move(inner));
   auto listOf = [&](auto layoutOf) {
     std::vector<LayoutAttr> list;
     for (const Candidate &candidate : result.candidates)
@@ -263,7 +308,7 @@ LogicalResult LayoutNetwork::addOp(Operation *op) {
     emitError(op->getLoc()) << kind->refused;
   OpChoices choices{network.addVariable(kind->candidates.size()), kind};
   network.add(choices.variable, kind->costs);
-  network.add(choices.variable, kind->rounds);
+  network.add(choices.variable, kind->inner);
   for (OpResult result : op->getResults()) {
     fixed[result] = kind->fixedResults[result.getResultNumber()];
     made[result] = {choices.variable, kind->results[result.getResultNumber()]};
@@ -381,7 +426,7 @@ void LayoutNetwork::addCostsOf(unsigned a, unsigned b, CostStore::Id costs) {
 }
 
 Cost LayoutNetwork::moveCost(RankedTensorType type, LayoutAttr from, LayoutAttr to) {
-  auto [it, isNew] = moves.try_emplace({type, from, to}, 0);
+  auto [it, isNew] = moves.try_emplace({type, from, to});
   if (!isNew)
     return it->second;
   // Nothing becomes summands on its way, or summands of another kind.
@@ -393,8 +438,9 @@ Cost LayoutNetwork::moveCost(RankedTensorType type, LayoutAttr from, LayoutAttr 
                                 }));
   Cost cost = kForbidden;
   if (isReachable)
-    cost = machine.communicate(sharding::reshardSteps(from, to, grid, type.getShape()),
-                               type.getElementTypeBitWidth(), grid);
+    cost = perStep(machine.communicate(sharding::reshardSteps(from, to, grid, type.getShape()),
+                                       type.getElementTypeBitWidth(), grid),
+                   microBatches);
   return moves[{type, from, to}] = cost;
 }
 

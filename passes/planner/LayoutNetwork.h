@@ -9,11 +9,13 @@
 //
 // Costs: an op its arithmetic, shared by the axes that split it (of a causal ring that of the rank
 // which all wait for), the memory traffic of what a rank has of its operands and results, and what
-// it hands round; a parameter the update of its part and the reduction of its gradient over the
-// axes that cut inputs; between the variable that makes a value and the one that reads it, the
-// collectives from one layout to the other (Reshard.h, which the partition emits). So the sum is
-// the time of a step on one rank without overlap, but for readers that bring a value from its home
-// to the same further layout: the partition does that once, here each of them pays.
+// it hands round or reduces inside; a parameter the update of its part and, over the axes that cut
+// inputs, the reduction of its gradient and what ZeRO gathers of it; between the variable that
+// makes a value and the one that reads it, the collectives from one layout to the other (Reshard.h,
+// which the partition emits). So the sum is the time of a step on one rank without overlap, but for
+// readers that bring a value from its home to the same further layout: the partition does that
+// once, here each of them pays. If traffic is to be least, the bytes of all of these that are
+// exchanged come first (Cost.h).
 //
 // Axes that are not searched stay where propagation from the arguments puts them (FactorChoice.h);
 // where attention may split its heads over them or go round, both are candidates.
@@ -49,6 +51,7 @@ public:
   mlir::LogicalResult build();
 
   const CostNetwork &costs() const { return network; }
+  Objective objective() const { return machine.objective; }
 
   /// A parameter, its variable and its layout under each choice.
   struct Parameter {
@@ -72,9 +75,9 @@ public:
 
   /// What a combination costs, by what the time goes to.
   struct Breakdown {
-    Cost compute = 0; // arithmetic and memory traffic of ops
-    Cost update = 0;  // of parameters, with the reduction of their gradients
-    Cost moves = 0;   // collectives between layouts, and what attention hands round
+    Cost compute; // arithmetic and memory traffic of ops
+    Cost update;  // of parameters, with the reduction of their gradients
+    Cost moves;   // collectives between layouts, and what ops exchange inside
   };
   Breakdown breakdown(const CostNetwork::Solution &solution) const;
 
@@ -106,7 +109,7 @@ private:
   struct OpClass {
     llvm::SmallVector<Candidate> candidates;
     CostStore::Id costs = 0;                              // arithmetic and memory traffic
-    CostStore::Id rounds = 0;                             // what goes round (graph::Ring)
+    CostStore::Id inner = 0;                              // what it exchanges inside
     llvm::SmallVector<Layouts> operands, results;         // under each candidate
     llvm::SmallVector<sharding::LayoutAttr> fixedResults; // without the free axes
     size_t rings = 0;         // candidates before these split heads, if there are others
@@ -134,7 +137,9 @@ private:
   void addCostsOf(unsigned a, unsigned b, CostStore::Id costs);
   Cost moveCost(mlir::RankedTensorType type, sharding::LayoutAttr from, sharding::LayoutAttr to);
   std::vector<sharding::LayoutAttr> layoutsOf(mlir::BlockArgument argument);
-  Cost updateCost(mlir::RankedTensorType type, sharding::LayoutAttr layout);
+  Cost perStep(Cost cost, int64_t times) const;
+  Cost reductionCost(mlir::BlockArgument parameter, int64_t bytes) const;
+  Cost updateCost(mlir::BlockArgument parameter, sharding::LayoutAttr layout) const;
   sharding::LayoutAttr withoutFree(sharding::LayoutAttr layout) const;
   Layouts intern(std::vector<sharding::LayoutAttr> layouts);
 
@@ -144,7 +149,9 @@ private:
   Axes free;
   MachineModel machine;
   CostNetwork network;
-  Axes batch;                                              // axes that cut inputs
+  Axes batch; // axes that cut inputs
+  int64_t microBatches = 1;
+  sharding::ZeroAttr zero;                                 // null: stage 0
   llvm::DenseMap<mlir::Value, sharding::LayoutAttr> fixed; // layouts without the free axes
   llvm::MapVector<mlir::Value, Source> made, homes;
   llvm::MapVector<mlir::Operation *, OpChoices> ops;

@@ -14,7 +14,9 @@ def ChooseLayouts : Pass<"choose-layouts", "::mlir::ModuleOp"> {
   let description = [{
     Chooses for every parameter that is not pinned, and for every op, how it is split over the axes of the mesh that do not
     cut inputs, so that a step takes the least time by the machine model: arithmetic, memory traffic and collectives of
-    one rank, one after another. The minimum is exact (LayoutNetwork.h, CostNetwork.h). Pins restrict it. Where the
+    one rank, one after another. With the objective `traffic` the bytes that a rank receives in a step decide, over all axes
+    alike, and that time breaks ties: then an axis over which nothing has to be moved if nothing is split may stay idle
+    (a warning says so). The minimum is exact (LayoutNetwork.h, CostNetwork.h). Pins restrict it. Where the
     sequence of attention is split and `sharding.attention` leaves it open, whether it splits the heads or goes round is chosen
     too. A mesh whose axes all cut inputs leaves nothing else to choose.
 
@@ -36,6 +38,7 @@ def ChooseLayouts : Pass<"choose-layouts", "::mlir::ModuleOp"> {
     ```
   }];
   let options = [
+    Option<"objective", "objective", "std::string", "\"time\"", "What is to be least: time, or traffic">,
     Option<"tflops", "tflops", "double", "0.05", "Arithmetic of a rank, 10^12 operations a second">,
     Option<"memoryGbPerS", "memory-gb-per-s", "double", "8", "Memory traffic of a rank, 10^9 bytes a second">,
     ListOption<"tierSizes", "tier-sizes", "int64_t", "Ranks that share each tier of links, innermost first">,

@@ -54,6 +54,22 @@ class Layouts(unittest.TestCase):
                 self.assertGreater(found, 0)
                 self.assertLessEqual(found, pinned)
 
+    def test_traffic(self):
+        """With least traffic as the objective neither does it on the cores of a host, however few samples a rank has."""
+        def sent(data, tensor, **own):
+            text, _ = self.explain(data, tensor, **own)
+            return sum(float(mebibytes) for mebibytes in re.findall(r"a step, a rank sends ([\d.]+) MiB", text)), text
+
+        for (data, tensor), micro in itertools.product([(1, 4), (2, 2)], (1, 8)):
+            with self.subTest(data=data, tensor=tensor, micro=micro):
+                found, text = sent(data, tensor, micro=micro, objective="traffic")
+                pinned, _ = sent(data, tensor, micro=micro, layouts="pinned", pins=gpt2.PINS)
+                around, _ = sent(data, tensor, micro=micro, objective="traffic", pins=gpt2.PINS)
+                self.assertLessEqual(found, around)
+                self.assertLessEqual(around, pinned)
+                self.assertGreater(around, 0)
+                self.assertRegex(text, r"a rank receives [\d.]+ [MK]iB a step and a micro-batch takes")
+
     def test_megatron(self):
         """Columns, then rows, in attention and MLP; a split vocabulary; the residual stream split along the sequence. (With
         more rows than tensor ranks it splits these in attention, and gathers its weights: that is less to send.)"""

@@ -159,10 +159,11 @@ static LogicalResult emitIr(ModuleOp module, const Options &options) {
   return success();
 }
 
-/// What a step takes on the cluster; without one, on the cores of a host.
-static ChooseLayoutsOptions machineOf(const Options &options, const Settings &settings) {
+/// What is to be least, and what a step takes on the cluster; without one, on the cores of a host.
+static ChooseLayoutsOptions searchOf(const Options &options, const Settings &settings) {
   const std::optional<Cluster> &cluster = settings.cluster;
   ChooseLayoutsOptions machine;
+  machine.objective = settings.config.objective;
   machine.whyNot.assign(options.whyNot.begin(), options.whyNot.end());
   if (!cluster)
     return machine;
@@ -207,7 +208,7 @@ static LogicalResult decide(ModuleOp module, const Options &options, const Setti
     passes.addNestedPass<func::FuncOp>(createPadParameters({config.searchLayouts}));
     buildGradientPipeline(passes, training);
     if (config.searchLayouts)
-      passes.addPass(createChooseLayouts(machineOf(options, settings)));
+      passes.addPass(createChooseLayouts(searchOf(options, settings)));
     passes.addPass(createPropagateLayouts());
     passes.addPass(createVerifyAnnotated());
     if (config.recompute.mode != "none")

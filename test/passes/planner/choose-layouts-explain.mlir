@@ -6,6 +6,9 @@
 // RUN: not ds-opt %s --choose-layouts='why-not="[=[null]"' 2>&1 | FileCheck %s --check-prefix=PATTERN
 // RUN: not ds-opt %s --choose-layouts='why-not=down' 2>&1 | FileCheck %s --check-prefix=READ
 // RUN: not ds-opt %s --choose-layouts='why-not=down=["tensr",null]' 2>&1 | FileCheck %s --check-prefix=AXIS
+// RUN: ds-opt %s -mlir-print-op-on-diagnostic=false --remarks-filter=search --remark-format=emitRemark \
+// RUN:   --choose-layouts='%{machine} objective=traffic why-not=down=["tensor",null],*=[null,null]' 2>&1 >/dev/null | FileCheck %s --check-prefix=TRAFFIC
+// RUN: not ds-opt %s --choose-layouts='objective=bytes' 2>&1 | FileCheck %s --check-prefix=OBJECTIVE
 // RUN: not ds-opt %s --choose-layouts='tier-sizes=2' 2>&1 | FileCheck %s --check-prefix=TIERS
 
 // Each choice with the next best one, and questions answered by searching again around the other layout. By hand: two
@@ -20,6 +23,17 @@
 // CHECK: remark: why not *=[null,null]: it costs the same
 // CHECK: remark: why not down=["tensor",null]: a micro-batch would take 4.10 us (0.77 %) more
 // CHECK: note: up would be [{}, {"tensor"}], not [{}, {}]
+
+// With least traffic nothing is split: nothing is received. With columns of the second weight on each rank, half of the result
+// is gathered, 4,096 bytes. Rows of it, or columns of the first, leave sums of 8,192 bytes; to gather the weight takes as
+// many, but they share the arithmetic.
+
+// TRAFFIC: choose-layouts{{.*}}a rank receives 0.00 KiB a step and a micro-batch takes 1048.58 us: computing 1048.58 us, updates 0.00 KiB and 0.00 us, moves between layouts 0.00 KiB and 0.00 us
+// TRAFFIC: up: [{}, {}]; next best [{}, {"tensor"}], 8.00 KiB a step more
+// TRAFFIC: down: [{}, {}]; next best [{}, {"tensor"}], 4.00 KiB a step more
+// TRAFFIC: remark: why not down=["tensor",null]: a rank would receive 8.00 KiB a step more. Chosen: computing 1048.58 us, updates 0.00 KiB and 0.00 us, moves between layouts 0.00 KiB and 0.00 us. With it: computing 524.29 us, updates 0.00 KiB and 0.00 us, moves between layouts 8.00 KiB and 9.19 us
+// TRAFFIC: remark: why not *=[null,null]: it costs the same
+// OBJECTIVE: error: choose-layouts: objective is "bytes"; choose time or traffic
 
 // LAYOUT: error: why not down={{\[\["tensor"\]\]}}: down cannot have this layout; those it can have are {{\[\[\], \[\]\]; \["tensor", \[\]\]; \[\[\], "tensor"\]}}
 // NAME: error: why not right=[null]: no parameter has such a name

@@ -13,9 +13,11 @@ namespace {
 
 using Random = std::mt19937;
 
-/// Few different costs, so that ties occur; some forbidden.
+/// Few different costs, so that ties occur, also of the first number alone; some forbidden.
 Cost randomCost(Random &random) {
-  return random() % 8 == 0 ? kForbidden : static_cast<Cost>(random() % 20);
+  if (random() % 8 == 0)
+    return kForbidden;
+  return {static_cast<int64_t>(random() % 6), static_cast<int64_t>(random() % 20)};
 }
 
 std::vector<Cost> randomCosts(Random &random, size_t count) {
@@ -69,6 +71,20 @@ TEST(CostNetworkTest, MinimumIsThatOfAllCombinations) {
     EXPECT_EQ(found->cost, least);
     EXPECT_EQ(network.costOf(found->choices), found->cost);
   }
+}
+
+/// However much of it there is: in floating point, or in one scaled number, bytes would swallow
+/// picoseconds, or picoseconds reach bytes.
+TEST(CostNetworkTest, TimeBreaksTiesOfTrafficAndNoMore) {
+  constexpr int64_t kLarge = int64_t{1} << 59;
+  CostNetwork network;
+  const unsigned a = network.addVariable(3), b = network.addVariable(2);
+  network.add(a, std::vector<Cost>{{kLarge + 1, 0}, {kLarge, kLarge}, {kLarge, kLarge - 1}});
+  network.add(b, std::vector<Cost>{{1, 0}, {0, kLarge}});
+  const auto found = network.minimize();
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->choices, (std::vector<unsigned>{2, 1}));
+  EXPECT_EQ(found->cost, (Cost{kLarge, 2 * kLarge - 1}));
 }
 
 TEST(CostNetworkTest, ProjectionIsTheMinimumForEachChoiceOfWhatIsKept) {
@@ -132,12 +148,12 @@ TEST(CostNetworkTest, WhatDoesNotFitIsRefused) {
 TEST(CostNetworkTest, NothingAllowedCostsForbidden) {
   CostNetwork network;
   const unsigned a = network.addVariable(2), b = network.addVariable(2);
-  network.add(a, std::vector<Cost>{0, kForbidden});
-  network.add(a, b, std::vector<Cost>{kForbidden, kForbidden, 0, 0});
+  network.add(a, std::vector<Cost>{{}, kForbidden});
+  network.add(a, b, std::vector<Cost>{kForbidden, kForbidden, {}, {}});
   const auto found = network.minimize();
   ASSERT_TRUE(found);
   EXPECT_EQ(found->cost, kForbidden);
-  EXPECT_EQ(CostNetwork().minimize()->cost, 0);
+  EXPECT_EQ(CostNetwork().minimize()->cost, Cost());
 }
 
 } // namespace

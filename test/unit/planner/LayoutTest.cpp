@@ -101,10 +101,12 @@ protected:
   }
 };
 
+class ObjectiveTest : public LayoutTest, public testing::WithParamInterface<Objective> {};
+
 /// Half of the arguments are parameters that the search may place, the others are pinned. Every
 /// mesh has its share, blocks on three axes being shorter: all combinations have to be gone
 /// through.
-TEST_F(LayoutTest, TheMinimumIsThatOfAllLayouts) {
+TEST_P(ObjectiveTest, TheMinimumIsThatOfAllLayouts) {
   std::map<std::string, int> compared;
   int all = 0, improved = 0;
   auto isDone = [&] {
@@ -130,8 +132,10 @@ TEST_F(LayoutTest, TheMinimumIsThatOfAllLayouts) {
       else
         function.setArgAttr(index, kLayoutAttr, randomLayout(type, grid, random));
     }
+    MachineModel machine;
+    machine.objective = GetParam();
     LayoutNetwork layouts(function, FlatSymbolRefAttr::get(&context, "mesh"), grid, axesOf(grid),
-                          MachineModel());
+                          machine);
     ASSERT_TRUE(succeeded(layouts.build()));
     std::optional<Cost> least = BruteForce(layouts.costs()).run();
     if (!least)
@@ -147,6 +151,11 @@ TEST_F(LayoutTest, TheMinimumIsThatOfAllLayouts) {
   EXPECT_TRUE(isDone()) << all;
   EXPECT_GT(improved, all / 10);
 }
+
+INSTANTIATE_TEST_SUITE_P(, ObjectiveTest, testing::Values(Objective::Time, Objective::Traffic),
+                         [](const auto &info) {
+                           return info.param == Objective::Time ? "Time" : "Traffic";
+                         });
 
 /// Every way to put each axis on a factor or on none is a candidate, unless the factor has to be
 /// whole, does not divide, would be strided, or a result would be partial in two ways.
