@@ -7,11 +7,9 @@
 #include "frontends/config/Cluster.h"
 #include "frontends/config/Config.h"
 #include "frontends/torchscript/Import.h"
-#include "passes/kernels/Passes.h"
-#include "passes/kernels/codegen/Compile.h"
 #include "passes/kernels/codegen/KernelCache.h"
 #include "passes/memory/Passes.h"
-#include "passes/plan/Passes.h"
+#include "passes/plan/Pipeline.h"
 #include "passes/plan/Serialize.h"
 #include "passes/planner/Passes.h"
 #include "passes/sharding/Passes.h"
@@ -233,26 +231,11 @@ static LogicalResult lower(ModuleOp module, const Options &options, const Traini
     passes.addPass(createVerifyPartitioned());
   }
   if (options.emit >= Emit::PlanIr) {
-    passes.addNestedPass<func::FuncOp>(createJoinPadsPass());
-    ChooseKernelsPassOptions kernels;
-    kernels.threads = options.threads;
-    passes.addPass(createChooseKernelsPass(kernels));
-    // Decompositions of neighbours share constants and conversions, and leave results that nobody
-    // reads.
-    passes.addPass(createCSEPass());
-    passes.addNestedPass<func::FuncOp>(createRepeatConversionsPass());
-    passes.addPass(createFuseKernelsPass({options.threads}));
-    LowerToPlanPassOptions lowering;
-    lowering.threads = options.threads;
-    lowering.overlap = config.zero.overlap;
-    passes.addPass(createLowerToPlanPass(lowering));
-    passes.addNestedPass<plan::ProgramOp>(createSynchronizeStreamsPass());
-    passes.addNestedPass<plan::ProgramOp>(createReuseInputsPass());
-    passes.addNestedPass<plan::ProgramOp>(createPackBuffersPass());
-    GenerateKernelsPassOptions codegen;
-    codegen.threads = options.threads;
-    codegen.cpuLevel = options.targetCpu;
-    passes.addPass(createGenerateKernelsPass(codegen));
+    PlanPipelineOptions pipeline;
+    pipeline.threads = options.threads;
+    pipeline.cpuLevel = options.targetCpu;
+    pipeline.overlap = config.zero.overlap;
+    buildPlanPipeline(passes, pipeline);
   }
   return passes.run(module);
 }
@@ -262,24 +245,6 @@ static uint64_t hashOf(ModuleOp module) {
   llvm::raw_string_ostream stream(text);
   module.print(stream, OpPrintingFlags().elideLargeElementsAttrs(4096));
   return XXH3_64bits(text.data(), text.size());
-}
-
-/// The machine code of the kernels that were generated.
-static LogicalResult compileInto(ModuleOp module, const Options &options, planpb::Plan &plan) {
-  std::vector<KernelSource> sources;
-  if (auto kernels = module.lookupSymbol<ModuleOp>("kernels"))
-    for (auto kernel : kernels.getOps<ModuleOp>())
-      sources.push_back({kernel.getName()->str(), kernel});
-  if (sources.empty())
-    return success();
-  CodegenOptions codegen;
-  codegen.cpuLevel = options.targetCpu;
-  codegen.cacheDirectory = defaultKernelCacheDirectory();
-  FailureOr<std::string> object = compileKernels(sources, codegen);
-  if (failed(object))
-    return failure();
-  plan.set_code(std::move(*object));
-  return success();
 }
 
 static LogicalResult emitPlan(ModuleOp module, const Options &options, const TrainingConfig &config,
@@ -297,7 +262,7 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Tra
     if (failed(serialize(program, plan)))
       return failure();
   describe(config, plan);
-  if (failed(compileInto(module, options, plan)))
+  if (failed(compileCode(module, options.targetCpu, defaultKernelCacheDirectory(), plan)))
     return failure();
 
   // What was planned is proven before it is written: a fault here is the compiler's, except for the

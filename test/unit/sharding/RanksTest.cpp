@@ -12,9 +12,7 @@
 
 #include "dialects/graph/Interpreter.h"
 #include "dialects/plan/Plan.h"
-#include "passes/kernels/Passes.h"
-#include "passes/memory/Passes.h"
-#include "passes/plan/Passes.h"
+#include "passes/plan/Pipeline.h"
 #include "passes/plan/Serialize.h"
 #include "passes/sharding/Passes.h"
 #include "runtime/checkpoint/SafeTensors.h"
@@ -22,7 +20,6 @@
 #include "runtime/plan/PlanFile.h"
 
 #include "mlir/Pass/PassManager.h"
-#include "mlir/Transforms/Passes.h"
 
 using namespace mlir;
 
@@ -102,18 +99,13 @@ protected:
     if (failed(sharding.run(module)))
       return failure();
     declareBucket(module, elementType);
-    ChooseKernelsPassOptions kernels;
+    PlanPipelineOptions options;
+    options.cpuLevel = std::string(runtime::cpuLevel());
+    options.overlap = overlap;
 #ifdef __SANITIZE_THREAD__ // sees only what is compiled with it, and oneDNN is not
-    kernels.providers = {"native", "reference"};
+    options.providers = {"native", "reference"};
 #endif
-    planning.addPass(createChooseKernelsPass(kernels));
-    planning.addPass(createCSEPass());
-    LowerToPlanPassOptions lowering;
-    lowering.overlap = overlap;
-    planning.addPass(createLowerToPlanPass(lowering));
-    planning.addNestedPass<plan::ProgramOp>(createSynchronizeStreamsPass());
-    planning.addNestedPass<plan::ProgramOp>(createReuseInputsPass());
-    planning.addNestedPass<plan::ProgramOp>(createPackBuffersPass());
+    buildPlanPipeline(planning, options);
     if (failed(planning.run(module)))
       return failure();
     plan.set_format_version(runtime::kPlanFormatVersion);
@@ -125,7 +117,7 @@ protected:
     for (auto program : module.getOps<plan::ProgramOp>())
       if (failed(serialize(program, plan)))
         return failure();
-    return success();
+    return compileCode(module, options.cpuLevel, /*cacheDirectory=*/"", plan);
   }
 
   void saveArguments(const std::vector<HostTensor> &arguments) {

@@ -1,0 +1,33 @@
+//===- Pipeline.h - from the partitioned step to the program of a rank ------------------------===//
+
+#ifndef DEEPSHARD_PASSES_PLAN_PIPELINE_H
+#define DEEPSHARD_PASSES_PLAN_PIPELINE_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/PassManager.h"
+
+namespace deepshard::planpb {
+class Plan;
+} // namespace deepshard::planpb
+
+namespace deepshard {
+
+struct PlanPipelineOptions {
+  int threads = 1;      // a rank's
+  std::string cpuLevel; // what the CPU offers (runtime/kernels/CpuLevel.h)
+  bool overlap = true;  // collectives run on a stream of their own
+  std::vector<std::string>
+      providers; // of kernels, in this order; empty: the default of choose-kernels
+};
+
+/// The passes that choose, fuse and emit kernels, lower to tasks and give buffers their places.
+void buildPlanPipeline(mlir::OpPassManager &passes, const PlanPipelineOptions &options);
+
+/// Compiles what the pipeline emitted (the module @kernels) for the CPU level and puts the code
+/// into `plan`. Objects are kept in `cacheDirectory`; empty: nowhere.
+llvm::LogicalResult compileCode(mlir::ModuleOp module, llvm::StringRef cpuLevel,
+                                const std::string &cacheDirectory, planpb::Plan &plan);
+
+} // namespace deepshard
+
+#endif // DEEPSHARD_PASSES_PLAN_PIPELINE_H
