@@ -52,16 +52,16 @@ SmallVector<Operation *> cheapToRecompute(func::FuncOp function, int64_t movedPe
     ops.push_back({&op, node});
     const graph::OpCost cost = sizes.cost(&op);
     network.addEdge(node, FlowNetwork::kSink,
-                    isContraction(&op) ? kForbidden : cost.bytesRead + cost.bytesWritten);
+                    isContraction(&op) ? kUncut : cost.bytesRead + cost.bytesWritten);
     for (Value operand : op.getOperands())
       if (auto it = values.find(operand); it != values.end())
-        network.addEdge(node, it->second, kForbidden);
+        network.addEdge(node, it->second, kUncut);
     for (Value result : op.getResults()) {
       const size_t value = values[result] = network.addNode();
       network.addEdge(value, node,
-                      graph::isView(&op) ? kForbidden : sizes.bytes(result) * movedPerKept);
+                      graph::isView(&op) ? kUncut : sizes.bytes(result) * movedPerKept);
       if (llvm::any_of(result.getUsers(), isBackward))
-        network.addEdge(FlowNetwork::kSource, value, kForbidden);
+        network.addEdge(FlowNetwork::kSource, value, kUncut);
     }
   }
   const FlowNetwork::Cut cut = network.minimize();

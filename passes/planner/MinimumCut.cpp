@@ -21,7 +21,7 @@ size_t FlowNetwork::addNode() {
   return edgesOf.size() - 1;
 }
 
-void FlowNetwork::addEdge(size_t from, size_t to, Cost capacity) {
+void FlowNetwork::addEdge(size_t from, size_t to, Capacity capacity) {
   if (capacity == 0)
     return;
   edgesOf[from].push_back(edges.size());
@@ -45,17 +45,18 @@ bool FlowNetwork::findLevels() {
 }
 
 /// Pushes up to `most` from `node` to the sink, level by level; returns how much arrived.
-Cost FlowNetwork::push(size_t node, Cost most) {
+Capacity FlowNetwork::push(size_t node, Capacity most) {
   if (node == kSink)
     return most;
-  Cost pushed = 0;
+  Capacity pushed = 0;
   for (; next[node] < edgesOf[node].size(); ++next[node]) {
     const size_t index = edgesOf[node][next[node]];
     if (edges[index].room == 0 || levels[edges[index].to] != levels[node] + 1)
       continue;
-    const Cost arrived = push(edges[index].to, std::min<Cost>(most - pushed, edges[index].room));
+    const Capacity arrived =
+        push(edges[index].to, std::min<Capacity>(most - pushed, edges[index].room));
     edges[index].room -= arrived;
-    edges[index ^ 1].room = addCosts(edges[index ^ 1].room, arrived);
+    edges[index ^ 1].room = addCapacities(edges[index ^ 1].room, arrived);
     pushed += arrived;
     if (pushed == most) // the edge may have room left
       return pushed;
@@ -67,7 +68,7 @@ FlowNetwork::Cut FlowNetwork::minimize() {
   Cut cut{0, {}};
   while (findLevels()) {
     next.assign(edgesOf.size(), 0);
-    cut.cost = addCosts(cut.cost, push(kSource, kForbidden));
+    cut.cost = addCapacities(cut.cost, push(kSource, kUncut));
   }
   for (size_t level : levels)
     cut.isSource.push_back(level != kNowhere);

@@ -13,20 +13,20 @@ namespace {
 
 struct Edge {
   size_t from, to;
-  Cost capacity;
+  Capacity capacity;
 };
 
-Cost costOf(const std::vector<Edge> &edges, unsigned sources) {
-  Cost cost = 0;
+Capacity costOf(const std::vector<Edge> &edges, unsigned sources) {
+  Capacity cost = 0;
   for (auto [from, to, capacity] : edges)
     if ((sources >> from & 1) != 0 && (sources >> to & 1) == 0)
-      cost = addCosts(cost, capacity);
+      cost = addCapacities(cost, capacity);
   return cost;
 }
 
-/// Cost and number of nodes on the side of the source of the best of all cuts.
-std::pair<Cost, int> bestOf(const std::vector<Edge> &edges, size_t nodes) {
-  std::pair<Cost, int> best{INT64_MAX, 0};
+/// Capacity and number of nodes on the side of the source of the best of all cuts.
+std::pair<Capacity, int> bestOf(const std::vector<Edge> &edges, size_t nodes) {
+  std::pair<Capacity, int> best{INT64_MAX, 0};
   for (unsigned sources = 0; sources < 1U << nodes; ++sources)
     if ((sources >> FlowNetwork::kSource & 1) != 0 && (sources >> FlowNetwork::kSink & 1) == 0)
       best = std::min(best, {costOf(edges, sources), __builtin_popcount(sources)});
@@ -43,7 +43,7 @@ TEST(MinimumCutTest, IsTheBestOfAllCuts) {
     std::vector<Edge> edges;
     for (unsigned count = random() % (3 * nodes); count > 0; --count) {
       edges.push_back({random() % nodes, random() % nodes,
-                       random() % 8 == 0 ? kForbidden : static_cast<Cost>(random() % 6)});
+                       random() % 8 == 0 ? kUncut : static_cast<Capacity>(random() % 6)});
       network.addEdge(edges.back().from, edges.back().to, edges.back().capacity);
     }
     const FlowNetwork::Cut cut = network.minimize();
@@ -53,7 +53,7 @@ TEST(MinimumCutTest, IsTheBestOfAllCuts) {
       sources |= static_cast<unsigned>(cut.isSource[node]) << node;
     const auto [cost, count] = bestOf(edges, nodes);
     EXPECT_EQ(cut.cost, cost) << "trial " << trial;
-    if (cost < kForbidden) {
+    if (cost < kUncut) {
       EXPECT_EQ(costOf(edges, sources), cost) << "trial " << trial;
       EXPECT_EQ(__builtin_popcount(sources), count) << "trial " << trial;
     }
