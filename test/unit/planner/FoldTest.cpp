@@ -37,7 +37,7 @@ protected:
 
   OwningOpRef<ModuleOp> module(bool hasGradients) {
     OwningOpRef<ModuleOp> module =
-        parse("[\"tensor\" = 2]", llama({kLayers, 32, 8, 4, 48, 64, 4, 8}, Precision::F64));
+        parse("[\"tensor\" = 2]", llama({kLayers, 32, 8, 4, 48, 64, 4, 8}, ModelPrecision::F64));
     if (!hasGradients)
       return module;
     PassManager passes(&context);

@@ -33,9 +33,9 @@ struct Forward {
 /// Layers of models, appended to @forward. A parameter becomes an argument where it is named.
 class Writer : private Forward, public graph::PrimitiveBuilder {
 public:
-  explicit Writer(Precision precision)
+  explicit Writer(ModelPrecision precision)
       : PrimitiveBuilder(ops, ops.getUnknownLoc()),
-        element(precision == Precision::F32 ? Type(ops.getF32Type()) : ops.getF64Type()) {}
+        element(precision == ModelPrecision::F32 ? Type(ops.getF32Type()) : ops.getF64Type()) {}
 
   static ArrayRef<int64_t> shapeOf(Value value) { return typeOf(value).getShape(); }
   static SmallVector<int64_t> dimsOf(Value value) {
@@ -222,7 +222,7 @@ const Dims kVocabulary = {{"tensor"}, {}}, kExperts = {{"tensor"}, {}, {}};
 // Llama
 //===------------------------------------------------------------------------------------------===//
 
-std::string llama(const LlamaSizes &sizes, Precision precision) {
+std::string llama(const LlamaSizes &sizes, ModelPrecision precision) {
   Writer w(precision);
   const int64_t size = sizes.width / sizes.heads;
   Value ids = w.indices("input_ids", {sizes.batch, sizes.sequence}, sizes.vocabulary);
@@ -277,7 +277,7 @@ std::vector<Pin> llamaPins() {
 // BERT
 //===------------------------------------------------------------------------------------------===//
 
-std::string bert(const BertSizes &sizes, Precision precision) {
+std::string bert(const BertSizes &sizes, ModelPrecision precision) {
   Writer w(precision);
   const int64_t width = sizes.width, size = width / sizes.heads;
   const std::vector<int64_t> tokens = {sizes.batch, sizes.sequence};
@@ -331,7 +331,7 @@ std::vector<Pin> bertPins() {
 // ViT
 //===------------------------------------------------------------------------------------------===//
 
-std::string vit(const VitSizes &sizes, Precision precision) {
+std::string vit(const VitSizes &sizes, ModelPrecision precision) {
   Writer w(precision);
   constexpr int64_t kChannels = 3;
   const int64_t width = sizes.width, size = width / sizes.heads, batch = sizes.batch;
@@ -402,7 +402,7 @@ static Value experts(Writer &w, Value x, const std::string &path, const MoeSizes
   return w.matmul(w.mul(odds, isChosen), y, {0, 1}, {1, 2}, 2, 0);
 }
 
-std::string moe(const MoeSizes &sizes, Precision precision) {
+std::string moe(const MoeSizes &sizes, ModelPrecision precision) {
   Writer w(precision);
   const int64_t width = sizes.width, size = width / sizes.heads;
   Value x = w.input("hidden_states", {sizes.batch, sizes.sequence, width});

@@ -21,13 +21,13 @@
 namespace deepshard {
 
 /// Element type of parameters and activations.
-enum class Precision { F32, F64 };
+enum class ModelPrecision { F32, F64 };
 
 /// Decoder: RMS norm, rotary positions, grouped key/value heads, gated SiLU, a head of its own.
 struct LlamaSizes {
   int64_t layers, width, heads, keyValueHeads, hidden, vocabulary, batch, sequence;
 };
-std::string llama(const LlamaSizes &sizes, Precision precision);
+std::string llama(const LlamaSizes &sizes, ModelPrecision precision);
 std::vector<Pin> llamaPins();
 
 /// Encoder: learned positions and segments, norms behind the residuals, a mask for padded tokens, a
@@ -36,7 +36,7 @@ struct BertSizes {
   int64_t layers, width, heads, hidden, vocabulary, batch, sequence;
   bool isTied; // the head reads the table of the embedding
 };
-std::string bert(const BertSizes &sizes, Precision precision);
+std::string bert(const BertSizes &sizes, ModelPrecision precision);
 std::vector<Pin> bertPins();
 
 /// Encoder of images, which are cut into patches of `patch` x `patch` pixels.
@@ -44,7 +44,7 @@ struct VitSizes {
   int64_t layers, width, heads, hidden, classes, batch, image, patch;
   bool isConvolution; // patches are embedded by a convolution, else cut out by views
 };
-std::string vit(const VitSizes &sizes, Precision precision);
+std::string vit(const VitSizes &sizes, ModelPrecision precision);
 std::vector<Pin> vitPins();
 
 /// Blocks of causal attention and of experts, of which a router chooses one per token. All tokens
@@ -53,7 +53,7 @@ std::vector<Pin> vitPins();
 struct MoeSizes {
   int64_t layers, width, heads, experts, hidden, batch, sequence;
 };
-std::string moe(const MoeSizes &sizes, Precision precision);
+std::string moe(const MoeSizes &sizes, ModelPrecision precision);
 std::vector<Pin> moePins();
 
 } // namespace deepshard

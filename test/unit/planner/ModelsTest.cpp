@@ -38,7 +38,7 @@ struct Kind {
   const char *name;
   std::string (*realistic)(int64_t batch);
   int64_t batch; // of some thousand tokens
-  std::string (*small)(Precision);
+  std::string (*small)(ModelPrecision);
   std::vector<Pin> (*megatron)();
 };
 
@@ -46,35 +46,39 @@ struct Kind {
 // that computes on every rank. That of least traffic may not.
 const Kind kKinds[] = {
     {"Llama",
-     [](int64_t batch) { return llama({2, 1024, 16, 4, 2816, 32000, batch, 512}, Precision::F32); },
-     8, [](Precision precision) { return llama({2, 32, 8, 4, 48, 64, 4, 8}, precision); },
+     [](int64_t batch) {
+       return llama({2, 1024, 16, 4, 2816, 32000, batch, 512}, ModelPrecision::F32);
+     },
+     8, [](ModelPrecision precision) { return llama({2, 32, 8, 4, 48, 64, 4, 8}, precision); },
      llamaPins},
     {"BertTied",
      [](int64_t batch) {
-       return bert({2, 768, 12, 3072, 30522, batch, 256, true}, Precision::F32);
+       return bert({2, 768, 12, 3072, 30522, batch, 256, true}, ModelPrecision::F32);
      },
-     16, [](Precision precision) { return bert({2, 32, 4, 64, 46, 4, 8, true}, precision); },
+     16, [](ModelPrecision precision) { return bert({2, 32, 4, 64, 46, 4, 8, true}, precision); },
      bertPins},
     {"BertUntied",
      [](int64_t batch) {
-       return bert({2, 768, 12, 3072, 30522, batch, 256, false}, Precision::F32);
+       return bert({2, 768, 12, 3072, 30522, batch, 256, false}, ModelPrecision::F32);
      },
-     16, [](Precision precision) { return bert({1, 32, 4, 64, 48, 4, 8, false}, precision); },
+     16, [](ModelPrecision precision) { return bert({1, 32, 4, 64, 48, 4, 8, false}, precision); },
      bertPins},
     {"VitConvolution",
      [](int64_t batch) {
-       return vit({2, 768, 12, 3072, 1000, batch, 224, 16, true}, Precision::F32);
+       return vit({2, 768, 12, 3072, 1000, batch, 224, 16, true}, ModelPrecision::F32);
      },
-     16, [](Precision precision) { return vit({2, 32, 4, 64, 16, 4, 8, 4, true}, precision); },
+     16, [](ModelPrecision precision) { return vit({2, 32, 4, 64, 16, 4, 8, 4, true}, precision); },
      vitPins},
     {"VitLinear",
      [](int64_t batch) {
-       return vit({2, 768, 12, 3072, 1000, batch, 224, 16, false}, Precision::F32);
+       return vit({2, 768, 12, 3072, 1000, batch, 224, 16, false}, ModelPrecision::F32);
      },
-     16, [](Precision precision) { return vit({1, 32, 4, 64, 16, 4, 8, 4, false}, precision); },
+     16,
+     [](ModelPrecision precision) { return vit({1, 32, 4, 64, 16, 4, 8, 4, false}, precision); },
      vitPins},
-    {"Moe", [](int64_t batch) { return moe({2, 1024, 16, 8, 4096, batch, 512}, Precision::F32); },
-     16, [](Precision precision) { return moe({2, 32, 4, 4, 48, 4, 8}, precision); }, moePins},
+    {"Moe",
+     [](int64_t batch) { return moe({2, 1024, 16, 8, 4096, batch, 512}, ModelPrecision::F32); }, 16,
+     [](ModelPrecision precision) { return moe({2, 32, 4, 4, 48, 4, 8}, precision); }, moePins},
 };
 
 struct Grid {
@@ -375,7 +379,7 @@ protected:
   }
 
   /// Runs the plans on ranks and compares them with the whole model.
-  void expectAgreement(Precision precision, double tolerance) {
+  void expectAgreement(ModelPrecision precision, double tolerance) {
     const std::string text = kind().small(precision);
     const std::vector<HostTensor> arguments = argumentsOf(text);
     const SmallVector<HostTensor> expected = evaluateWhole(text, arguments);
@@ -455,9 +459,9 @@ TEST_P(ModelsTest, LeastTrafficIsNoMoreThanMegatrons) {
   }
 }
 
-TEST_P(ModelsTest, RanksAgreeWithOneInF64) { expectAgreement(Precision::F64, 1e-9); }
+TEST_P(ModelsTest, RanksAgreeWithOneInF64) { expectAgreement(ModelPrecision::F64, 1e-9); }
 
-TEST_P(ModelsTest, RanksAgreeWithOneInF32) { expectAgreement(Precision::F32, 2e-6); }
+TEST_P(ModelsTest, RanksAgreeWithOneInF32) { expectAgreement(ModelPrecision::F32, 2e-6); }
 
 INSTANTIATE_TEST_SUITE_P(, ModelsTest,
                          testing::Combine(testing::ValuesIn(kKinds), testing::ValuesIn(kGrids)),

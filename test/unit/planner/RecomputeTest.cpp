@@ -36,10 +36,10 @@ struct Model {
 };
 
 const Model kModels[] = {
-    {"llama", llama({4, 32, 8, 4, 48, 64, 4, 8}, Precision::F32), 4},
-    {"bert", bert({3, 32, 4, 64, 48, 4, 8, true}, Precision::F32), 3},
-    {"vit", vit({3, 32, 4, 64, 16, 4, 8, 4, true}, Precision::F32), 3},
-    {"moe", moe({3, 32, 4, 4, 48, 4, 8}, Precision::F32), 3},
+    {"llama", llama({4, 32, 8, 4, 48, 64, 4, 8}, ModelPrecision::F32), 4},
+    {"bert", bert({3, 32, 4, 64, 48, 4, 8, true}, ModelPrecision::F32), 3},
+    {"vit", vit({3, 32, 4, 64, 16, 4, 8, 4, true}, ModelPrecision::F32), 3},
+    {"moe", moe({3, 32, 4, 4, 48, 4, 8}, ModelPrecision::F32), 3},
 };
 
 struct Choice {
