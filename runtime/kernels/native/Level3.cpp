@@ -4,6 +4,9 @@
 #include "runtime/kernels/Philox.h"
 #include "runtime/kernels/native/Loops.h"
 
+#include <immintrin.h>
+#include <utility>
+
 using namespace deepshard::runtime;
 using namespace deepshard::runtime::native;
 
@@ -14,6 +17,8 @@ constexpr int kRows = 6;  // 16 vector registers: 12 sums, 2 columns, 1 element
 
 // clang-format off
 #include "runtime/kernels/native/Vector.inc"
+#include "runtime/kernels/native/Products.inc"
+#include "runtime/kernels/native/Dropout.inc"
 #include "runtime/kernels/native/Attention.inc"
 #include "runtime/kernels/native/CrossEntropy.inc"
 #include "runtime/kernels/native/Update.inc"
