@@ -3,7 +3,7 @@
 // A unit is an op or a group of ops. Ops join the groups of their operands as long as that saves
 // bytes, the group still fits one nest of loops, and no path leads from the group out and back in.
 // Near-linear: an op is tried against the few groups it reads from, and paths are only searched
-// among what lies behind the group's first op.
+// among units that depend on something behind the group's first op.
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -45,8 +45,9 @@ int64_t bytesOf(Value value) {
 
 class Fusion {
 public:
-  Fusion(func::FuncOp function, int threads, llvm::StringMap<func::FuncOp> &kernels)
-      : function(function), threads(threads), kernels(kernels) {}
+  Fusion(func::FuncOp function, int threads, SymbolTable &symbols,
+         llvm::StringMap<func::FuncOp> &kernels)
+      : function(function), threads(threads), symbols(symbols), kernels(kernels) {}
 
   void run();
 
@@ -60,6 +61,8 @@ private:
   SmallVector<Group *> neighbours(Operation *op);
   bool fits(Group &group);
   bool isConvex(const Group &group);
+  /// What depends on the group depends on all its ops now, the last at `position` included.
+  void spreadLatest(const Group &group, int64_t position);
   /// The ops with the constants and renamings between them.
   SmallVector<Operation *> withGlue(ArrayRef<Operation *> ops);
 
@@ -69,10 +72,13 @@ private:
 
   func::FuncOp function;
   int threads;
+  SymbolTable &symbols;
   llvm::StringMap<func::FuncOp> &kernels; // by text
   std::vector<std::unique_ptr<Group>> groups;
   llvm::DenseMap<Operation *, Group *> groupOf;
   llvm::DenseMap<Operation *, int64_t> positions;
+  /// The last position among the op's unit and all units that it depends on.
+  llvm::DenseMap<Operation *, int64_t> latest;
 };
 
 void Fusion::run() {
@@ -81,9 +87,15 @@ void Fusion::run() {
     positions[&op] = static_cast<int64_t>(ops.size());
     ops.push_back(&op);
   }
-  for (Operation *op : ops)
+  for (Operation *op : ops) {
+    int64_t last = positions[op];
+    for (Value operand : op->getOperands())
+      if (Operation *producer = operand.getDefiningOp())
+        last = std::max(last, latest.lookup(producer));
+    latest[op] = last;
     if (isMember(op))
       join(op);
+  }
   for (auto &group : groups)
     if (!group->ops.empty())
       outline(*group);
@@ -154,23 +166,21 @@ bool Fusion::isConvex(const Group &group) {
   SmallVector<Operation *> work;
   auto push = [&](Operation *op) {
     for (Value operand : op->getOperands())
-      if (Operation *producer = operand.getDefiningOp())
+      // A constant is no path: who reads it can have its own.
+      if (Operation *producer = operand.getDefiningOp();
+          producer && !isa<graph::ConstantOp>(producer))
         work.push_back(producer);
   };
   for (Operation *op : ops)
-    for (Value operand : op->getOperands())
-      if (Operation *producer = operand.getDefiningOp(); producer && !members.contains(producer))
-        work.push_back(producer);
+    push(op);
+  llvm::erase_if(work, [&](Operation *op) { return members.contains(op); });
   while (!work.empty()) {
     Operation *op = work.pop_back_val();
     if (members.contains(op))
       return false;
-    if (!seen.insert(op).second)
+    if (!seen.insert(op).second || latest[op] < first)
       continue;
     Group *other = groupOf.lookup(op);
-    bool isLater = other ? positions[other->ops.back()] > first : positions[op] > first;
-    if (!isLater)
-      continue;
     if (!other) {
       push(op);
       continue;
@@ -181,6 +191,26 @@ bool Fusion::isConvex(const Group &group) {
     }
   }
   return true;
+}
+
+void Fusion::spreadLatest(const Group &group, int64_t position) {
+  SmallVector<Operation *> work(group.ops);
+  while (!work.empty()) {
+    Operation *op = work.pop_back_val();
+    latest[op] = position;
+    auto visit = [&](Operation *other) {
+      // What comes later in the program has not been looked at yet.
+      auto it = latest.find(other);
+      if (it != latest.end() && it->second < position) {
+        it->second = position;
+        work.push_back(other);
+      }
+    };
+    for (Operation *user : op->getUsers())
+      visit(user);
+    if (Group *own = groupOf.lookup(op))
+      llvm::for_each(own->ops, visit);
+  }
 }
 
 void Fusion::join(Operation *op) {
@@ -223,6 +253,7 @@ void Fusion::join(Operation *op) {
     *current = bestMerged;
     for (Operation *member : current->ops)
       groupOf[member] = current;
+    spreadLatest(*current, positions[op]);
   }
 }
 
@@ -281,7 +312,7 @@ func::FuncOp Fusion::kernelOf(const RowLoops &loops, ArrayRef<Operation *> ops,
     return known->second;
   }
   kernel.setName(("kernel_" + llvm::Twine(kernels.size() - 1)).str());
-  function->getParentOfType<ModuleOp>().push_back(kernel);
+  symbols.insert(kernel);
   return kernel;
 }
 
@@ -358,10 +389,11 @@ struct FuseKernels : impl::FuseKernelsPassBase<FuseKernels> {
 
   void runOnOperation() override {
     llvm::StringMap<func::FuncOp> kernels;
+    SymbolTable symbols(getOperation());
     SmallVector<func::FuncOp> functions(getOperation().getOps<func::FuncOp>());
     for (func::FuncOp function : functions)
       if (!function.isExternal())
-        Fusion(function, threads, kernels).run();
+        Fusion(function, threads, symbols, kernels).run();
   }
 };
 

@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/TypeSwitch.h"
 
+#include <cmath>
 #include <limits>
 
 using namespace mlir;
@@ -56,6 +57,12 @@ public:
   Value select(Value condition, Value x, Value y) {
     return arith::SelectOp::create(b, loc, condition, x, y);
   }
+  /// The one of x and y that wins, y if they are equal, NaN if one is: as the reference kernels do
+  /// it, zeros of both signs included, and two instructions.
+  Value extremum(arith::CmpFPredicate wins, Value x, Value y) {
+    Value better = select(compare(wins, x, y), x, y);
+    return select(compare(arith::CmpFPredicate::UNO, x, x), x, better);
+  }
 
   Value widen(Value x) {
     return arith::ExtFOp::create(b, loc, withElementType(x.getType(), b.getF32Type()), x);
@@ -67,6 +74,7 @@ public:
   Value onFloats(Operation *op, ValueRange x);
   Value onIntegers(Operation *op, ValueRange x);
   Value convert(Value x, Type to);
+  Value truncate(Value x, Type to);
   Value compareBy(StringRef direction, Value x, Value y);
 
 private:
@@ -82,8 +90,8 @@ Value Emitter::onFloats(Operation *op, ValueRange x) {
       .Case([&](graph::SubOp) { return sub(x[0], x[1]); })
       .Case([&](graph::MulOp) { return mul(x[0], x[1]); })
       .Case([&](graph::DivOp) { return div(x[0], x[1]); })
-      .Case([&](graph::MaximumOp) { return arith::MaximumFOp::create(b, loc, x[0], x[1]); })
-      .Case([&](graph::MinimumOp) { return arith::MinimumFOp::create(b, loc, x[0], x[1]); })
+      .Case([&](graph::MaximumOp) { return extremum(arith::CmpFPredicate::OGT, x[0], x[1]); })
+      .Case([&](graph::MinimumOp) { return extremum(arith::CmpFPredicate::OLT, x[0], x[1]); })
       .Case([&](graph::NegOp) { return neg(x[0]); })
       .Case([&](graph::AbsOp) { return math::AbsFOp::create(b, loc, x[0]); })
       .Case([&](graph::FloorOp) { return math::FloorOp::create(b, loc, x[0]); })
@@ -101,10 +109,10 @@ Value Emitter::onFloats(Operation *op, ValueRange x) {
         return div(number(type, 1), add(number(type, 1), math::ExpOp::create(b, loc, neg(x[0]))));
       })
       .Case([&](graph::SignOp) {
-        // NaN stays NaN: it is neither above nor below 0, and is returned.
+        // NaN is neither above nor below 0: its sign is 0.
         Value zero = number(type, 0);
         Value below =
-            select(compare(arith::CmpFPredicate::OLT, x[0], zero), number(type, -1), x[0]);
+            select(compare(arith::CmpFPredicate::OLT, x[0], zero), number(type, -1), zero);
         return select(compare(arith::CmpFPredicate::OGT, x[0], zero), number(type, 1), below);
       })
       .Default([](Operation *) { return Value(); });
@@ -149,6 +157,28 @@ Value Emitter::compareBy(StringRef direction, Value x, Value y) {
   return compare(predicate, x, y);
 }
 
+/// f32 to an integer, by truncation. What the integer cannot hold becomes its nearest bound, NaN
+/// becomes 0.
+Value Emitter::truncate(Value x, Type to) {
+  unsigned bits = getElementTypeOrSelf(to).getIntOrFloatBitWidth();
+  // The first number above the range, a power of two.
+  Value above = number(x.getType(), std::ldexp(1.0, static_cast<int>(bits) - 1));
+  Value below = number(x.getType(), -std::ldexp(1.0, static_cast<int>(bits) - 1));
+  Value isAbove = compare(arith::CmpFPredicate::OGE, x, above);
+  Value isWithin = arith::AndIOp::create(b, loc, compare(arith::CmpFPredicate::OLT, x, above),
+                                         compare(arith::CmpFPredicate::OGE, x, below));
+  Value isNaN = compare(arith::CmpFPredicate::UNO, x, x);
+  // Outside of its range the conversion gives no number at all.
+  Value inside = arith::FPToSIOp::create(b, loc, to, select(isWithin, x, number(x.getType(), 0)));
+  auto bound = [&](const llvm::APInt &value) {
+    return emitSplat(b, loc, to, b.getIntegerAttr(getElementTypeOrSelf(to), value));
+  };
+  Value outside = select(isAbove, bound(llvm::APInt::getSignedMaxValue(bits)),
+                         bound(llvm::APInt::getSignedMinValue(bits)));
+  outside = select(isNaN, number(to, 0), outside);
+  return select(isWithin, inside, outside);
+}
+
 Value Emitter::convert(Value x, Type to) {
   Type from = getElementTypeOrSelf(x.getType());
   Type element = getElementTypeOrSelf(to);
@@ -161,7 +191,7 @@ Value Emitter::convert(Value x, Type to) {
       return narrow(x);
     if (element.isInteger(1))
       return compare(arith::CmpFPredicate::UNE, x, number(x.getType(), 0));
-    return arith::FPToSIOp::create(b, loc, to, x);
+    return truncate(x, to);
   }
   if (element.isBF16())
     return narrow(convert(x, withElementType(to, b.getF32Type())));
@@ -182,7 +212,11 @@ Value Emitter::convert(Value x, Type to) {
 bool canEmitElement(Operation *op) {
   Type type = cast<RankedTensorType>(op->getOperand(0).getType()).getElementType();
   if (isa<graph::DivOp>(op))
-    return isa<FloatType>(type); // a division by zero has to stop where the reference kernel does
+    return isa<FloatType>(type); // a vector of integers is divided one by one
+  if (auto convert = dyn_cast<graph::ConvertOp>(op))
+    // By way of f32 it would be rounded twice.
+    return !convert.getY().getType().getElementType().isBF16() || !type.isIntOrIndex() ||
+           type.isInteger(1);
   return isa<graph::AddOp, graph::SubOp, graph::MulOp, graph::MaximumOp, graph::MinimumOp,
              graph::NegOp, graph::FloorOp, graph::ExpOp, graph::LogOp, graph::SqrtOp,
              graph::RsqrtOp, graph::ReciprocalOp, graph::SinOp, graph::CosOp, graph::TanhOp,

@@ -206,14 +206,24 @@ bool RowKernel::hasColumnLoop() const {
 }
 
 int64_t RowKernel::spillOffset(Value value) const {
-  return static_cast<int64_t>(loops.reductions(Direction::AlongRows).size() +
-                              (llvm::find(spills, value) - spills.begin())) *
-         rowBytes();
+  auto offset = static_cast<int64_t>(loops.reductions(Direction::AlongRows).size()) * rowBytes(4);
+  for (Value spill : spills) {
+    if (spill == value)
+      break;
+    offset += spillBytes(spill);
+  }
+  return offset;
 }
 
 int64_t RowKernel::chunkBytes() const {
-  return static_cast<int64_t>(loops.reductions(Direction::AlongRows).size() + spills.size()) *
-         rowBytes();
+  auto bytes = static_cast<int64_t>(loops.reductions(Direction::AlongRows).size()) * rowBytes(4);
+  for (Value spill : spills)
+    bytes += spillBytes(spill);
+  return bytes;
+}
+
+int64_t RowKernel::spillBytes(Value value) const {
+  return rowBytes(std::max(1u, typeOf(value).getElementTypeBitWidth() / 8));
 }
 
 } // namespace deepshard

@@ -60,7 +60,7 @@ public:
   /// Whether there is a second loop, over columns.
   bool hasColumnLoop() const;
   /// Every chunk has sums along the rows, then spilled rows; each starts at a multiple of 64 bytes.
-  int64_t sumOffset(unsigned reduction) const { return reduction * rowBytes(); }
+  int64_t sumOffset(unsigned reduction) const { return reduction * rowBytes(4); }
   int64_t spillOffset(mlir::Value value) const;
   int64_t chunkBytes() const;
   int64_t getWorkspaceBytes() const { return chunks * chunkBytes(); }
@@ -70,8 +70,9 @@ private:
   void chooseSpills();
   void require(mlir::Value value, unsigned phase);
   int cost(mlir::Value value) const;
-  /// Bytes of a row of f32, rounded up.
-  int64_t rowBytes() const { return (columns * 4 + 63) / 64 * 64; }
+  /// Bytes of a row of elements of so many bytes, rounded up.
+  int64_t rowBytes(int64_t elementBytes) const { return (columns * elementBytes + 63) / 64 * 64; }
+  int64_t spillBytes(mlir::Value value) const;
 
   RowLoops loops;
   llvm::SmallVector<int64_t> rowSizes;

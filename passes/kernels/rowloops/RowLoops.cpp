@@ -54,6 +54,10 @@ bool RowLoops::schedule() {
     bool isReduction = IterationDomain::isReduction(op);
     unsigned first = 0;
     bool isAfterRows = false;
+    // Dropout reads its counter and offsets from memory, whole.
+    if (isa<graph::DropoutOp>(op) &&
+        llvm::any_of(op->getOperands().drop_front(), [&](Value x) { return isInternal(x); }))
+      return false;
     for (Value operand : op->getOperands())
       if (isInternal(operand)) {
         first = std::max(first, phaseOf(operand));

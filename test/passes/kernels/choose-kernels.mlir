@@ -1,15 +1,21 @@
 // RUN: ds-opt %s -split-input-file -verify-diagnostics --choose-kernels | FileCheck %s
+// RUN: ds-opt %s -split-input-file -verify-diagnostics --choose-kernels=providers=onednn,native,reference | FileCheck %s --check-prefix=LIBRARIES
 // RUN: ds-opt %s -split-input-file -verify-diagnostics --choose-kernels=providers=reference | FileCheck %s --check-prefix=REFERENCE
 
 // REFERENCE-NOT: graph.provider = "onednn"
 // REFERENCE-NOT: graph.provider = "native"
+// REFERENCE-NOT: graph.provider = "generated"
 
-// A composite without a kernel is decomposed until every op has one.
+// A composite without a kernel is decomposed until every op has one, or can get one that is generated.
 
 // CHECK-LABEL: func.func @softmax
-// CHECK: graph.reduce_max {{.*}} {graph.phase = "forward", graph.provider = "reference"}
-// CHECK: graph.sub {{.*}}graph.provider = "reference"
+// CHECK: graph.reduce_max {{.*}} {graph.phase = "forward", graph.provider = "generated"}
+// CHECK: graph.sub {{.*}}graph.provider = "generated"
 // CHECK-NOT: graph.softmax
+// LIBRARIES-LABEL: func.func @softmax
+// LIBRARIES: graph.reduce_max {{.*}} {graph.phase = "forward", graph.provider = "reference"}
+// LIBRARIES: graph.sub {{.*}}graph.provider = "reference"
+// LIBRARIES-NOT: graph.softmax
 func.func @softmax(%x: tensor<2x3xf32>) -> tensor<2x3xf32> {
   %y = graph.softmax %x dim 1 {graph.phase = "forward"} : tensor<2x3xf32>
   return %y : tensor<2x3xf32>
@@ -74,7 +80,10 @@ func.func @attention(%q: tensor<1x2x8x16xf32>, %p: tensor<1x2x8x16xf64>) -> (ten
 // CHECK: graph.matmul {{.*}} in f32 {graph.provider = "onednn"}
 // CHECK: graph.attention {{.*}}graph.provider = "native"
 // CHECK: graph.cross_entropy {{.*}}graph.provider = "native"
-// CHECK: graph.add {{.*}}graph.provider = "reference"
+// CHECK: graph.add {{.*}}graph.provider = "generated"
+// LIBRARIES-LABEL: func.func @bf16
+// LIBRARIES: graph.matmul {{.*}} {graph.provider = "onednn"}
+// LIBRARIES: graph.add {{.*}}graph.provider = "reference"
 func.func @bf16(%a: tensor<4x8xbf16>, %b: tensor<8x2xbf16>, %q: tensor<1x2x8x16xbf16>, %t: tensor<4xi64>)
     -> (tensor<4x2xbf16>, tensor<4x2xf32>, tensor<1x2x8x16xbf16>, tensor<f32>) {
   %0 = graph.matmul %a, %b batch [] x [] contract [1] x [0] : tensor<4x8xbf16>, tensor<8x2xbf16>
@@ -83,6 +92,42 @@ func.func @bf16(%a: tensor<4x8xbf16>, %b: tensor<8x2xbf16>, %q: tensor<1x2x8x16x
   %sum, %count, %lse = graph.cross_entropy %0, %t ignore_index -100 : tensor<4x2xbf16>, tensor<4xi64>
   %2 = graph.add %0, %0 : tensor<4x2xbf16>, tensor<4x2xbf16>
   return %2, %1, %o, %sum : tensor<4x2xbf16>, tensor<4x2xf32>, tensor<1x2x8x16xbf16>, tensor<f32>
+}
+
+// -----
+
+// What kernels are generated for: elementwise ops and reductions on f32, bf16, i64, i32 and i1 that leave more than one
+// element. Scalars, f64, divided integers and what reads or writes by an index stay with the reference kernels.
+
+// CHECK-LABEL: func.func @generated
+// CHECK: graph.exp {{.*}}graph.provider = "generated"} : tensor<4x8xf32>
+// CHECK: graph.exp {{.*}}graph.provider = "reference"} : tensor<f32>
+// CHECK: graph.exp {{.*}}graph.provider = "reference"} : tensor<4xf64>
+// CHECK: graph.add {{.*}}graph.provider = "generated"} : tensor<4xi64>
+// CHECK: graph.div {{.*}}graph.provider = "reference"} : tensor<4xi64>
+// CHECK: graph.reduce_sum {{.*}} dims [0] {graph.provider = "generated"} : tensor<4x8xf32>
+// CHECK: graph.reduce_sum {{.*}} dims [0, 1] {graph.provider = "reference"} : tensor<4x8xf32>
+// CHECK: graph.convert {{.*}}graph.provider = "generated"} : tensor<4x8xf32> to tensor<4x8xbf16>
+// An integer would be rounded twice on its way to bf16.
+// CHECK: graph.convert {{.*}}graph.provider = "reference"} : tensor<4xi64> to tensor<4xbf16>
+// CHECK: graph.gather {{.*}}graph.provider = "reference"}
+// LIBRARIES-LABEL: func.func @generated
+// LIBRARIES-NOT: graph.provider = "generated"
+func.func @generated(%x: tensor<4x8xf32>, %s: tensor<f32>, %d: tensor<4xf64>, %i: tensor<4xi64>)
+    -> (tensor<4x8xf32>, tensor<f32>, tensor<4xf64>, tensor<4xi64>, tensor<4xi64>, tensor<8xf32>, tensor<f32>,
+        tensor<4x8xbf16>, tensor<4xbf16>, tensor<4xi64>) {
+  %0 = graph.exp %x : tensor<4x8xf32>
+  %1 = graph.exp %s : tensor<f32>
+  %2 = graph.exp %d : tensor<4xf64>
+  %3 = graph.add %i, %i : tensor<4xi64>, tensor<4xi64>
+  %4 = graph.div %i, %i : tensor<4xi64>, tensor<4xi64>
+  %5 = graph.reduce_sum %x dims [0] : tensor<4x8xf32>
+  %6 = graph.reduce_sum %x dims [0, 1] : tensor<4x8xf32>
+  %7 = graph.convert %x : tensor<4x8xf32> to tensor<4x8xbf16>
+  %8 = graph.convert %i : tensor<4xi64> to tensor<4xbf16>
+  %9 = graph.gather %i, %i dim 0 : tensor<4xi64>, tensor<4xi64>
+  return %0, %1, %2, %3, %4, %5, %6, %7, %8, %9 : tensor<4x8xf32>, tensor<f32>, tensor<4xf64>, tensor<4xi64>, tensor<4xi64>,
+      tensor<8xf32>, tensor<f32>, tensor<4x8xbf16>, tensor<4xbf16>, tensor<4xi64>
 }
 
 // -----
