@@ -93,22 +93,29 @@ Expected naive(const Problem &p, const Operands &x, double scale) {
   return r;
 }
 
-/// [b, h, s, d] with sequence before heads in memory, as a projection leaves it, or row-major.
-TensorDesc heads(bool isInterleaved, int64_t b, int64_t h, int64_t s, int64_t d,
+/// How [b, h, s, d] lies in memory: with sequence before heads, as a projection leaves it, or with
+/// the head size before the sequence.
+enum class Layout { RowMajor, Interleaved, Transposed };
+constexpr Layout kLayouts[] = {Layout::RowMajor, Layout::Interleaved, Layout::Transposed};
+
+TensorDesc heads(Layout layout, int64_t b, int64_t h, int64_t s, int64_t d,
                  DType dtype = DType::F32) {
   TensorDesc desc = TensorDesc::contiguous(dtype, {b, h, s, d});
-  if (isInterleaved)
+  if (layout == Layout::Interleaved)
     desc.strides = {s * h * d, d, h * d, 1};
+  if (layout == Layout::Transposed)
+    desc.strides = {h * d * s, d * s, 1, s};
   return desc;
 }
 
-Operands makeOperands(const Problem &p, Random &random, bool isInterleaved) {
-  Operands x{uniform(random, heads(isInterleaved, p.b, p.h, p.s, p.d, p.dtype)),
-             uniform(random, heads(isInterleaved, p.b, p.g, p.t, p.d, p.dtype)),
-             uniform(random, heads(isInterleaved, p.b, p.g, p.t, p.e, p.dtype)),
+Operands makeOperands(const Problem &p, Random &random, Layout layout) {
+  const Layout other = layout == Layout::RowMajor ? Layout::Interleaved : Layout::RowMajor;
+  Operands x{uniform(random, heads(layout, p.b, p.h, p.s, p.d, p.dtype)),
+             uniform(random, heads(layout, p.b, p.g, p.t, p.d, p.dtype)),
+             uniform(random, heads(layout, p.b, p.g, p.t, p.e, p.dtype)),
              Tensor(),
              Tensor(TensorDesc::contiguous(DType::I64, {3})),
-             uniform(random, heads(!isInterleaved, p.b, p.h, p.s, p.e, p.dtype))};
+             uniform(random, heads(other, p.b, p.h, p.s, p.e, p.dtype))};
   if (p.mask != Mask::None) {
     TensorDesc desc =
         TensorDesc::contiguous(p.mask == Mask::Added ? DType::F32 : DType::I1, {1, 1, p.s, p.t});
@@ -126,13 +133,13 @@ Operands makeOperands(const Problem &p, Random &random, bool isInterleaved) {
   return x;
 }
 
-void check(const Problem &p, const KernelProvider &provider, bool isInterleaved) {
+void check(const Problem &p, const KernelProvider &provider, Layout layout) {
   Random random(p.s * 131 + p.t);
-  Operands x = makeOperands(p, random, isInterleaved);
+  Operands x = makeOperands(p, random, layout);
   const double scale = 1 / std::sqrt(static_cast<double>(p.d));
   Attributes attributes{
       {"scale", scale}, {"causal", p.causal}, {"dropout", p.dropout}, {"id", int64_t{5}}};
-  Tensor o(heads(isInterleaved, p.b, p.h, p.s, p.e, p.dtype)),
+  Tensor o(heads(layout, p.b, p.h, p.s, p.e, p.dtype)),
       lse(TensorDesc::contiguous(DType::F32, {p.b, p.h, p.s}));
   Tensor diagonal(TensorDesc::contiguous(DType::I64, {}));
   diagonal.set(0, static_cast<double>(p.diagonal));
@@ -171,8 +178,8 @@ void check(const Problem &p, const KernelProvider &provider, bool isInterleaved)
 void checkLevels(const Problem &p) {
   for (std::string_view level : {"x86-64-v3", "x86-64-v4"})
     if (offers(cpuLevel(), level))
-      for (bool isInterleaved : {false, true})
-        check(p, nativeProvider(level), isInterleaved);
+      for (Layout layout : kLayouts)
+        check(p, nativeProvider(level), layout);
 }
 
 TEST(Attention, Plain) {
@@ -200,6 +207,13 @@ TEST(Attention, SeveralBlocksOfKeys) {
   checkLevels({1, 1, 1, 300, 300, 64, 64, true});
 }
 
+/// Every block of queries against every block of keys, the last of both cut off; widths that end in
+/// an odd vector.
+TEST(Attention, SeveralBlocksOfBoth) {
+  checkLevels({1, 4, 2, 150, 530, 40, 24, true, Mask::Seen, 0.2});
+  checkLevels({1, 2, 2, 150, 530, 24, 72, true, Mask::None, 0, -300});
+}
+
 TEST(Attention, FewerQueriesThanKeys) { checkLevels({1, 2, 2, 3, 40, 8, 8, true}); }
 
 TEST(Attention, QueriesThatSeeNoKey) { checkLevels({1, 2, 2, 60, 9, 8, 8, true}); }
@@ -216,12 +230,13 @@ TEST(Attention, Diagonal) {
 TEST(Attention, HiddenBlocksAreNotRead) {
   const Problem p{1, 2, 1, 20, 20, 8, 8, true};
   Random random(5);
-  Operands x = makeOperands(p, random, false);
+  Operands x = makeOperands(p, random, Layout::RowMajor);
   for (Tensor *tensor : {&x.k, &x.v})
     for (int64_t i = 0; i < tensor->desc.elements(); ++i)
       tensor->set(i, std::numeric_limits<double>::quiet_NaN());
-  Tensor o(heads(false, 1, 2, 20, 8)), lse(TensorDesc::contiguous(DType::F32, {1, 2, 20})),
-      dQ(x.q.desc), dK(x.k.desc), dV(x.v.desc), diagonal(TensorDesc::contiguous(DType::I64, {}));
+  Tensor o(heads(Layout::RowMajor, 1, 2, 20, 8)),
+      lse(TensorDesc::contiguous(DType::F32, {1, 2, 20})), dQ(x.q.desc), dK(x.k.desc), dV(x.v.desc),
+      diagonal(TensorDesc::contiguous(DType::I64, {}));
   diagonal.set(0, -20);
   Attributes attributes{{"scale", 1.0}, {"causal", true}};
   const KernelProvider &native = *findProvider("native");
@@ -266,7 +281,7 @@ TEST(Attention, DropoutOfAPart) {
   const Problem p{2, 4, 2, 19, 31, 8, 8, false, Mask::None, 0.3};
   constexpr int64_t kBatch = 1, kHead = 2, kGroup = 1; // heads 2 and 3 of batch row 1
   Random random(3);
-  Operands x = makeOperands(p, random, false);
+  Operands x = makeOperands(p, random, Layout::RowMajor);
   auto tensor = [](Sizes shape) { return Tensor(TensorDesc::contiguous(DType::F32, shape)); };
   Tensor o = tensor({2, 4, 19, 8}), lse = tensor({2, 4, 19}), dQ(x.q.desc), dK(x.k.desc),
          dV(x.v.desc);
@@ -306,9 +321,9 @@ TEST(Attention, DropoutOfAPart) {
 TEST(Attention, ANotANumberIsNotHidden) {
   Random random(9);
   Problem p{1, 1, 1, 4, 4, 4, 4, true};
-  Operands x = makeOperands(p, random, false);
+  Operands x = makeOperands(p, random, Layout::RowMajor);
   x.q.set(0, std::numeric_limits<double>::quiet_NaN());
-  Tensor o(heads(false, 1, 1, 4, 4)), lse(TensorDesc::contiguous(DType::F32, {1, 1, 4}));
+  Tensor o(heads(Layout::RowMajor, 1, 1, 4, 4)), lse(TensorDesc::contiguous(DType::F32, {1, 1, 4}));
   runOnce(*findProvider("native"), "attention", {{"scale", 1.0}, {"causal", true}},
           {&x.q, &x.k, &x.v}, {&o, &lse}, 1);
   EXPECT_TRUE(std::isnan(o.get(0)));
