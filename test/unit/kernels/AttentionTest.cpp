@@ -210,8 +210,8 @@ TEST(Attention, SeveralBlocksOfKeys) {
 /// Every block of queries against every block of keys, the last of both cut off; widths that end in
 /// an odd vector.
 TEST(Attention, SeveralBlocksOfBoth) {
-  checkLevels({1, 4, 2, 150, 530, 40, 24, true, Mask::Seen, 0.2});
-  checkLevels({1, 2, 2, 150, 530, 24, 72, true, Mask::None, 0, -300});
+  checkLevels({1, 2, 1, 70, 270, 40, 24, true, Mask::Seen, 0.2});
+  checkLevels({1, 1, 1, 150, 270, 24, 72, true, Mask::None, 0, -80});
 }
 
 TEST(Attention, FewerQueriesThanKeys) { checkLevels({1, 2, 2, 3, 40, 8, 8, true}); }
