@@ -82,6 +82,10 @@ private:
 };
 
 void Fusion::run() {
+  // What nobody reads is no kernel.
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front())))
+    if (isOpTriviallyDead(&op))
+      op.erase();
   SmallVector<Operation *> ops;
   for (Operation &op : function.getBody().front()) {
     positions[&op] = static_cast<int64_t>(ops.size());

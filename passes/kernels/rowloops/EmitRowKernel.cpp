@@ -66,7 +66,13 @@ private:
     return y == 1 ? x : Value(arith::MulIOp::create(b, loc, x, number(y)));
   }
   VectorType vectorOf(Type element) const { return VectorType::get(width, element); }
-  Type memoryType(Type element) { return element.isInteger(1) ? b.getI8Type() : element; }
+  /// A flag takes a byte. The bits of a bf16 are moved as an integer: CPUs without its instructions
+  /// would move it by way of f32.
+  Type memoryType(Type element) {
+    return element.isInteger(1) ? b.getI8Type() : element.isBF16() ? b.getI16Type() : element;
+  }
+  Value fromMemory(Value value, Type element);
+  Value toMemory(Value value);
   static unsigned bytesOf(Type element) {
     return std::max(1u, element.getIntOrFloatBitWidth() / 8);
   }
@@ -178,15 +184,28 @@ Value KernelEmitter::loadVector(Value base, Type element, Value offset, Value ma
                     ? Value(LLVM::MaskedLoadOp::create(b, loc, vectorOf(memory), from, mask,
                                                        zeros(vectorOf(memory)), bytesOf(element)))
                     : Value(LLVM::LoadOp::create(b, loc, vectorOf(memory), from, bytesOf(element)));
-  return element.isInteger(1) ? Value(arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, value,
-                                                            zeros(value.getType())))
-                              : value;
+  return fromMemory(value, element);
+}
+
+Value KernelEmitter::fromMemory(Value value, Type element) {
+  if (element.isInteger(1))
+    return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, value, zeros(value.getType()));
+  return element.isBF16() ? Value(arith::BitcastOp::create(
+                                b, loc, withElementType(value.getType(), element), value))
+                          : value;
+}
+
+Value KernelEmitter::toMemory(Value value) {
+  Type element = getElementTypeOrSelf(value.getType());
+  Type memory = withElementType(value.getType(), memoryType(element));
+  if (element.isInteger(1))
+    return arith::ExtUIOp::create(b, loc, memory, value);
+  return element.isBF16() ? Value(arith::BitcastOp::create(b, loc, memory, value)) : value;
 }
 
 void KernelEmitter::storeVector(Value value, Value base, Value offset, Value mask) {
   Type element = cast<VectorType>(value.getType()).getElementType();
-  if (element.isInteger(1))
-    value = arith::ExtUIOp::create(b, loc, vectorOf(b.getI8Type()), value);
+  value = toMemory(value);
   Value to = address(base, element, offset);
   if (mask)
     LLVM::MaskedStoreOp::create(b, loc, value, to, mask, bytesOf(element));
@@ -197,16 +216,12 @@ void KernelEmitter::storeVector(Value value, Value base, Value offset, Value mas
 Value KernelEmitter::loadScalar(Value base, Type element, Value offset) {
   Value value = LLVM::LoadOp::create(b, loc, memoryType(element), address(base, element, offset),
                                      bytesOf(element));
-  return element.isInteger(1) ? Value(arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, value,
-                                                            zeros(value.getType())))
-                              : value;
+  return fromMemory(value, element);
 }
 
 void KernelEmitter::storeScalar(Value value, Value base, Value offset) {
   Type element = value.getType();
-  if (element.isInteger(1))
-    value = arith::ExtUIOp::create(b, loc, b.getI8Type(), value);
-  LLVM::StoreOp::create(b, loc, value, address(base, element, offset), bytesOf(element));
+  LLVM::StoreOp::create(b, loc, toMemory(value), address(base, element, offset), bytesOf(element));
 }
 
 Value KernelEmitter::rowOffset(const Access &access) {
