@@ -188,7 +188,8 @@ Strided ProgramLowering::ownBucket(Location location, DictionaryAttr attributes,
 }
 
 void ProgramLowering::declareTensor(Location location, StringRef bucket, StringRef copyBucket,
-                                    int64_t offset, DictionaryAttr attributes, RankedTensorType type) {
+                                    int64_t offset, DictionaryAttr attributes,
+                                    RankedTensorType type) {
   auto parameter = attributes.getAs<StringAttr>(graph::kParameterAttr);
   auto name = parameter ? parameter : attributes.getAs<StringAttr>(graph::kBufferAttr);
   auto layout = attributes.getAs<sharding::LayoutAttr>(sharding::kLayoutAttr);

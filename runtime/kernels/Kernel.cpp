@@ -121,9 +121,8 @@ void deepshard::runtime::limitProviders(std::string_view level) {
 }
 
 const KernelProvider *deepshard::runtime::findProvider(std::string_view name) {
-  for (const KernelProvider *provider :
-       {&referenceProvider(), &onednnProvider(providerLevel()), &nativeProvider(providerLevel()),
-        &generatedProvider()})
+  for (const KernelProvider *provider : {&referenceProvider(), &onednnProvider(providerLevel()),
+                                         &nativeProvider(providerLevel()), &generatedProvider()})
     if (provider->name() == name)
       return provider;
   return nullptr;

@@ -221,9 +221,9 @@ std::optional<IterationDomain> IterationDomain::of(ArrayRef<Operation *> ops,
     return agrees;
   };
   for (Operation *op : ops)
-    if (isReduction(op) && (domain.spanned(op->getOperand(0)).size() != rank ||
-                            domain.spanned(op->getResult(0)).size() == rank ||
-                            !cut(domain.spanned(op->getResult(0)))))
+    if (isReduction(op) &&
+        (domain.spanned(op->getOperand(0)).size() != rank ||
+         domain.spanned(op->getResult(0)).size() == rank || !cut(domain.spanned(op->getResult(0)))))
       return std::nullopt;
   for (Value output : outputs)
     if (!cut(domain.spanned(output)))

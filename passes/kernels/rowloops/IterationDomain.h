@@ -45,8 +45,8 @@ bool isRenaming(mlir::Operation *op);
 class IterationDomain {
 public:
   /// The domain of `ops`, which are in the order of the program and all fusible; nothing if no
-  /// nest of loops fits them all. Each of `outputs`, and each reduction, spans all rows, all columns
-  /// or both; other values may span less. O(dimensions of all operands).
+  /// nest of loops fits them all. Each of `outputs`, and each reduction, spans all rows, all
+  /// columns or both; other values may span less. O(dimensions of all operands).
   static std::optional<IterationDomain> of(llvm::ArrayRef<mlir::Operation *> ops,
                                            llvm::ArrayRef<mlir::Value> outputs);
 

@@ -48,7 +48,7 @@ public:
   /// read for the last time before, or when, the element in its place is written.
   bool mayOverwrite(unsigned input, unsigned output) const;
 
-  /// Whether each of the ops could be a kernel of its own: fusible, and not of scalars only.
+  /// Whether `op` can be a kernel of its own: it is fusible and not of scalars only.
   static bool canBe(mlir::Operation *op) { return isFusible(op) && !isRenaming(op) && of(op); }
 
 private:

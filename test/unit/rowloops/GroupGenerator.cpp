@@ -141,7 +141,9 @@ func::FuncOp GroupGenerator::generate(const std::string &name, int ops) {
   if (chance(0.1))
     shape.back() = 20000 + pick(100);
   auto isLarge = [](int64_t size) { return size > 1; };
-  rowDims = shape.size() > 1 ? 1 + static_cast<unsigned>(pick(static_cast<int64_t>(shape.size()) - 1)) : 0;
+  rowDims = shape.size() > 1
+                ? 1 + static_cast<unsigned>(pick(static_cast<int64_t>(shape.size()) - 1))
+                : 0;
   reduces = rowDims > 0 && chance(0.8) &&
             llvm::any_of(ArrayRef(shape).take_front(rowDims), isLarge) &&
             llvm::any_of(ArrayRef(shape).drop_front(rowDims), isLarge);
@@ -149,7 +151,8 @@ func::FuncOp GroupGenerator::generate(const std::string &name, int ops) {
     append();
 
   SmallVector<Value> results;
-  for (ArrayRef<Value> values : {ArrayRef<Value>(fulls), ArrayRef<Value>(rows), ArrayRef<Value>(sums)})
+  for (ArrayRef<Value> values :
+       {ArrayRef<Value>(fulls), ArrayRef<Value>(rows), ArrayRef<Value>(sums)})
     for (Value value : values)
       if (value.getDefiningOp() && (value.use_empty() || chance(0.15)) &&
           !llvm::is_contained(results, value))
