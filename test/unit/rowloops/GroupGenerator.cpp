@@ -138,8 +138,12 @@ func::FuncOp GroupGenerator::generate(const std::string &name, int ops) {
   const int64_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 16, 17, 31, 48, 64, 100};
   for (int64_t rank = 1 + pick(4), i = 0; i < rank; ++i)
     shape.push_back(sizes[pick(rank > 2 ? 8 : std::size(sizes))]);
-  if (chance(0.1))
+  if (chance(0.1)) {
+    // More columns than a block has, and few rows: a test has many such tensors.
+    for (int64_t &size : shape)
+      size = std::min<int64_t>(size, 2);
     shape.back() = 20000 + pick(100);
+  }
   auto isLarge = [](int64_t size) { return size > 1; };
   rowDims = shape.size() > 1
                 ? 1 + static_cast<unsigned>(pick(static_cast<int64_t>(shape.size()) - 1))

@@ -49,7 +49,7 @@ TEST_F(RowKernelTest, RandomGroupsComputeWhatTheReferenceDoes) {
   // Each result alone in the place of an input, and as many at once as there are inputs for.
   int inPlace = 0, inPlaceOfManyPhases = 0, inPlaceAtOnce = 0;
   for (Case &test : cases) {
-    run(test);
+    run(test, 2);
     check(test, 3e-5);
     if (HasFatalFailure())
       return;
@@ -74,7 +74,7 @@ TEST_F(RowKernelTest, RandomGroupsComputeWhatTheReferenceDoes) {
       ways.push_back(atOnce);
     }
     for (const Pairs &pairs : ways) {
-      run(test, 1 + static_cast<int>(random() % 3), pairs);
+      run(test, random() % 16 == 0 ? 3 : 1, pairs);
       std::vector<HostTensor> results = test.results();
       for (size_t i = 0; i < results.size(); ++i)
         if (std::string text = difference(results[i], apart[i], 0); !text.empty()) {

@@ -89,8 +89,8 @@ protected:
   /// Compiles all cases of a level that were added since the last call.
   void compile(const std::string &level = "x86-64-v3");
   /// Runs the kernel on fresh inputs. Output `output` of a pair (input, output) of `inPlace` lies
-  /// in the bytes of the input.
-  void run(Case &test, int threads = 2, llvm::ArrayRef<std::pair<unsigned, unsigned>> inPlace = {});
+  /// in the bytes of the input. Chunks are run one after another unless there are threads.
+  void run(Case &test, int threads = 1, llvm::ArrayRef<std::pair<unsigned, unsigned>> inPlace = {});
 
   /// What the reference interpreter computes.
   static std::vector<graph::HostTensor> expected(mlir::func::FuncOp function,
