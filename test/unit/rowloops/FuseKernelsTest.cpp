@@ -1,13 +1,15 @@
 //===- FuseKernelsTest.cpp - fused programs against the programs they were
 //---------------------===//
 //
-// Random programs through choose-kernels, cse and fuse-kernels. With the bodies of the calls
+// Random programs through choose-kernels, cse and fuse-kernels, some of their ops kept away from
+// generated kernels, so that paths lead out of groups and back in. With the bodies of the calls
 // evaluated in their place a program gives the very bits it gave before: grouping, cloning and
 // reordering change nothing. With the calls executed by the code generated for them it gives the
 // same numbers still, because all floats are small integers, whose sums are exact in any order.
 //
 //===------------------------------------------------------------------------------------------===//
 
+#include "GroupGenerator.h"
 #include "RowKernelTesting.h"
 
 #include "dialects/graph/Interpreter.h"
@@ -40,12 +42,60 @@ protected:
     }
   }
 
+  /// Some of the ops for which kernels could be generated get a kernel of their own elsewhere.
+  void keepAway(ModuleOp module) {
+    double share = random() % 2 == 0 ? 0 : 0.2;
+    module.walk([&](Operation *op) {
+      auto provider = op->getAttrOfType<StringAttr>(graph::kProviderAttr);
+      if (provider && provider.getValue() == kGeneratedProvider &&
+          std::bernoulli_distribution(share)(random))
+        op->setAttr(graph::kProviderAttr, StringAttr::get(&context, "reference"));
+    });
+  }
+
   LogicalResult fuse(ModuleOp module) {
-    PassManager passes(&context);
-    passes.addPass(createChooseKernelsPass());
-    passes.addPass(createCSEPass());
-    passes.addPass(createFuseKernelsPass());
-    return passes.run(module);
+    PassManager choose(&context), fuse(&context);
+    choose.addPass(createChooseKernelsPass());
+    choose.addPass(createCSEPass());
+    fuse.addPass(createFuseKernelsPass());
+    if (failed(choose.run(module)))
+      return failure();
+    keepAway(module);
+    return fuse.run(module);
+  }
+
+  struct Groups {
+    int64_t calls = 0, ops = 0, largest = 0, severalResults = 0, dropouts = 0;
+  };
+
+  /// Fuses a copy of the program and compares what both compute.
+  void compareFused(ModuleOp before, func::FuncOp function, ArrayRef<HostTensor> arguments,
+                    Groups &groups) {
+    setPhases(function);
+    OwningOpRef<ModuleOp> after = before.clone();
+    ASSERT_TRUE(succeeded(fuse(*after)));
+    func::FuncOp fused = *after->getOps<func::FuncOp>().begin();
+    for (Operation &op : fused.getBody().front())
+      if (auto provider = op.getAttrOfType<StringAttr>(graph::kProviderAttr)) {
+        EXPECT_EQ(provider.getValue() == kGeneratedProvider, isa<func::CallOp>(op));
+      }
+    expectEqual(evaluate(fused, arguments, interpret), expected(function, arguments), before,
+                *after);
+    fused.walk([&](func::CallOp call) {
+      func::FuncOp kernel = calleeOf(call);
+      int64_t ops = std::distance(kernel.getOps().begin(), kernel.getOps().end()) - 1;
+      ++groups.calls;
+      groups.ops += ops;
+      groups.largest = std::max(groups.largest, ops);
+      groups.severalResults += call.getNumResults() > 1;
+      groups.dropouts += !kernel.getOps<graph::DropoutOp>().empty();
+    });
+  }
+
+  static void print(const Groups &groups) {
+    std::cout << groups.calls << " calls of " << groups.ops << " ops, the largest of "
+              << groups.largest << "; " << groups.severalResults << " with several results, "
+              << groups.dropouts << " with dropout\n";
   }
 
   /// The results of a function of ops and calls, each call as `call` computes it.
@@ -108,41 +158,42 @@ protected:
   }
 };
 
+/// Programs of all kinds of ops.
 TEST_F(FuseKernelsTest, ProgramsComputeWhatTheyDidBefore) {
-  int64_t calls = 0, opsInCalls = 0, withDropout = 0, severalResults = 0, largest = 0;
+  Groups groups;
   for (int seed = 0; seed < 250; ++seed) {
+    SCOPED_TRACE(seed);
     random.seed(seed);
     ProgramGenerator generator(Float32Type::get(&context), random);
     OwningOpRef<ModuleOp> before = ModuleOp::create(UnknownLoc::get(&context));
     func::FuncOp function = generator.generate(OpBuilder::atBlockEnd(before->getBody()),
                                                4 + static_cast<int>(random() % 60));
-    setPhases(function);
-    OwningOpRef<ModuleOp> after = before->clone();
-    ASSERT_TRUE(succeeded(fuse(*after))) << "seed " << seed;
-    func::FuncOp fused = *after->getOps<func::FuncOp>().begin();
-    for (Operation &op : fused.getBody().front())
-      if (auto provider = op.getAttrOfType<StringAttr>(graph::kProviderAttr)) {
-        EXPECT_EQ(provider.getValue() == kGeneratedProvider, isa<func::CallOp>(op))
-            << "seed " << seed;
-      }
-    expectEqual(evaluate(fused, generator.arguments(), interpret),
-                expected(function, generator.arguments()), *before, *after);
-    if (HasFatalFailure())
+    compareFused(*before, function, generator.arguments(), groups);
+    if (HasFailure())
       return;
-    fused.walk([&](func::CallOp call) {
-      func::FuncOp kernel = calleeOf(call);
-      int64_t ops = std::distance(kernel.getOps().begin(), kernel.getOps().end()) - 1;
-      ++calls;
-      opsInCalls += ops;
-      largest = std::max(largest, ops);
-      severalResults += call.getNumResults() > 1;
-      withDropout += !kernel.getOps<graph::DropoutOp>().empty();
-    });
   }
-  std::cout << calls << " calls of " << opsInCalls << " ops, the largest of " << largest << "; "
-            << severalResults << " with several results, " << withDropout << " with dropout\n";
-  EXPECT_GT(2 * opsInCalls, 3 * calls);
-  EXPECT_GT(std::min(severalResults, withDropout), 50);
+  print(groups);
+  EXPECT_GT(2 * groups.ops, 3 * groups.calls);
+  EXPECT_GT(std::min(groups.severalResults, groups.dropouts), 30);
+}
+
+/// Programs whose ops would all fit one kernel, were it not for their phases and those kept away.
+TEST_F(FuseKernelsTest, LargeGroupsComputeWhatTheyDidBefore) {
+  Groups groups;
+  for (int seed = 0; seed < 250; ++seed) {
+    SCOPED_TRACE(seed);
+    random.seed(seed);
+    OwningOpRef<ModuleOp> before = ModuleOp::create(UnknownLoc::get(&context));
+    GroupGenerator generator(*before, random);
+    func::FuncOp function = generator.generate("program", 4 + static_cast<int>(random() % 60));
+    compareFused(*before, function, randomArguments(function), groups);
+    if (HasFailure())
+      return;
+  }
+  print(groups);
+  EXPECT_GT(groups.ops, 4 * groups.calls);
+  EXPECT_GT(groups.largest, 60);
+  EXPECT_GT(std::min(groups.severalResults, groups.dropouts), 100);
 }
 
 TEST_F(FuseKernelsTest, GeneratedCodeComputesTheSame) {
