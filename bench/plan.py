@@ -34,7 +34,8 @@ MOST_GROWTH = 1.3
 CONFIG = '{"train_micro_batch_size_per_gpu": 4, "gradient_clipping": 1.0, "optimizer": {"type": "AdamW"}}'
 PIPELINE = ("builtin.module(func.func(split-fused-projections{open=true},pad-parameters{open=true}),differentiate,"
             "choose-layouts)")
-LATER = ("builtin.module(func.func(join-pads),choose-kernels,cse,func.func(repeat-conversions),fuse-kernels,lower-to-plan,"
+LATER = ("builtin.module(func.func(join-pads,split-elementwise),choose-kernels,cse,"
+         "func.func(repeat-conversions,fuse-accumulation),fuse-kernels,lower-to-plan,"
          "plan.program(synchronize-streams,reuse-inputs,pack-buffers),generate-kernels)")
 LATER_PASSES = ("JoinPadsPass", "ChooseKernelsPass", "CSE", "FuseKernelsPass", "LowerToPlanPass", "SynchronizeStreamsPass",
                 "ReuseInputsPass", "PackBuffersPass", "GenerateKernelsPass")

@@ -6,7 +6,10 @@ system once, in a process of its own; ratios compare runs of one round, so that 
 Speed is that of the median step after the warm-up steps, which contain compilation. After ds-run its plan's matmuls are timed
 alone, shape by shape, with the same library and threads: what a step takes beyond them is what lies around them.
 
-    ./dev bench train [--model 25m|gpt2] [--rounds 3] [--steps 5] [--warmup 2] [--threads N] [--dropout P]
+With --bf16 all train in bf16 (PyTorch under autocast). On a CPU without bf16 instructions PyTorch would take minutes a step:
+there ds-run in bf16 is compared with ds-run in f32.
+
+    ./dev bench train [--model 25m|gpt2] [--bf16] [--rounds 3] [--steps 5] [--warmup 2] [--threads N] [--dropout P]
 """
 
 import argparse
@@ -20,12 +23,26 @@ from support.models import DS_RUN, MODELS, run_benchmark, run_watched
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "support", "torch_worker.py")
 MATMULS = os.path.join(os.path.dirname(DS_RUN), "bench-matmuls")
-SYSTEMS = ("deepshard", "eager", "compile")
+OURS_F32 = "deepshard in f32"
+
+
+def systems_of(arguments):
+    """The systems of a round; the first is ours, compared with the others."""
+    if not arguments.bf16 or has_bf16():
+        return "deepshard", "eager", "compile"
+    return "deepshard", OURS_F32
+
+
+def has_bf16():
+    """Whether the CPU multiplies bf16."""
+    with open("/proc/cpuinfo", encoding="utf-8") as stream:
+        return " avx512_bf16" in stream.read()
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=list(MODELS), action="append", help="default: all, one after another")
+    parser.add_argument("--bf16", action="store_true", help="train in bf16")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=5, help="measured steps of a run (default 5)")
     parser.add_argument("--warmup", type=int, default=2, help="steps before them (default 2)")
@@ -38,15 +55,19 @@ def parse_arguments():
     return arguments
 
 
+def overrides_of(system, arguments):
+    return {"bf16.enabled": "true"} if arguments.bf16 and system != OURS_F32 else None
+
+
 def measure(system, model, arguments, shop):
     """(tokens a second of the median step, peak resident bytes, losses)"""
     steps = arguments.warmup + arguments.steps
-    if system == "deepshard":
-        rows, peak = shop.run_plan(model, steps, arguments.threads)
+    if system.startswith("deepshard"):
+        rows, peak = shop.run_plan(model, steps, arguments.threads, overrides_of(system, arguments))
         seconds, losses = [row["step_seconds"] for row in rows], [row["loss"] for row in rows]
     else:
         output, peak = run_watched([sys.executable, WORKER, model, system, str(steps), str(arguments.threads),
-                                    str(arguments.dropout), shop.rows(model)],
+                                    str(arguments.dropout), shop.rows(model), "bf16" if arguments.bf16 else "f32"],
                                    {"OMP_NUM_THREADS": str(arguments.threads)})
         found = json.loads(output)
         seconds, losses = found["seconds"], found["losses"]
@@ -57,20 +78,25 @@ def measure(system, model, arguments, shop):
 
 def seconds_of_matmuls(model, arguments, shop):
     """Seconds that the matmuls of a step take by themselves."""
-    output, _ = run_watched([MATMULS, shop.plan(model, arguments.threads)], {"OMP_NUM_THREADS": str(arguments.threads)})
+    plan = shop.plan(model, arguments.threads, overrides_of("deepshard", arguments))
+    output, _ = run_watched([MATMULS, plan], {"OMP_NUM_THREADS": str(arguments.threads)})
     return float(output.splitlines()[-1].split()[0]) * 1e-3
 
 
 def bench(model, arguments, shop):
     shape = MODELS[model]
     print(f"\n{model}: {shape['n_layer']} layers x {shape['n_embd']}, {shape['n_head']} heads, vocabulary "
-          f"{shape['vocab_size']}, batch {shape['batch']} x {shape['seq']}, f32, {arguments.threads} threads")
-    shop.plan(model, arguments.threads)
-    speeds = {system: [] for system in SYSTEMS}
-    peaks = {system: 0 for system in SYSTEMS}
+          f"{shape['vocab_size']}, batch {shape['batch']} x {shape['seq']}, {'bf16' if arguments.bf16 else 'f32'}, "
+          f"{arguments.threads} threads")
+    systems = systems_of(arguments)
+    for system in systems:
+        if system.startswith("deepshard"):
+            shop.plan(model, arguments.threads, overrides_of(system, arguments))
+    speeds = {system: [] for system in systems}
+    peaks = {system: 0 for system in systems}
     losses, around = {}, []
     for index in range(arguments.rounds):
-        for system in SYSTEMS:
+        for system in systems:
             speed, peak, losses[system] = measure(system, model, arguments, shop)
             speeds[system].append(speed)
             peaks[system] = max(peaks[system], peak)
@@ -81,9 +107,9 @@ def bench(model, arguments, shop):
         print(f"  round {index + 1}: " + ", ".join(
             f"{system} {speeds[system][-1]:.0f} tokens/s" + ("" if system == "deepshard" else
                                                              f" (ratio {ours / speeds[system][-1]:.3f})")
-            for system in SYSTEMS) + f", step / its matmuls alone {around[-1]:.3f}", flush=True)
-    for system in SYSTEMS:
-        line = f"  {system:10} median {statistics.median(speeds[system]):8.0f} tokens/s, peak RSS {peaks[system] / 2**20:7.0f} MiB"
+            for system in systems) + f", step / its matmuls alone {around[-1]:.3f}", flush=True)
+    for system in systems:
+        line = f"  {system:16} median {statistics.median(speeds[system]):8.0f} tokens/s, peak RSS {peaks[system] / 2**20:7.0f} MiB"
         if system != "deepshard":
             ratios = [ours / theirs for ours, theirs in zip(speeds["deepshard"], speeds[system])]
             line += f", deepshard is {statistics.median(ratios):.3f} times as fast (of its rounds: " \
@@ -91,8 +117,8 @@ def bench(model, arguments, shop):
         print(line)
     print(f"  a step takes {statistics.median(around):.3f} times its matmuls alone")
     if arguments.dropout == 0:
-        apart = max(abs(a - b) / abs(b) for a, b in zip(losses["deepshard"], losses["eager"]))
-        print(f"  losses of deepshard and eager agree within {apart:.1e} relative")
+        apart = max(abs(a - b) / abs(b) for a, b in zip(losses["deepshard"], losses[systems[1]]))
+        print(f"  losses of deepshard and {systems[1]} agree within {apart:.1e} relative")
 
 
 def main():

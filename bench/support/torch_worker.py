@@ -1,6 +1,6 @@
 """One run of PyTorch: trains a model of the benchmark and prints the seconds of each step as JSON.
 
-    torch_worker.py MODEL eager|compile STEPS THREADS DROPOUT ROWS.npy
+    torch_worker.py MODEL eager|compile STEPS THREADS DROPOUT ROWS.npy f32|bf16
 """
 
 import json
@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from support.models import ADAMW, CLIPPING, MODELS, build_module
 
 
-def main(model, mode, steps, threads, dropout, rows):
+def main(model, mode, steps, threads, dropout, rows, precision):
     warnings.simplefilter("ignore")
     torch.set_num_threads(int(threads))
     module = build_module(model, float(dropout))
@@ -28,7 +28,8 @@ def main(model, mode, steps, threads, dropout, rows):
     for step in range(int(steps)):
         begin = time.perf_counter()
         tokens = torch.from_numpy(data[np.arange(step * batch, (step + 1) * batch) % len(data)])
-        loss = forward(input_ids=tokens, labels=tokens).loss
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            loss = forward(input_ids=tokens, labels=tokens).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), CLIPPING)
         optimizer.step()

@@ -38,25 +38,6 @@ struct DecompositionListener : OpBuilder::Listener {
   SmallVector<Operation *> inserted;
 };
 
-runtime::KernelSpec contiguousSpec(Operation *op, int threads) {
-  runtime::KernelSpec spec;
-  spec.name = kernelName(op).str();
-  spec.attributes = graph::toKernelAttributes(kernelAttributes(op));
-  spec.threads = threads;
-  auto result = op->getNumResults() == 1 ? cast<RankedTensorType>(op->getResult(0).getType())
-                                         : RankedTensorType();
-  auto evaluable = dyn_cast<graph::EvaluableOpInterface>(op);
-  bool broadcasts = evaluable && evaluable.isElementwise() && result;
-  for (Type type : op->getOperandTypes()) {
-    auto operand = cast<RankedTensorType>(type);
-    spec.inputs.push_back(
-        tensorDesc(broadcasts ? result.clone(operand.getElementType()) : operand));
-  }
-  for (Type type : op->getResultTypes())
-    spec.outputs.push_back(tensorDesc(cast<RankedTensorType>(type)));
-  return spec;
-}
-
 /// A primitive that is no element-wise op or plain reduction itself but made of such.
 bool canGenerateDecomposed(Operation *op) {
   return isa<graph::ReduceLogSumExpOp>(op) &&

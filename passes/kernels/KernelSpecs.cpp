@@ -12,13 +12,53 @@ using namespace mlir;
 
 namespace deepshard {
 
+/// Ops whose kernels may accumulate.
+static bool mayAccumulate(Operation *op) {
+  return isa_and_nonnull<graph::MatmulOp, graph::LinearOp, graph::EmbeddingGradOp>(op);
+}
+
+Operation *accumulatedBy(Operation *op) {
+  if (!isa<graph::AddOp>(op) || !op->hasAttr(graph::kProviderAttr))
+    return nullptr;
+  for (Value operand : op->getOperands())
+    if (Operation *producer = operand.getDefiningOp();
+        mayAccumulate(producer) && !producer->hasAttr(graph::kProviderAttr))
+      return producer;
+  return nullptr;
+}
+
+bool isAccumulated(Operation *op) {
+  return mayAccumulate(op) && op->hasOneUse() && accumulatedBy(*op->user_begin()) == op;
+}
+
+/// The operand of the sum `op` that `product` is added to.
+static Value accumulatorOf(Operation *op, Operation *product) {
+  return op->getOperand(op->getOperand(0).getDefiningOp() == product ? 1 : 0);
+}
+
+SmallVector<Value> kernelOperands(Operation *op) {
+  Operation *product = accumulatedBy(op);
+  if (!product)
+    return llvm::to_vector(op->getOperands());
+  SmallVector<Value> operands(product->getOperands());
+  operands.push_back(accumulatorOf(op, product));
+  return operands;
+}
+
 StringRef kernelName(Operation *op) {
+  if (Operation *product = accumulatedBy(op))
+    return kernelName(product);
   if (auto evaluable = dyn_cast<graph::EvaluableOpInterface>(op))
     return evaluable.getKernelName();
   return op->getName().stripDialect();
 }
 
 DictionaryAttr kernelAttributes(Operation *op) {
+  if (Operation *product = accumulatedBy(op)) {
+    NamedAttrList attributes(kernelAttributes(product));
+    attributes.set("accumulate", Builder(op->getContext()).getBoolAttr(true));
+    return attributes.getDictionary(op->getContext());
+  }
   if (auto evaluable = dyn_cast<graph::EvaluableOpInterface>(op))
     return evaluable.getKernelAttributes();
   NamedAttrList attributes(graph::inherentAttributes(op));
@@ -32,6 +72,24 @@ DictionaryAttr kernelAttributes(Operation *op) {
           attributes.set("has_diagonal", builder.getBoolAttr(true));
       });
   return attributes.getDictionary(op->getContext());
+}
+
+runtime::KernelSpec contiguousSpec(Operation *op, int threads) {
+  runtime::KernelSpec spec;
+  spec.name = kernelName(op).str();
+  spec.attributes = graph::toKernelAttributes(kernelAttributes(op));
+  spec.threads = threads;
+  auto evaluable = dyn_cast<graph::EvaluableOpInterface>(op);
+  bool broadcasts = evaluable && evaluable.isElementwise() && !accumulatedBy(op);
+  for (Value operand : kernelOperands(op)) {
+    auto type = cast<RankedTensorType>(operand.getType());
+    spec.inputs.push_back(tensorDesc(
+        broadcasts ? cast<RankedTensorType>(op->getResult(0).getType()).clone(type.getElementType())
+                   : type));
+  }
+  for (Type type : op->getResultTypes())
+    spec.outputs.push_back(tensorDesc(cast<RankedTensorType>(type)));
+  return spec;
 }
 
 runtime::TensorDesc tensorDesc(RankedTensorType type) {

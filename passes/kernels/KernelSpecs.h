@@ -19,6 +19,18 @@ llvm::StringRef kernelName(mlir::Operation *op);
 /// The kernel's attributes: the op's own, and for attention which optional operands it has.
 mlir::DictionaryAttr kernelAttributes(mlir::Operation *op);
 
+/// The operands of the kernel.
+llvm::SmallVector<mlir::Value> kernelOperands(mlir::Operation *op);
+
+/// The op whose kernel computes the sum `op`, accumulating (`fuse-accumulation`): it has no
+/// provider itself. Null for all others. The functions above see through it.
+mlir::Operation *accumulatedBy(mlir::Operation *op);
+/// Whether `op` is computed by the kernel of the sum that it is added to.
+bool isAccumulated(mlir::Operation *op);
+
+/// The kernel of `op` on contiguous operands of their types.
+runtime::KernelSpec contiguousSpec(mlir::Operation *op, int threads);
+
 /// Row-major or strided operand types in the runtime's terms.
 runtime::TensorDesc tensorDesc(mlir::RankedTensorType type);
 runtime::TensorDesc tensorDesc(plan::ViewType type);

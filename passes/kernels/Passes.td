@@ -38,6 +38,33 @@ def ChooseKernelsPass : Pass<"choose-kernels", "::mlir::ModuleOp"> {
   ];
 }
 
+def FuseAccumulationPass : Pass<"fuse-accumulation", "::mlir::func::FuncOp"> {
+  let summary = "Products that are added to a sum are computed into it";
+  let description = [{
+    A matmul, linear or embedding_grad whose only use is a sum that is a parameter's gradient, and whose provider
+    accumulates, is left to the kernel of the sum: the sum takes its provider, and stands where the op stood. The product
+    never exists by itself.
+    The other operand of the sum must be there before and be used by nothing else, so that the kernel can add in place.
+    A sum with products that were added to each other is a + (b + c): it becomes (a + b) + c.
+    Only gradients: what the forward computes must have the same bits when the backward computes it again.
+
+    Input:
+    ```mlir
+    %0 = graph.matmul %x, %dy ... {graph.phase = "backward", graph.provider = "onednn"}
+    %1 = graph.add %sum, %0 {graph.phase = "backward", graph.provider = "generated"}
+    ```
+
+    Output:
+    ```mlir
+    %0 = graph.matmul %x, %dy ... {graph.phase = "backward"}
+    %1 = graph.add %sum, %0 {graph.phase = "backward", graph.provider = "onednn"}
+    ```
+
+    Requires: `choose-kernels`. Leaves: ops without provider whose only user is a sum with the provider of their kernel.
+  }];
+  let options = [Option<"threads", "threads", "int", /*default=*/"1", "Threads a rank will run its kernels with">];
+}
+
 def FuseKernelsPass : Pass<"fuse-kernels", "::mlir::ModuleOp"> {
   let summary = "Group ops whose kernels are generated into one kernel each";
   let description = [{

@@ -19,6 +19,7 @@ namespace deepshard {
 
 void buildPlanPipeline(OpPassManager &passes, const PlanPipelineOptions &options) {
   passes.addNestedPass<func::FuncOp>(createJoinPadsPass());
+  passes.addNestedPass<func::FuncOp>(createSplitElementwisePass());
   ChooseKernelsPassOptions kernels;
   kernels.threads = options.threads;
   kernels.providers.assign(options.providers.begin(), options.providers.end());
@@ -27,6 +28,7 @@ void buildPlanPipeline(OpPassManager &passes, const PlanPipelineOptions &options
   // reads.
   passes.addPass(createCSEPass());
   passes.addNestedPass<func::FuncOp>(createRepeatConversionsPass());
+  passes.addNestedPass<func::FuncOp>(createFuseAccumulationPass({options.threads}));
   passes.addPass(createFuseKernelsPass({options.threads}));
   LowerToPlanPassOptions lowering;
   lowering.threads = options.threads;

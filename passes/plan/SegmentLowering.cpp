@@ -23,7 +23,7 @@ static StringRef phaseOf(Operation *op) {
 
 static bool isElementwise(Operation *op) {
   auto evaluable = dyn_cast<graph::EvaluableOpInterface>(op);
-  return evaluable && evaluable.isElementwise();
+  return evaluable && evaluable.isElementwise() && !accumulatedBy(op);
 }
 
 /// An op that reads an element of an operand before it writes that element of its result.
@@ -34,6 +34,8 @@ bool SegmentLowering::worksInPlace(Operation *op, Value operand, Value result) {
       return input.value() != operand || program.rowLoops(call).mayOverwrite(input.index(), output);
     });
   }
+  if (accumulatedBy(op))
+    return kernelOperands(op).back() == operand;
   return isa<graph::AdamWOp, sharding::AllReduceOp>(op) ||
          (isElementwise(op) && op->getResult(0).getType() == operand.getType());
 }
@@ -183,9 +185,11 @@ bool SegmentLowering::aim(Value value, const Strided &place) {
                               sharding::lookupMesh(gather, gather.getGroup().getMesh())));
   // What is added up is added up in place: the operand that waits longest for the others.
   Operation *producer = value.getDefiningOp();
-  if (isElementwise(producer) || isa<func::CallOp>(producer)) {
+  if (!place.type().isContiguous())
+    return true; // not every kernel writes there
+  if (isElementwise(producer) || accumulatedBy(producer) || isa<func::CallOp>(producer)) {
     Operation *first = nullptr;
-    for (Value operand : producer->getOperands()) {
+    for (Value operand : kernelOperands(producer)) {
       Operation *op = operand.getDefiningOp();
       if (op && operand.hasOneUse() && worksInPlace(producer, operand, value) &&
           (!first || positions[op] < positions[first]))
@@ -236,15 +240,32 @@ void SegmentLowering::placeJoined(graph::ConcatOp concat) {
     aimBehindViews(operand, part);
 }
 
-/// Whether the kernels of `op` write to any strides.
-static bool writesStrides(Operation *op) {
-  return isa_and_nonnull<graph::AttentionOp, graph::AttentionGradOp>(op);
+/// Whether the kernel of `value` can write to the strides of `place`.
+bool SegmentLowering::writesStrides(Value value, const Strided &place) {
+  Operation *op = value.getDefiningOp();
+  auto call = dyn_cast_or_null<func::CallOp>(op);
+  if (!call)
+    return isa_and_nonnull<graph::AttentionOp, graph::AttentionGradOp>(op);
+  auto contiguous = [](Value operand) {
+    runtime::TensorDesc desc = tensorDesc(tensorType(operand));
+    return Strides(desc.strides.begin(), desc.strides.end());
+  };
+  const RowLoops &loops = program.rowLoops(call);
+  SmallVector<Strides> inputs = llvm::map_to_vector(loops.getInputs(), contiguous);
+  SmallVector<Strides> outputs = llvm::map_to_vector(call.getResults(), [&](Value result) {
+    auto aimed = destinations.find(result);
+    const Strided *own = result == value               ? &place
+                         : aimed != destinations.end() ? &aimed->second
+                                                       : nullptr;
+    return own ? Strides(own->strides) : contiguous(result);
+  });
+  return RowKernel::of(loops, inputs, outputs, program.getThreads()).has_value();
 }
 
 /// Notes that what `value` is a view of is to be computed so that the view lies in `place`.
 void SegmentLowering::aimBehindViews(Value value, const Strided &place) {
   Operation *op = value.getDefiningOp();
-  if (writesStrides(op)) {
+  if (writesStrides(value, place)) {
     aim(value, place);
     return;
   }
@@ -282,6 +303,8 @@ bool SegmentLowering::canComputeIn(Value value, const Strided &place) {
 SmallVector<int64_t> SegmentLowering::overwritableInputs(Operation *op) {
   if (isa<graph::CrossEntropyGradOp>(op))
     return {0};
+  if (accumulatedBy(op))
+    return {static_cast<int64_t>(kernelOperands(op).size()) - 1};
   if (auto call = dyn_cast<func::CallOp>(op))
     return llvm::filter_to_vector(llvm::seq<int64_t>(call.getNumOperands()), [&](int64_t input) {
       return program.rowLoops(call).mayOverwrite(input, 0);
@@ -295,6 +318,8 @@ bool SegmentLowering::readsEndBefore(Value value, const Strided &at, Value resul
                                      const Strided &place) {
   Operation *producer = result.getDefiningOp();
   for (Operation *user : value.getUsers()) {
+    if (isAccumulated(user))
+      user = *user->user_begin(); // it is computed there
     if (user == terminator())
       return false;
     if (isViewLike(user)) {
@@ -371,6 +396,8 @@ LogicalResult SegmentLowering::emit(Operation *op) {
     emitCollective(op);
     return success();
   }
+  if (isAccumulated(op))
+    return success();
   return emitLaunch(op);
 }
 
@@ -507,7 +534,7 @@ static Strided transposedBack(graph::TransposeOp transpose, Value buffer) {
 
 SmallVector<Strided> SegmentLowering::inputPlaces(Operation *op) {
   bool broadcasts = isElementwise(op);
-  return llvm::map_to_vector(op->getOperands(), [&](Value operand) {
+  return llvm::map_to_vector(kernelOperands(op), [&](Value operand) {
     const Strided &place = places[operand];
     return broadcasts ? broadcastTo(place, tensorType(op->getResult(0)).getShape()) : place;
   });
@@ -611,7 +638,8 @@ LogicalResult SegmentLowering::emitGenerated(func::CallOp call) {
 void SegmentLowering::launch(Operation *op, const runtime::KernelProvider &provider,
                              const runtime::KernelSpec &spec, ArrayRef<Strided> inputs,
                              ArrayRef<Strided> outputs) {
-  auto cost = dyn_cast<graph::CostOpInterface>(op);
+  Operation *product = accumulatedBy(op);
+  auto cost = dyn_cast<graph::CostOpInterface>(product ? product : op);
   createLaunch(op, provider.name(), spec.name, inputs, outputs,
                static_cast<int64_t>(provider.workspaceBytes(spec)), kernelAttributes(op),
                cost ? cost.getCost().flops : 0);

@@ -1,8 +1,8 @@
 //===- JoinPads.cpp - sums of padded tensors become one tensor --------------------------------===//
 //
 // The gradient of a tensor that is read in slices is a sum of the slices' gradients, each padded
-// with zeros to the whole. If the slices tile the tensor along one dimension, nothing needs to be
-// added. O(ops).
+// with zeros to the whole. If the slices tile the tensor along one dimension, they need not be
+// added to each other. O(ops).
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -39,20 +39,27 @@ std::optional<int64_t> paddedDim(graph::PadOp pad) {
   return isZero ? found : std::nullopt;
 }
 
-/// The padded tensors that `value` is the sum of; false if it is a sum of anything else. What is
-/// added up must not be read elsewhere.
-bool collect(Value value, bool isRoot, SmallVectorImpl<graph::PadOp> &pads) {
-  if (!isRoot && !value.hasOneUse())
-    return false;
-  if (auto pad = value.getDefiningOp<graph::PadOp>()) {
-    pads.push_back(pad);
-    return true;
+/// What a value is the sum of.
+struct Terms {
+  SmallVector<graph::PadOp> pads;
+  SmallVector<Value> others;              // the sum's type
+  llvm::SmallPtrSet<Operation *, 8> sums; // the root and those below it, read nowhere else
+
+  void collect(Value value, bool isRoot) {
+    auto add = value.getDefiningOp<graph::AddOp>();
+    bool isOwn = isRoot || value.hasOneUse();
+    if (isOwn && add && add.getLhs().getType() == add.getType() &&
+        add.getRhs().getType() == add.getType()) {
+      sums.insert(add);
+      collect(add.getLhs(), false);
+      collect(add.getRhs(), false);
+    } else if (auto pad = value.getDefiningOp<graph::PadOp>(); pad && isOwn) {
+      pads.push_back(pad);
+    } else {
+      others.push_back(value);
+    }
   }
-  auto add = value.getDefiningOp<graph::AddOp>();
-  return add && add.getLhs().getType() == add.getType() &&
-         add.getRhs().getType() == add.getType() && collect(add.getLhs(), false, pads) &&
-         collect(add.getRhs(), false, pads);
-}
+};
 
 /// Whether the pads tile a tensor along `dim`; puts them in order.
 bool tiles(SmallVectorImpl<graph::PadOp> &pads, int64_t dim) {
@@ -71,27 +78,45 @@ struct JoinPads : impl::JoinPadsPassBase<JoinPads> {
   void runOnOperation() override {
     // From the last op on, so that the whole of a sum is met before its parts.
     SmallVector<graph::AddOp> sums(getOperation().getOps<graph::AddOp>());
-    for (graph::AddOp sum : llvm::reverse(sums))
-      if (!sum.use_empty())
-        join(sum);
+    llvm::DenseSet<Operation *> seen;
+    for (graph::AddOp sum : llvm::reverse(sums)) {
+      if (seen.contains(sum))
+        continue;
+      Terms terms;
+      terms.collect(sum, /*isRoot=*/true);
+      seen.insert(terms.sums.begin(), terms.sums.end());
+      if (!terms.pads.empty())
+        join(sum, terms);
+    }
     eraseUnread(sums);
   }
 
 private:
-  static void join(graph::AddOp sum) {
-    SmallVector<graph::PadOp> pads;
-    if (!collect(sum, /*isRoot=*/true, pads))
-      return;
+  static void join(graph::AddOp sum, Terms &terms) {
+    SmallVector<graph::PadOp> &pads = terms.pads;
     std::optional<int64_t> dim = paddedDim(pads.front());
     if (!dim || !tiles(pads, *dim))
       return;
     OpBuilder builder(sum);
     SmallVector<Value> tensors =
         llvm::map_to_vector(pads, [](graph::PadOp pad) -> Value { return pad.getX(); });
-    auto joined = graph::ConcatOp::create(builder, sum.getLoc(), tensors, *dim);
-    if (Attribute phase = sum->getAttr(graph::kPhaseAttr))
-      joined->setAttr(graph::kPhaseAttr, phase);
-    sum.replaceAllUsesWith(joined.getResult());
+    Value joined = graph::ConcatOp::create(builder, sum.getLoc(), tensors, *dim);
+    auto mark = [&](Value value) {
+      if (Attribute phase = sum->getAttr(graph::kPhaseAttr))
+        value.getDefiningOp()->setAttr(graph::kPhaseAttr, phase);
+    };
+    mark(joined);
+    Value rest;
+    for (Value other : terms.others) {
+      rest = rest ? graph::AddOp::create(builder, sum.getLoc(), rest, other) : other;
+      if (rest != other)
+        mark(rest);
+    }
+    if (rest) {
+      joined = graph::AddOp::create(builder, sum.getLoc(), rest, joined);
+      mark(joined);
+    }
+    sum.replaceAllUsesWith(joined);
   }
 
   /// Erases sums that nobody reads any more, last first, and the pads that they read.

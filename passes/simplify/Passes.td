@@ -212,6 +212,35 @@ def JoinPadsPass : Pass<"join-pads", "::mlir::func::FuncOp"> {
     ```mlir
     %c = graph.concat %x, %y dim 1 : tensor<2x3xf32>, tensor<2x5xf32>
     ```
+
+    What else is in the sum is added to that.
+  }];
+  let dependentDialects = ["::deepshard::graph::GraphDialect"];
+}
+
+def SplitElementwisePass : Pass<"split-elementwise", "::mlir::func::FuncOp"> {
+  let summary = "Move concatenations behind and slices in front of elementwise ops";
+  let description = [{
+    A concatenation that only elementwise ops read is never put together: they compute each part, and the parts of their
+    results are joined. Where slices of an elementwise op's result are all that is read, by elementwise ops, it computes only
+    those. So the rotary embedding is computed half by half, from halves of the query as they lie in the projection.
+
+    Input:
+    ```mlir
+    %n = graph.neg %high : tensor<4x4xf32>
+    %r = graph.concat %n, %low dim 1 : tensor<4x4xf32>, tensor<4x4xf32>
+    %y = graph.mul %r, %sin : tensor<4x8xf32>, tensor<8xf32>
+    ```
+
+    Output:
+    ```mlir
+    %n = graph.neg %high : tensor<4x4xf32>
+    %s = graph.slice %sin [0] to [4] by [1] : tensor<8xf32>
+    %a = graph.mul %n, %s : tensor<4x4xf32>, tensor<4xf32>
+    %t = graph.slice %sin [4] to [8] by [1] : tensor<8xf32>
+    %b = graph.mul %low, %t : tensor<4x4xf32>, tensor<4xf32>
+    %y = graph.concat %a, %b dim 1 : tensor<4x4xf32>, tensor<4x4xf32>
+    ```
   }];
   let dependentDialects = ["::deepshard::graph::GraphDialect"];
 }

@@ -30,10 +30,8 @@ namespace {
 
 class Emitter {
 public:
-  Emitter(OpBuilder &builder, Location location)
-      : b(builder), loc(location),
-        // A multiply-add may be one operation; nothing else may be reordered.
-        fast(arith::FastMathFlagsAttr::get(builder.getContext(), arith::FastMathFlags::contract)) {}
+  // No operation is fused with another or reordered: an element has the same bits in every group.
+  Emitter(OpBuilder &builder, Location location) : b(builder), loc(location) {}
 
   Value number(Type type, double value) {
     Type element = getElementTypeOrSelf(type);
@@ -43,10 +41,10 @@ public:
     return emitSplat(b, loc, type, attribute);
   }
 
-  Value add(Value x, Value y) { return arith::AddFOp::create(b, loc, x, y, fast); }
-  Value sub(Value x, Value y) { return arith::SubFOp::create(b, loc, x, y, fast); }
-  Value mul(Value x, Value y) { return arith::MulFOp::create(b, loc, x, y, fast); }
-  Value div(Value x, Value y) { return arith::DivFOp::create(b, loc, x, y, fast); }
+  Value add(Value x, Value y) { return arith::AddFOp::create(b, loc, x, y); }
+  Value sub(Value x, Value y) { return arith::SubFOp::create(b, loc, x, y); }
+  Value mul(Value x, Value y) { return arith::MulFOp::create(b, loc, x, y); }
+  Value div(Value x, Value y) { return arith::DivFOp::create(b, loc, x, y); }
   Value neg(Value x) { return arith::NegFOp::create(b, loc, x); }
   Value compare(arith::CmpFPredicate predicate, Value x, Value y) {
     return arith::CmpFOp::create(b, loc, predicate, x, y);
@@ -80,7 +78,6 @@ public:
 private:
   OpBuilder &b;
   Location loc;
-  arith::FastMathFlagsAttr fast;
 };
 
 Value Emitter::onFloats(Operation *op, ValueRange x) {

@@ -29,12 +29,14 @@ public:
   KernelEmitter(const RowKernel &kernel, unsigned lanes, ModuleOp module)
       : kernel(kernel), loops(kernel.getLoops()), domain(loops.getDomain()), module(module),
         b(module.getContext()), loc(b.getUnknownLoc()) {
-    // Two registers at a time keep the units busy; functions that need many registers take one.
+    // Two registers at a time keep the units busy; functions that need many registers take one. A
+    // sum over columns takes as many partial sums in every group: it has the same bits then.
+    bool sums = !loops.reductions(Direction::AlongColumns).empty();
     bool isHeavy = llvm::any_of(loops.getOps(), [](Operation *op) {
       return isa<graph::ExpOp, graph::SigmoidOp, graph::LogOp, graph::TanhOp, graph::ErfOp,
                  graph::SinOp, graph::CosOp, graph::DropoutOp>(op);
     });
-    width = lanes * (isHeavy ? 1 : 2);
+    width = lanes * (isHeavy && !sums ? 1 : 2);
     while (width > 4 && width / 2 >= kernel.getColumns())
       width /= 2;
     // A width that leaves no rest, if one is near.

@@ -1,7 +1,9 @@
 //===- Provider.cpp - the oneDNN provider -----------------------------------------------------===//
 
+#include "runtime/kernels/Accumulate.h"
 #include "runtime/kernels/CpuLevel.h"
 #include "runtime/kernels/Providers.h"
+#include "runtime/kernels/Require.h"
 #include "runtime/kernels/onednn/Primitive.h"
 #include "runtime/kernels/onednn/Widened.h"
 
@@ -15,11 +17,11 @@ using namespace deepshard::runtime::onednn;
 
 namespace {
 
-Call callOf(const KernelSpec &spec) {
+Call callOf(const KernelSpec &spec, bool adds) {
   if (spec.name == "matmul")
-    return matmulCall(spec);
+    return matmulCall(spec, adds);
   if (spec.name == "linear")
-    return linearCall(spec);
+    return linearCall(spec, adds);
   for (std::string_view name : {"convolution", "convolution_input_grad", "convolution_weight_grad"})
     if (name == spec.name)
       return convolutionCall(spec);
@@ -39,10 +41,7 @@ public:
 
   std::optional<std::string> whyNot(const KernelSpec &spec) const override {
     try {
-      if (widens(spec))
-        (void)widened(spec);
-      else
-        (void)callOf(spec);
+      (void)find(spec, /*prepares=*/false);
       return std::nullopt;
     } catch (const std::invalid_argument &error) {
       return error.what();
@@ -50,14 +49,38 @@ public:
   }
 
   size_t workspaceBytes(const KernelSpec &spec) const override {
-    return widens(spec) ? widened(spec).workspaceBytes : onednn::workspaceBytes(callOf(spec));
+    return find(spec, /*prepares=*/false).workspaceBytes;
   }
 
   std::unique_ptr<Kernel> prepare(const KernelSpec &spec) const override {
-    return widens(spec) ? widened(spec).kernel : onednn::prepare(callOf(spec), spec.threads);
+    return find(spec, /*prepares=*/true).kernel;
   }
 
 private:
+  struct Found {
+    std::unique_ptr<Kernel> kernel; // null unless it was to be prepared
+    size_t workspaceBytes;
+  };
+
+  Found find(const KernelSpec &spec, bool prepares) const {
+    const bool adds = accumulates(spec);
+    const KernelSpec product = adds ? withoutAccumulator(spec) : spec;
+    require(!adds || product.name == "matmul" || product.name == "linear",
+            product.name + " does not accumulate");
+    Found found;
+    if (widens(product)) {
+      WidenedKernel kernel = widened(product, adds);
+      found = {std::move(kernel.kernel), kernel.workspaceBytes};
+    } else {
+      const Call call = callOf(product, adds);
+      found = {prepares ? onednn::prepare(call, spec.threads) : nullptr,
+               onednn::workspaceBytes(call)};
+    }
+    if (prepares && adds)
+      found.kernel = accumulating(std::move(found.kernel), spec);
+    return found;
+  }
+
   bool widens(const KernelSpec &spec) const {
     return !multipliesBf16 && !spec.inputs.empty() && spec.inputs[0].dtype == DType::BF16;
   }

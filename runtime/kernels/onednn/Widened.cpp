@@ -240,8 +240,9 @@ struct Block {
 
 class Widened : public Kernel {
 public:
-  explicit Widened(const KernelSpec &spec)
-      : spec(spec), cut(cutOf(spec)), rounds(spec.outputs[0].dtype == DType::BF16) {
+  Widened(const KernelSpec &spec, bool accumulates)
+      : spec(spec), cut(cutOf(spec)), rounds(spec.outputs[0].dtype == DType::BF16),
+        accumulates(accumulates) {
     size_t used = 0;
     auto reserve = [&](int64_t elements) {
       const size_t offset = used;
@@ -306,7 +307,7 @@ private:
     const TensorDesc part = resized(spec.outputs[0], cut.output, size);
     block.output = Rows(part);
     wide.outputs[0] = rounds ? packed(part) : part;
-    block.first = prepareInner(wide, /*adds=*/false);
+    block.first = prepareInner(wide, accumulates);
     if (cut.output < 0 && cut.block < cut.size) {
       wide.inputs.resize(2);
       block.later = prepareInner(wide, /*adds=*/true);
@@ -324,7 +325,7 @@ private:
 
   KernelSpec spec;
   Cut cut;
-  bool rounds;
+  bool rounds, accumulates;
   std::vector<size_t> inputAt;
   size_t outputAt = 0, innerAt = 0, innerBytes = 0, bytes = 0;
   Block full, tail;
@@ -332,7 +333,7 @@ private:
 
 } // namespace
 
-WidenedKernel deepshard::runtime::onednn::widened(const KernelSpec &spec) {
+WidenedKernel deepshard::runtime::onednn::widened(const KernelSpec &spec, bool adds) {
   require(spec.inputs.size() >= 2 && spec.inputs.size() <= 3 && spec.outputs.size() == 1,
           fmt::format("{} operands and {} results", spec.inputs.size(), spec.outputs.size()));
   for (const TensorDesc &desc : spec.inputs) {
@@ -342,7 +343,9 @@ WidenedKernel deepshard::runtime::onednn::widened(const KernelSpec &spec) {
   }
   require(givesDType(DType::BF16, spec.outputs[0].dtype),
           fmt::format("the result is {}, expected bf16 or f32", textOf(spec.outputs[0])));
-  auto kernel = std::make_unique<Widened>(spec);
+  require(!adds || spec.outputs[0].dtype == DType::F32,
+          fmt::format("the result is {}, expected f32 to add to", textOf(spec.outputs[0])));
+  auto kernel = std::make_unique<Widened>(spec, adds);
   const size_t bytes = kernel->workspaceBytes();
   return {std::move(kernel), bytes};
 }

@@ -14,9 +14,10 @@ struct WidenedKernel {
   size_t workspaceBytes;
 };
 
-/// Prepares matmul, linear, a convolution or one of its gradients. Throws `std::invalid_argument`
-/// with the reason if there is no such f32 kernel.
-WidenedKernel widened(const KernelSpec &spec);
+/// Prepares matmul, linear, a convolution or one of its gradients. With `adds` a matmul or linear
+/// of f32 result is added to what that holds. Throws `std::invalid_argument` with the reason if
+/// there is no such f32 kernel.
+WidenedKernel widened(const KernelSpec &spec, bool adds = false);
 
 } // namespace deepshard::runtime::onednn
 

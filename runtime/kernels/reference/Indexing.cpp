@@ -6,6 +6,7 @@
 //
 //===------------------------------------------------------------------------------------------===//
 
+#include "runtime/kernels/Accumulate.h"
 #include "runtime/kernels/Parallel.h"
 #include "runtime/kernels/reference/LoopNest.h"
 #include "runtime/kernels/reference/Reference.h"
@@ -279,15 +280,18 @@ std::unique_ptr<Kernel> prepareEmbedding(const KernelSpec &spec) {
 }
 
 /// dy (ids.shape + [d...]), ids -> [rows, d...]: row r is the sum of dy over the positions with id
-/// r, in ascending order. With operand 2 the result is a part of a table. The rows are split over
-/// the threads; each thread looks at all ids.
+/// r, in ascending order; with `accumulate` it is added to row r of the last operand. With operand
+/// 2 the result is a part of a table. The rows are split over the threads; each thread looks at all
+/// ids.
 template <typename T> class EmbeddingGradKernel : public Kernel {
 public:
-  explicit EmbeddingGradKernel(const KernelSpec &spec)
+  /// `adds`: to what the result holds.
+  EmbeddingGradKernel(const KernelSpec &spec, bool adds)
       : ids(spec.inputs[1]), places(head(spec.inputs[0], ids.rank())),
         row(tail(spec.inputs[0], ids.rank())), resultRow(tail(spec.outputs[0], 1)),
         rows(spec.outputs[0].shape[0]), rowStep(spec.outputs[0].strides[0]),
-        isPlain(row.isContiguous() && resultRow.isContiguous()), threads(spec.threads) {}
+        isPlain(row.isContiguous() && resultRow.isContiguous()), adds(adds), threads(spec.threads) {
+  }
 
   void run(const KernelArguments &arguments) noexcept override {
     const Indices indices{arguments.inputs[1], ids.dtype == DType::I64};
@@ -297,7 +301,7 @@ public:
     // Which rows occur is uneven (byte tokens in a large vocabulary), so columns are split where
     // rows are wide.
     parallelRanges(threads, width, 64, [&](int64_t begin, int64_t end) {
-      for (int64_t r = 0; r < rows; ++r)
+      for (int64_t r = 0; r < (adds ? 0 : rows); ++r)
         clearRow(to + r * rowStep, begin, end);
       for (int64_t position = 0; position < count; ++position) {
         const int64_t own = indices[offsetOf(ids, position)] - first;
@@ -330,11 +334,13 @@ private:
 
   TensorDesc ids, places, row, resultRow;
   int64_t rows, rowStep;
-  bool isPlain;
+  bool isPlain, adds;
   int threads;
 };
 
-std::unique_ptr<Kernel> prepareEmbeddingGrad(const KernelSpec &spec) {
+std::unique_ptr<Kernel> prepareEmbeddingGrad(const KernelSpec &given) {
+  const bool adds = accumulates(given);
+  const KernelSpec spec = adds ? withoutAccumulator(given) : given;
   requireOperands(spec, spec.inputs.size() > 2 ? 3 : 2, 1);
   requireFirstRow(spec);
   const TensorDesc &dy = spec.inputs[0], &ids = spec.inputs[1], &result = spec.outputs[0];
@@ -349,7 +355,8 @@ std::unique_ptr<Kernel> prepareEmbeddingGrad(const KernelSpec &spec) {
           fmt::format("embedding_grad of {} by {} cannot give {}", textOf(dy), textOf(ids),
                       textOf(result)));
   return dispatchFloat(dy.dtype, "operand 0", [&](auto tag) -> std::unique_ptr<Kernel> {
-    return std::make_unique<EmbeddingGradKernel<typename decltype(tag)::Type>>(spec);
+    auto kernel = std::make_unique<EmbeddingGradKernel<typename decltype(tag)::Type>>(spec, adds);
+    return adds ? accumulating(std::move(kernel), given) : std::move(kernel);
   });
 }
 

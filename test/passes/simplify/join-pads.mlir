@@ -55,3 +55,20 @@ func.func @read_elsewhere(%a: tensor<4xf32>, %b: tensor<4xf32>) -> (tensor<8xf32
   %2 = graph.add %0, %1 : tensor<8xf32>, tensor<8xf32>
   return %2, %0 : tensor<8xf32>, tensor<8xf32>
 }
+
+// What else is added stays so.
+// CHECK-LABEL: @with_others
+// CHECK-SAME: (%[[A:.*]]: tensor<3xf32>, %[[B:.*]]: tensor<5xf32>, %[[C:.*]]: tensor<8xf32>, %[[D:.*]]: tensor<8xf32>)
+// CHECK-DAG: %[[J:.*]] = graph.concat %[[A]], %[[B]] dim 0
+// CHECK-DAG: %[[R:.*]] = graph.add %[[C]], %[[D]]
+// CHECK: %[[S:.*]] = graph.add %[[R]], %[[J]]
+// CHECK-NEXT: return %[[S]]
+func.func @with_others(%a: tensor<3xf32>, %b: tensor<5xf32>, %c: tensor<8xf32>, %d: tensor<8xf32>) -> tensor<8xf32> {
+  %zero = graph.constant dense<0.0> : tensor<f32>
+  %0 = graph.pad %a, %zero low [0] high [5] interior [0] : tensor<3xf32>, tensor<f32>
+  %1 = graph.add %c, %0 : tensor<8xf32>, tensor<8xf32>
+  %2 = graph.pad %b, %zero low [3] high [0] interior [0] : tensor<5xf32>, tensor<f32>
+  %3 = graph.add %d, %2 : tensor<8xf32>, tensor<8xf32>
+  %4 = graph.add %1, %3 : tensor<8xf32>, tensor<8xf32>
+  return %4 : tensor<8xf32>
+}

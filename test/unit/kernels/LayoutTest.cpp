@@ -332,6 +332,14 @@ TEST(Indexing, EmbeddingAndItsGradient) {
         Tensor gradient(randomDesc(random, dtype, tableShape, false));
         runThreads("reference", "embedding_grad", {{"rows", rows}}, {&dy, &ids}, {&gradient});
         expectNear(gradient, sums, 2e-6, "embedding_grad");
+
+        Tensor before = uniform(random, dtype, tableShape),
+               added(TensorDesc::contiguous(dtype, tableShape));
+        for (size_t i = 0; i < sums.size(); ++i)
+          sums[i] += before.get(static_cast<int64_t>(i));
+        runThreads("reference", "embedding_grad", {{"rows", rows}, {"accumulate", true}},
+                   {&dy, &ids, &before}, {&added});
+        expectNear(added, sums, 2e-6, "embedding_grad, accumulated");
       }
 }
 

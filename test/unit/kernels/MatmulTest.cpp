@@ -294,6 +294,63 @@ TEST(Matmul, OnednnLinearOfBf16) {
     }
 }
 
+/// With `accumulate` the product is added to the last input, which stays as it is unless the result
+/// lies there.
+TEST(Matmul, OnednnAccumulates) {
+  Random random(10);
+  const Problem p{{}, {20}, {12}, {900}, {1, 0}, {1, 0}};
+  Attributes accumulate = attributesOf(p);
+  accumulate.set("accumulate", true);
+  for (DType dtype : {DType::F32, DType::BF16})
+    for (const KernelProvider *onednn : onednnLevels()) {
+      Tensor lhs = uniform(random, dtype, {900, 20}), rhs = uniform(random, dtype, {900, 12});
+      Tensor sum = uniform(random, DType::F32, {20, 12}), out(sum.desc);
+      std::vector<double> expected = naive(p, lhs, rhs);
+      for (size_t i = 0; i < expected.size(); ++i)
+        expected[i] += sum.get(static_cast<int64_t>(i));
+      const std::vector<char> before = sum.bytes;
+      runOnce(*onednn, "matmul", accumulate, {&lhs, &rhs, &sum}, {&out}, 2);
+      expectNear(out, expected, 2e-6, "accumulated apart");
+      EXPECT_TRUE(sum.bytes == before);
+      runOnce(*onednn, "matmul", accumulate, {&lhs, &rhs, &sum}, {&sum}, 2);
+      EXPECT_TRUE(sum.bytes == out.bytes) << "accumulated in place";
+    }
+
+  // Blocks of a contracted dimension are all added to what is there; a bias is added once.
+  constexpr int64_t kLong = 140000;
+  Tensor x = uniform(random, DType::BF16, {4, kLong}, -1, 1),
+         weight = uniform(random, DType::BF16, {kLong, 8}, -1, 1),
+         bias = uniform(random, DType::BF16, {8}), sum = uniform(random, DType::F32, {4, 8});
+  std::vector<double> expected;
+  for (int64_t row = 0; row < 4; ++row)
+    for (int64_t j = 0; j < 8; ++j) {
+      double value = sum.get(row * 8 + j) + bias.get(j);
+      for (int64_t k = 0; k < kLong; ++k)
+        value += x.get(row * kLong + k) * weight.get(k * 8 + j);
+      expected.push_back(value);
+    }
+  runOnce(onednnProvider("x86-64-v3"), "linear", {{"accumulate", true}}, {&x, &weight, &bias, &sum},
+          {&sum}, 2);
+  expectNear(sum, expected, 1e-5, "linear with bias, accumulated");
+}
+
+TEST(Matmul, FaultsOfAccumulationAreNamed) {
+  const KernelProvider &onednn = *findProvider("onednn");
+  auto f32 = [](Sizes shape) { return TensorDesc::contiguous(DType::F32, std::move(shape)); };
+  KernelSpec spec{
+      "linear", {f32({3, 4}), f32({4, 6}), f32({3, 6})}, {f32({3, 6})}, {{"accumulate", true}}, 1};
+  EXPECT_EQ(onednn.whyNot(spec), std::nullopt);
+  spec.inputs[2].strides = {1, 3};
+  EXPECT_EQ(onednn.whyNot(spec), "the accumulator f32[3x6] and the result f32[3x6] are not "
+                                 "contiguous and of one type");
+  spec.name = "convolution";
+  spec.inputs[2] = spec.outputs[0];
+  EXPECT_EQ(onednn.whyNot(spec), "convolution does not accumulate");
+  spec.inputs.clear();
+  EXPECT_EQ(onednn.whyNot(spec),
+            "0 inputs and 1 results, expected an input to add to and one result");
+}
+
 TEST(Matmul, FaultsAreNamed) {
   const KernelProvider &reference = *findProvider("reference");
   const KernelProvider &onednn = *findProvider("onednn");
