@@ -129,6 +129,44 @@ TEST_F(RowKernelTest, EveryNumberOfColumns) {
   }
 }
 
+/// What else a group computes changes no bit: functions that need many registers, products that are
+/// read twice. So what a backward computes again is what the forward computed.
+TEST_F(RowKernelTest, AValueHasTheSameBitsInEveryGroup) {
+  for (const std::string &level : levels())
+    for (int columns : {24, 48, 100, 768}) {
+      std::string n = std::to_string(columns), x = "tensor<9x" + n + "xf32>",
+                  w = "tensor<" + n + "xf32>", rows = "tensor<9xf32>", name = "s" + n + level;
+      std::string norm = "(%x: " + x + ", %w: " + w + ", %b: " + w + ") -> (" + x + ", " + rows;
+      std::string body = ") {\n  %xw = graph.mul %x, %w : " + x + ", " + w +
+                         "\n  %z = graph.add %xw, %x : " + x + ", " + x +
+                         "\n  %y, %mean, %rstd = graph.layer_norm %z, %w, %b eps 1.0e-5 : " + x +
+                         ", " + w + ", " + w + "\n";
+      func::FuncOp alone = parse("func.func @\"" + name + "\"" + norm + body +
+                                     "  return %y, %rstd : " + x + ", " + rows + "\n}",
+                                 name);
+      func::FuncOp among = parse(
+          "func.func @\"" + name + "m\"" + norm + ", " + x + ", " + x + body +
+              "  %e = graph.tanh %y : " + x + "\n  %d = graph.sub %e, %xw : " + x + ", " + x +
+              "\n  return %y, %rstd, %d, %xw : " + x + ", " + rows + ", " + x + ", " + x + "\n}",
+          name + "m");
+      std::vector<HostTensor> arguments = randomArguments(alone);
+      Options options;
+      options.level = level;
+      std::array<Case *, 2> both{};
+      for (auto [i, function] : llvm::enumerate(std::array{alone, among})) {
+        decompose(function);
+        both[i] = add(function, arguments, options);
+        ASSERT_TRUE(both[i]) << columns;
+      }
+      compile(level);
+      for (Case *test : both)
+        run(*test);
+      for (size_t i = 0; i < 2; ++i)
+        EXPECT_EQ(difference(both[1]->results()[i], both[0]->results()[i], 0), "")
+            << "result " << i << " of " << columns << " columns for " << level;
+    }
+}
+
 /// The chunks of rows decide how sums along the rows are grouped, and nothing else.
 TEST_F(RowKernelTest, ChunksOfRows) {
   struct Shape {
