@@ -11,6 +11,7 @@
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/HostTensor.h"
 #include "passes/kernels/KernelSpecs.h"
+#include "passes/kernels/ProviderCache.h"
 #include "passes/kernels/rowloops/RowLoops.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -49,6 +50,7 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
   using ChooseKernelsPassBase::ChooseKernelsPassBase;
 
   void runOnOperation() override {
+    answers = {}; // they depend on the CPU level, which may be limited between runs
     order.assign(providers.begin(), providers.end());
     if (order.empty())
       order = {"onednn", "native", kGeneratedProvider.str(), "reference"};
@@ -80,7 +82,7 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
       } else if (const runtime::KernelProvider *provider = runtime::findProvider(name)) {
         if (!spec)
           spec = contiguousSpec(op, threads);
-        runs = !provider->whyNot(*spec);
+        runs = !answers.ask(*provider, *spec).whyNot;
       }
       if (runs) {
         op->setAttr(graph::kProviderAttr, StringAttr::get(&getContext(), name));
@@ -109,6 +111,7 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
   }
 
   std::vector<std::string> order; // of providers
+  ProviderCache answers;
 };
 
 } // namespace

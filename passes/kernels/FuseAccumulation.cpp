@@ -9,6 +9,7 @@
 #include "dialects/graph/Graph.h"
 #include "dialects/sharding/Sharding.h"
 #include "passes/kernels/KernelSpecs.h"
+#include "passes/kernels/ProviderCache.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
@@ -47,6 +48,7 @@ struct FuseAccumulation : impl::FuseAccumulationPassBase<FuseAccumulation> {
   using FuseAccumulationPassBase::FuseAccumulationPassBase;
 
   void runOnOperation() override {
+    answers = {};
     SmallVector<graph::AddOp> sums(getOperation().getOps<graph::AddOp>());
     for (graph::AddOp sum : sums) {
       Value a = sum.getLhs(), b = sum.getRhs();
@@ -96,7 +98,8 @@ struct FuseAccumulation : impl::FuseAccumulationPassBase<FuseAccumulation> {
     sum->setAttr(graph::kProviderAttr, provider);
     const runtime::KernelProvider *library =
         runtime::findProvider(cast<StringAttr>(provider).getValue());
-    if (accumulatedBy(sum) == op && library && !library->whyNot(contiguousSpec(sum, threads))) {
+    if (accumulatedBy(sum) == op && library &&
+        !answers.ask(*library, contiguousSpec(sum, threads)).whyNot) {
       sum->moveAfter(op);
       return true;
     }
@@ -104,6 +107,8 @@ struct FuseAccumulation : impl::FuseAccumulationPassBase<FuseAccumulation> {
     sum->setAttr(graph::kProviderAttr, own);
     return false;
   }
+
+  ProviderCache answers;
 };
 
 } // namespace

@@ -28,6 +28,9 @@ int64_t maxLiveBytes(const std::vector<Block> &blocks) {
 
 namespace {
 
+/// The part of the bound that is not worth another order.
+constexpr int64_t kGoodEnough = 10000;
+
 enum class Fit { First, Best };
 
 /// Places blocks in `order`; gives up (bytes = max) once the range reaches `limit`.
@@ -90,7 +93,7 @@ Packing pack(const std::vector<Block> &blocks) {
       if (packing.bytes < best.bytes)
         best = std::move(packing);
       best.steps = steps;
-      if (best.bytes == bound)
+      if (best.bytes - bound <= bound / kGoodEnough)
         return best;
     }
   }

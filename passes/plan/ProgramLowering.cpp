@@ -264,4 +264,23 @@ const RowLoops &ProgramLowering::rowLoops(func::CallOp call) {
   return it->second;
 }
 
+const std::optional<ProgramLowering::GeneratedKernel> &
+ProgramLowering::generated(func::CallOp call, ArrayRef<Strides> inputs, ArrayRef<Strides> outputs) {
+  std::string key = call.getCallee().str();
+  for (ArrayRef<Strides> operands : {inputs, outputs})
+    for (const Strides &strides : operands)
+      for (int64_t stride : strides)
+        key += "," + std::to_string(stride); // how many there are follows from the callee
+  auto [it, isNew] = kernels.try_emplace(key);
+  if (isNew)
+    if (std::optional<RowKernel> kernel = RowKernel::of(rowLoops(call), inputs, outputs, threads)) {
+      int64_t flops = 0;
+      for (Operation *op : kernel->getLoops().getOps())
+        if (auto cost = dyn_cast<graph::CostOpInterface>(op))
+          flops += cost.getCost().flops;
+      it->second = GeneratedKernel{kernel->getWorkspaceBytes(), flops};
+    }
+  return it->second;
+}
+
 } // namespace deepshard

@@ -8,6 +8,7 @@
 #ifndef DEEPSHARD_PASSES_PLAN_PROGRAMLOWERING_H
 #define DEEPSHARD_PASSES_PLAN_PROGRAMLOWERING_H
 
+#include "passes/kernels/ProviderCache.h"
 #include "passes/kernels/rowloops/RowKernel.h"
 #include "passes/plan/Strided.h"
 
@@ -78,6 +79,15 @@ public:
   /// The loops of the group that `call` calls.
   const RowLoops &rowLoops(mlir::func::CallOp call);
 
+  struct GeneratedKernel {
+    int64_t workspaceBytes, flops;
+  };
+  /// The kernel of that group on operands of these strides; nothing if no row loops fit them.
+  const std::optional<GeneratedKernel> &generated(mlir::func::CallOp call,
+                                                  llvm::ArrayRef<Strides> inputs,
+                                                  llvm::ArrayRef<Strides> outputs);
+  ProviderCache &getProviders() { return providers; }
+
 private:
   Strided createConstant(graph::ConstantOp op);
   llvm::LogicalResult declareBucket(mlir::Location location, mlir::DictionaryAttr attributes,
@@ -102,6 +112,8 @@ private:
   llvm::SmallVector<Strided> accumulators;
   llvm::SmallVector<Strided> parts;
   llvm::StringMap<RowLoops> groups;
+  llvm::StringMap<std::optional<GeneratedKernel>> kernels; // by callee and strides
+  ProviderCache providers;
 };
 
 } // namespace deepshard

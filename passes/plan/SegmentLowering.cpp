@@ -259,7 +259,7 @@ bool SegmentLowering::writesStrides(Value value, const Strided &place) {
                                                        : nullptr;
     return own ? Strides(own->strides) : contiguous(result);
   });
-  return RowKernel::of(loops, inputs, outputs, program.getThreads()).has_value();
+  return program.generated(call, inputs, outputs).has_value();
 }
 
 /// Notes that what `value` is a view of is to be computed so that the view lies in `place`.
@@ -576,21 +576,24 @@ LogicalResult SegmentLowering::emitLaunch(Operation *op) {
 
   SmallVector<Strided> inputs = inputPlaces(op), outputs = outputPlaces(op);
   runtime::KernelSpec spec = specOf(op, inputs, outputs);
-  if (provider->whyNot(spec)) {
+  auto whyNot = [&]() -> const std::optional<std::string> & {
+    return program.getProviders().ask(*provider, spec).whyNot;
+  };
+  if (whyNot()) {
     for (auto [result, output] : llvm::zip_equal(op->getResults(), outputs))
       if (!destinations.contains(result))
         output = contiguousPlace(output.buffer, tensorType(result));
     spec = specOf(op, inputs, outputs);
   }
-  if (provider->whyNot(spec)) {
+  if (whyNot()) {
     for (Strided &input : inputs)
       if (!input.type().isContiguous())
         input = contiguousCopy(op, input);
     spec = specOf(op, inputs, outputs);
   }
-  if (std::optional<std::string> reason = provider->whyNot(spec))
+  if (whyNot())
     return op->emitOpError() << "cannot run as kernel \"" << spec.name << "\" of "
-                             << provider->name() << ": " << *reason;
+                             << provider->name() << ": " << *whyNot();
   launch(op, *provider, spec, inputs, outputs);
   for (auto [result, place] : llvm::zip(op->getResults(), outputs))
     places[result] = place;
@@ -605,10 +608,9 @@ LogicalResult SegmentLowering::emitGenerated(func::CallOp call) {
       return llvm::map_to_vector(places,
                                  [](const Strided &place) { return Strides(place.strides); });
     };
-    return RowKernel::of(program.rowLoops(call), strides(inputs), strides(outputs),
-                         program.getThreads());
+    return program.generated(call, strides(inputs), strides(outputs));
   };
-  std::optional<RowKernel> kernel = fit();
+  std::optional<ProgramLowering::GeneratedKernel> kernel = fit();
   if (!kernel) {
     for (auto [result, output] : llvm::zip_equal(call.getResults(), outputs))
       if (!destinations.contains(result))
@@ -624,12 +626,8 @@ LogicalResult SegmentLowering::emitGenerated(func::CallOp call) {
   if (!kernel)
     return call.emitOpError("has a result in a place that no row loops fit");
 
-  int64_t flops = 0;
-  for (Operation *op : kernel->getLoops().getOps())
-    if (auto cost = dyn_cast<graph::CostOpInterface>(op))
-      flops += cost.getCost().flops;
-  createLaunch(call, kGeneratedProvider, call.getCallee(), inputs, outputs,
-               kernel->getWorkspaceBytes(), tasks.getDictionaryAttr({}), flops);
+  createLaunch(call, kGeneratedProvider, call.getCallee(), inputs, outputs, kernel->workspaceBytes,
+               tasks.getDictionaryAttr({}), kernel->flops);
   for (auto [result, place] : llvm::zip(call.getResults(), outputs))
     places[result] = place;
   return success();
@@ -641,8 +639,8 @@ void SegmentLowering::launch(Operation *op, const runtime::KernelProvider &provi
   Operation *product = accumulatedBy(op);
   auto cost = dyn_cast<graph::CostOpInterface>(product ? product : op);
   createLaunch(op, provider.name(), spec.name, inputs, outputs,
-               static_cast<int64_t>(provider.workspaceBytes(spec)), kernelAttributes(op),
-               cost ? cost.getCost().flops : 0);
+               static_cast<int64_t>(program.getProviders().ask(provider, spec).workspaceBytes),
+               kernelAttributes(op), cost ? cost.getCost().flops : 0);
 }
 
 void SegmentLowering::createLaunch(Operation *op, StringRef provider, StringRef kernel,

@@ -28,6 +28,7 @@
 #include "tools/ds-opt/TrainingOptions.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/FileUtilities.h"
 #include "mlir/Transforms/Passes.h"
@@ -219,6 +220,9 @@ static LogicalResult decide(ModuleOp module, const Options &options, const Setti
 /// Runs the passes behind that up to the phase that is asked for.
 static LogicalResult lower(ModuleOp module, const Options &options, const TrainingConfig &config) {
   PassManager passes(module.getContext());
+  // To verify the whole program behind every pass takes longer than the passes; it is verified at
+  // the end, and what is planned is checked.
+  passes.enableVerifier(false);
   TrainingOptions training;
   setTraining(training, options, config);
   if (options.emit >= Emit::Partitioned) {
@@ -237,7 +241,7 @@ static LogicalResult lower(ModuleOp module, const Options &options, const Traini
     pipeline.overlap = config.zero.overlap;
     buildPlanPipeline(passes, pipeline);
   }
-  return passes.run(module);
+  return success(succeeded(passes.run(module)) && succeeded(verify(module)));
 }
 
 static uint64_t hashOf(ModuleOp module) {
