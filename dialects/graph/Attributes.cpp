@@ -4,6 +4,7 @@
 //
 //===------------------------------------------------------------------------------------------===//
 
+#include "dialects/graph/ChunkAttr.h"
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/Inference.h"
 
@@ -200,6 +201,13 @@ LogicalResult checkRecompute(const Place &place, Attribute value, Emit emit) {
              : emit() << "on an op whose graph.phase is not \"forward\"";
 }
 
+LogicalResult checkChunk(const Place &, Attribute value, Emit emit) {
+  auto chunk = dyn_cast<IntegerAttr>(value);
+  return chunk && chunk.getType().isInteger(64) && chunk.getInt() >= 0
+             ? success()
+             : emit() << value << "; expected an i64 of 0 or more";
+}
+
 LogicalResult checkMembers(const Place &, Attribute value, Emit emit) {
   auto members = dyn_cast<ArrayAttr>(value);
   auto isMember = [](Attribute attribute) {
@@ -257,6 +265,7 @@ constexpr Rule kOpRules[] = {{kPhaseAttr, checkPhase},
                              {kIdArgumentAttr, checkIdArgument},
                              {kProviderAttr, checkName},
                              {kRecomputeAttr, checkRecompute},
+                             {kChunkAttr, checkChunk},
                              {kAccumulationAttr, checkAccumulation},
                              {kClippingAttr, checkClipping},
                              {kOptimizerAttr, checkIs<AdamWAttr>},

@@ -40,7 +40,7 @@ def Graph_Dialect : Dialect {
     `graph.mixed_precision`.
     On an op, `graph.phase` is "forward", "backward" or "update", and `graph.provider` names who computes it. On a
     dropout, `graph.id_argument` is the number of the function's argument that holds its id (i64) in place of `id`, so that
-    kernels which differ in nothing else are one.
+    kernels which differ in nothing else are one. `graph.chunk`: ops of different chunks (`chunk-rows`) share no kernel.
     `graph.recompute` on a forward op: the backward does not read what it computed in the forward, but computes it again
     (pass `recompute`). "full": what has to be moved between ranks for it is moved again too; "selective": that is kept.
 

@@ -137,6 +137,7 @@ void readRest(Reader &reader, TrainingConfig &config) {
     reader.note("gradient_clipping",
                 "not given: gradients are clipped to norm 1.0, DeepSpeed's default; 0 turns "
                 "clipping off");
+  config.logitChunks = reader.wholeWithin("deepshard.logit_chunks", 0, 1, 1 << 20);
   config.stepsPerPrint =
       reader.wholeWithin("steps_per_print", 0, 0, std::numeric_limits<int32_t>::max());
 }
@@ -197,6 +198,7 @@ std::string TrainingConfig::str() const {
   line("deepshard.bucket_size", bucketSize);
   line("deepshard.recompute", recompute.mode);
   line("activation_checkpointing.number_checkpoints", recompute.keptInputs);
+  line("deepshard.logit_chunks", logitChunks == 0 ? "auto" : std::to_string(logitChunks));
   return out;
 }
 

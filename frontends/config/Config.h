@@ -115,6 +115,7 @@ struct TrainingConfig {
   std::string objective = "time"; ///< of that search: "time" or "traffic"
   Zero zero;
   Recompute recompute;
+  int64_t logitChunks = 0;      ///< logits and their gradient at so many times; 0: as many as pay
   int64_t bucketSize = 4194304; ///< elements
   uint64_t hash = 0;            ///< XXH3-64 of str()
 

@@ -85,6 +85,7 @@ constexpr SchemaKey kRows[] = {
   {"deepshard.parameter_gather", "string", "\"regather\"", Supported},
   {"deepshard.bucket_size", "int", "4194304", Supported},
   {"deepshard.recompute", "string", "\"none\"", Supported},
+  {"deepshard.logit_chunks", "int", "\"auto\"", Supported},
   // Precision.
   {"fp16", "object", "", Supported},
   {"fp16.enabled", "bool", "false", NotYet},

@@ -8,6 +8,7 @@
 
 #include "passes/kernels/Passes.h"
 
+#include "dialects/graph/ChunkAttr.h"
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/HostTensor.h"
 #include "passes/kernels/KernelSpecs.h"
@@ -26,16 +27,22 @@ namespace deepshard {
 
 namespace {
 
-/// Listens to a builder: every op it makes carries the phase of the composite it stands for, and is
-/// to be settled.
+/// Listens to a builder: every op it makes carries the phase and the chunk of the composite it
+/// stands for, and is to be settled.
 struct DecompositionListener : OpBuilder::Listener {
+  explicit DecompositionListener(Operation *composite)
+      : phase(composite->getAttr(graph::kPhaseAttr)), chunk(composite->getAttr(graph::kChunkAttr)) {
+  }
+
   void notifyOperationInserted(Operation *op, OpBuilder::InsertPoint) override {
     if (phase)
       op->setAttr(graph::kPhaseAttr, phase);
+    if (chunk)
+      op->setAttr(graph::kChunkAttr, chunk);
     inserted.push_back(op);
   }
 
-  Attribute phase;
+  Attribute phase, chunk;
   SmallVector<Operation *> inserted;
 };
 
@@ -97,8 +104,7 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
 
   LogicalResult decompose(graph::DecomposableOpInterface composite,
                           SmallVectorImpl<Operation *> &work) {
-    DecompositionListener listener;
-    listener.phase = composite->getAttr(graph::kPhaseAttr);
+    DecompositionListener listener(composite);
     OpBuilder builder(composite, &listener);
     FailureOr<SmallVector<Value>> values = composite.decompose(builder);
     if (failed(values))

@@ -9,6 +9,7 @@
 
 #include "passes/kernels/Passes.h"
 
+#include "dialects/graph/ChunkAttr.h"
 #include "passes/kernels/KernelSpecs.h"
 #include "passes/kernels/rowloops/RowKernel.h"
 
@@ -224,11 +225,12 @@ void Fusion::join(Operation *op) {
     return;
   groupOf[op] = own.get();
   groups.push_back(std::move(own));
-  StringAttr phase = op->getAttrOfType<StringAttr>(graph::kPhaseAttr);
   // The one that saves most first.
   SmallVector<Group *> from = llvm::filter_to_vector(neighbours(op), [&](Group *group) {
+    Operation *other = group->ops.front();
     return group != groupOf[op] &&
-           group->ops.front()->getAttrOfType<StringAttr>(graph::kPhaseAttr) == phase;
+           llvm::all_of(ArrayRef<StringRef>{graph::kPhaseAttr, graph::kChunkAttr},
+                        [&](StringRef name) { return other->getAttr(name) == op->getAttr(name); });
   });
   while (!from.empty()) {
     Group *current = groupOf[op];
@@ -293,12 +295,13 @@ func::FuncOp Fusion::kernelOf(const RowLoops &loops, ArrayRef<Operation *> ops,
           constant && !mapping.contains(operand)) {
         Operation *clone = builder.clone(*constant, mapping);
         clone->setLoc(builder.getUnknownLoc());
-        clone->removeAttr(graph::kPhaseAttr);
+        for (StringRef name : {graph::kPhaseAttr, graph::kChunkAttr})
+          clone->removeAttr(name);
       }
     Operation *clone = builder.clone(*op, mapping);
     clone->setLoc(builder.getUnknownLoc());
-    clone->removeAttr(graph::kPhaseAttr);
-    clone->removeAttr(graph::kProviderAttr);
+    for (StringRef name : {graph::kPhaseAttr, graph::kChunkAttr, graph::kProviderAttr})
+      clone->removeAttr(name);
     if (auto dropout = dyn_cast<graph::DropoutOp>(clone)) {
       dropout.setId(0);
       dropout->setAttr(graph::kIdArgumentAttr, builder.getI64IntegerAttr(nextId++));

@@ -71,7 +71,8 @@ def FuseKernelsPass : Pass<"fuse-kernels", "::mlir::ModuleOp"> {
     Ops whose provider is "generated" become calls of private functions, one per kernel; equal kernels are one function.
     Ops join into a group as long as fewer bytes are read and written than by two kernels, one nest of row loops
     computes the group (`passes/kernels/rowloops`), and no path leads out of the group and back in. Constants and
-    renamings (reshape, transpose, broadcast) between ops of a group are cloned into it. Groups hold ops of one phase.
+    renamings (reshape, transpose, broadcast) between ops of a group are cloned into it. Groups hold ops of one phase
+    and, where a pass has cut rows into chunks (`graph.chunk`), of one chunk.
     The ids of dropouts become arguments. The program is reordered as little as that needs.
 
     Which ops form a group depends on the ops, their types and `threads` alone.

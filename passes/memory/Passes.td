@@ -1,6 +1,6 @@
 //===- Passes.td - what is kept, and where every byte lies ---------------------------*- tablegen -*-===//
 //
-// In the order of the pipeline, `recompute` long before the others: on graph ops, behind `partition`.
+// In the order of the pipeline, `chunk-rows` and `recompute` long before the others: on graph ops, behind `partition`.
 //
 //===-------------------------------------------------------------------------------------------===//
 
@@ -8,6 +8,55 @@
 #define DEEPSHARD_PASSES_MEMORY_PASSES
 
 include "mlir/Pass/PassBase.td"
+
+def ChunkRows : Pass<"chunk-rows", "::mlir::func::FuncOp"> {
+  let summary = "Compute a wide value, and all that is made of it, a chunk of its rows at a time";
+  let description = [{
+    The logits of a language model (rows x vocabulary) are often the largest value of all. Their forward and backward need not
+    wait for each other: a loss is a sum over rows, and the gradient of a row needs no other row. So logits, loss, their
+    gradient and what is made of that are computed for some rows, then for the next ones.
+
+    Nothing is recognised by name. A forward op whose result is wider than the rows that it is made of is taken with all ops
+    that read something so wide, if each of them works row by row (its sharding rule says so: rows pass through, or leave sums)
+    up to what is narrow again, and if nothing in there needs all rows at once (RowRegion.h). Results that have rows are joined
+    (`concat`), sums are added up chunk by chunk. Collectives do not work row by row: a vocabulary that ranks share is
+    not cut.
+
+    Rows are cut along the outermost dimension, and along the next one only where that is cut into single indices. All of
+    it is of phase "backward" then, with what depends on it: parameters are gathered once for it. `graph.chunk`
+    keeps `fuse-kernels` from joining ops of several chunks, which would bring the whole value back.
+
+    With `chunks` = 0 the number follows from the shapes alone: chunks of about 32 MiB of values of 128 MiB or more, as long as
+    reading the weights and adding to their gradient once more a chunk moves at most 16 bytes for each that is saved. Else there are at
+    least so many chunks, as long as there are rows.
+
+    Requires: a function with its gradients (`differentiate`), whole or local (`partition`), before `recompute`. Leaves: where it cut, no
+    value with all rows of the wide one.
+
+    Input:
+    ```mlir
+    %l = graph.linear %x, %w transpose_weight {graph.phase = "forward"} : tensor<4x2xf32>, tensor<9x2xf32>
+    %sum, %count, %lse = graph.cross_entropy %l, %t ignore_index -100 {graph.phase = "forward"} : tensor<4x9xf32>, tensor<4xi64>
+    %dl = graph.cross_entropy_grad %l, %t, %lse, %one ignore_index -100 {graph.phase = "backward"} : ...
+    %dx = graph.matmul %dl, %w batch [] x [] contract [1] x [0] {graph.phase = "backward"} : tensor<4x9xf32>, tensor<9x2xf32>
+    ```
+
+    Output, with chunks = 2:
+    ```mlir
+    %x0 = graph.slice %x [0, 0] to [2, 2] by [1, 1] {graph.chunk = 0, graph.phase = "backward"} : tensor<4x2xf32>
+    %l0 = graph.linear %x0, %w transpose_weight {graph.chunk = 0, ...} : tensor<2x2xf32>, tensor<9x2xf32>
+    ...
+    %dx0 = graph.matmul %dl0, %w batch [] x [] contract [1] x [0] {graph.chunk = 0, ...} : tensor<2x9xf32>, tensor<9x2xf32>
+    %x1 = graph.slice %x [2, 0] to [4, 2] by [1, 1] {graph.chunk = 1, ...} : tensor<4x2xf32>
+    ...
+    %sum = graph.add %sum0, %sum1 {graph.chunk = 1, ...} : tensor<f32>, tensor<f32>
+    ...
+    %dx = graph.concat %dx0, %dx1 dim 0 {graph.phase = "backward"} : tensor<2x2xf32>, tensor<2x2xf32>
+    ```
+  }];
+  let dependentDialects = ["::deepshard::graph::GraphDialect"];
+  let options = [Option<"chunks", "chunks", "int64_t", /*default=*/"0", "So many chunks; 0: as many as pay">];
+}
 
 def Recompute : Pass<"recompute", "::mlir::func::FuncOp"> {
   let summary = "Compute marked values again in the backward instead of keeping them";

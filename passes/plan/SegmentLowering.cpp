@@ -240,12 +240,14 @@ void SegmentLowering::placeJoined(graph::ConcatOp concat) {
     aimBehindViews(operand, part);
 }
 
-/// Whether the kernel of `value` can write to the strides of `place`.
-bool SegmentLowering::writesStrides(Value value, const Strided &place) {
+/// Whether the kernel of `value` can write to `place`: one from a library to what lies row-major,
+/// that of attention to any strides.
+bool SegmentLowering::canWriteTo(Value value, const Strided &place) {
   Operation *op = value.getDefiningOp();
-  auto call = dyn_cast_or_null<func::CallOp>(op);
+  auto call = dyn_cast<func::CallOp>(op);
   if (!call)
-    return isa_and_nonnull<graph::AttentionOp, graph::AttentionGradOp>(op);
+    return isa<graph::AttentionOp, graph::AttentionGradOp>(op) ||
+           (isa<graph::GraphDialect>(op->getDialect()) && place.type().isContiguous());
   auto contiguous = [](Value operand) {
     runtime::TensorDesc desc = tensorDesc(tensorType(operand));
     return Strides(desc.strides.begin(), desc.strides.end());
@@ -265,13 +267,18 @@ bool SegmentLowering::writesStrides(Value value, const Strided &place) {
 /// Notes that what `value` is a view of is to be computed so that the view lies in `place`.
 void SegmentLowering::aimBehindViews(Value value, const Strided &place) {
   Operation *op = value.getDefiningOp();
-  if (writesStrides(value, place)) {
-    aim(value, place);
+  if (!op)
+    return;
+  if (!graph::isView(op) && !isa<graph::ConcatOp>(op)) {
+    if (canWriteTo(value, place))
+      aim(value, place);
     return;
   }
-  if (!op || !value.hasOneUse())
+  if (!value.hasOneUse())
     return;
-  if (auto reshape = dyn_cast<graph::ReshapeOp>(op)) {
+  if (isa<graph::ConcatOp>(op)) {
+    destinations[value] = place; // It stands in front, so its own parts are placed later.
+  } else if (auto reshape = dyn_cast<graph::ReshapeOp>(op)) {
     if (std::optional<Strided> source = reshaped(place, tensorType(reshape.getX()).getShape()))
       aimBehindViews(reshape.getX(), *source);
   } else if (auto transpose = dyn_cast<graph::TransposeOp>(op)) {

@@ -29,7 +29,7 @@ private:
   llvm::LogicalResult placeResults();
   void placePacked(sharding::PackOp pack);
   void placeJoined(graph::ConcatOp concat);
-  bool writesStrides(mlir::Value value, const Strided &place);
+  bool canWriteTo(mlir::Value value, const Strided &place);
   void aimBehindViews(mlir::Value value, const Strided &place);
   /// Notes that `value` is to be computed in `place` if that is possible; false: it is to be
   /// copied.

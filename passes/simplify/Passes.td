@@ -224,6 +224,7 @@ def SplitElementwisePass : Pass<"split-elementwise", "::mlir::func::FuncOp"> {
     A concatenation that only elementwise ops read is never put together: they compute each part, and the parts of their
     results are joined. Where slices of an elementwise op's result are all that is read, by elementwise ops, it computes only
     those. So the rotary embedding is computed half by half, from halves of the query as they lie in the projection.
+    Concatenations along the outermost dimension stay: their parts are computed in place.
 
     Input:
     ```mlir

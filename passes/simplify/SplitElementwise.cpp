@@ -170,6 +170,10 @@ private:
   void sink(graph::ConcatOp concat) {
     llvm::SetVector<Operation *> readers(concat->user_begin(), concat->user_end());
     auto type = typeOf(concat.getResult());
+    // What lies one behind another is computed there: nothing is saved.
+    if (llvm::all_of(type.getShape().take_front(concat.getDim()),
+                     [](int64_t size) { return size == 1; }))
+      return;
     bool isMovable = llvm::all_of(readers, [&](Operation *reader) {
       return isElementwise(reader) && typeOf(reader->getResult(0)).getShape() == type.getShape();
     });

@@ -73,11 +73,13 @@ class Workshop:
         return path
 
     @functools.cache
-    def plan(self, size, attention, dropout=0.0, precision=None, micro=None, accumulation=2, threads=None):
-        name = f"{size}-{attention}-{dropout}-{precision}-{micro}-{accumulation}-{threads}"
+    def plan(self, size, attention, dropout=0.0, precision=None, micro=None, accumulation=2, threads=None,
+             logit_chunks="auto"):
+        name = f"{size}-{attention}-{dropout}-{precision}-{micro}-{accumulation}-{threads}-{logit_chunks}"
         shape = gpt2.SIZES[size]
         config = gpt2.make_config(shape, gradient_accumulation_steps=accumulation,
-                                  train_micro_batch_size_per_gpu=micro or shape["micro"])
+                                  train_micro_batch_size_per_gpu=micro or shape["micro"],
+                                  deepshard={"logit_chunks": logit_chunks})
         with open(self.path(f"{name}.json"), "w", encoding="utf-8") as stream:
             json.dump(config, stream)
         command = [DS_OPT, self.model(size, attention, dropout), "--config", self.path(f"{name}.json"),
@@ -161,6 +163,19 @@ class GPT2Test(unittest.TestCase):
                 worst = relative(column(rows, "loss"), self.shop.reference(size, attention, torch.float64).losses)
                 print(f"{size} {attention} f64: losses within {worst:.2e} of PyTorch f64")
                 self.assertLessEqual(worst, 1e-9)
+
+    def test_logits_in_chunks(self):
+        """Samples and halves of samples one after another: 3 x 17 rows in pieces of 9 and 8, 2 x 64 rows one by one."""
+        for size, chunks in (("small", 5), ("large", 128)):
+            for precision, dtype, bound in (("f64", torch.float64, 1e-9), (None, torch.float32, 2e-6)):
+                with self.subTest(size=size, precision=precision):
+                    plan = self.shop.plan(size, "sdpa", precision=precision, logit_chunks=chunks)
+                    rows, _ = self.shop.run(size, plan, f"{size}-{precision}-chunks")
+                    expected = self.shop.reference(size, "sdpa", dtype)
+                    self.assertLessEqual(relative(column(rows, "loss"), expected.losses), bound)
+                    self.assertLessEqual(relative(column(rows, "grad_norm"), expected.grad_norms), 50 * bound)
+                    whole = self.shop.plan(size, "sdpa", precision=precision, logit_chunks=1)
+                    self.assertNotEqual(call([DS_RUN, plan, "--check"]).stdout, call([DS_RUN, whole, "--check"]).stdout)
 
     def test_two_runs_give_the_same_bits(self):
         plan = self.shop.plan("small", "sdpa", dropout=0.1)

@@ -180,6 +180,29 @@ class Ranks(unittest.TestCase):
                     for name, tensor_value in first[1].items():
                         self.assertEqual(weights[name].tobytes(), tensor_value.tobytes(), name)
 
+    def test_zero_bits_of_logits_in_chunks(self):
+        """The same where logits are computed in chunks, which takes no gather more; numbers near those of whole logits."""
+        for precision, size, own in [("f32", "narrow", {}), ("bf16", "narrow", {}), ("f32", "llama", {"recompute": "selective"})]:
+            first, gathers = None, {}
+            for stage, chunks in [(3, 1), (0, 3), (1, 3), (2, 3), (3, 3)]:
+                with self.subTest(precision=precision, size=size, stage=stage, chunks=chunks):
+                    plan = self.plan(f"chunks-{precision}-{size}-{stage}-{chunks}", size, 2, precision=precision,
+                                     zero={"stage": stage}, logit_chunks=chunks, **own)
+                    sent = re.search(r"all_gather over data .*: (\d+) a step", call([DS_RUN, plan, "--check"]).stdout)
+                    gathers[stage, chunks] = int(sent.group(1)) if sent else 0
+                    metrics, weights = self.train(plan, size)
+                    if chunks == 1:
+                        whole = metrics
+                        continue
+                    self.assertIn("chunks, forward and backward", self.explained(plan))
+                    self.assert_losses(metrics, whole, 2e-3 if precision == "bf16" else 2e-6)
+                    values = [(step["loss"], step["grad_norm"]) for step in metrics]
+                    first = first or (values, weights)
+                    self.assertEqual(values, first[0])
+                    for name, tensor_value in first[1].items():
+                        self.assertEqual(weights[name].tobytes(), tensor_value.tobytes(), name)
+            self.assertLessEqual(gathers[3, 3], gathers[3, 1])
+
     def test_zero_bits_in_bf16(self):
         """The same of mixed precision: gradients are summed in f32 at every stage, and masters stepped alike."""
         for precision, (data, tensor), reduction in [("bf16", (4, 1), "step"), ("bf16", (2, 2), "micro_batch"),

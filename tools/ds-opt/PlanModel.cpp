@@ -227,6 +227,9 @@ static LogicalResult lower(ModuleOp module, const Options &options, const Traini
   setTraining(training, options, config);
   if (options.emit >= Emit::Partitioned) {
     passes.addPass(createPartition());
+    // Of the sizes that a rank has, and before anything asks what is of which phase.
+    if (config.logitChunks != 1)
+      passes.addNestedPass<func::FuncOp>(createChunkRows({config.logitChunks}));
     // Before ZeRO, so that what is computed again reads the parameters gathered for the backward.
     passes.addNestedPass<func::FuncOp>(createRecompute());
     // Buckets hold what a rank has of its parameters; ZeRO cuts them once more.

@@ -116,3 +116,13 @@ func.func @slices(%x: tensor<4x8xf32>, %w: tensor<4x2xf32>) -> (tensor<4x2xf32>,
   %7 = graph.neg %5 : tensor<4x6xf32>
   return %2, %6, %7 : tensor<4x2xf32>, tensor<4x6xf32>, tensor<4x6xf32>
 }
+
+// Rows behind rows are computed where they belong.
+// CHECK-LABEL: @rows
+// CHECK-NEXT: graph.concat %arg0, %arg1 dim 1
+// CHECK-NEXT: graph.neg
+func.func @rows(%a: tensor<1x2x4xf32>, %b: tensor<1x3x4xf32>) -> tensor<1x5x4xf32> {
+  %0 = graph.concat %a, %b dim 1 : tensor<1x2x4xf32>, tensor<1x3x4xf32>
+  %1 = graph.neg %0 : tensor<1x5x4xf32>
+  return %1 : tensor<1x5x4xf32>
+}
