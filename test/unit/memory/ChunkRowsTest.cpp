@@ -100,13 +100,14 @@ protected:
 
 /// So many rows of `batch` x `sequence` has the largest of at least `chunks` even chunks.
 int64_t largestChunk(int64_t batch, int64_t sequence, int64_t chunks) {
-  return chunks <= batch
-             ? llvm::divideCeil(batch, chunks) * sequence
-             : llvm::divideCeil(sequence, std::min(sequence, llvm::divideCeil(chunks, batch)));
+  if (chunks <= batch)
+    return llvm::divideCeil(batch, chunks) * sequence;
+  const int64_t pieces = llvm::divideCeil(chunks, batch);
+  return llvm::divideCeil(sequence, std::min(sequence, pieces));
 }
 
-/// Rows that divide and such that do not, by samples and inside them; the head of one has a bias and
-/// the table of the embedding.
+/// Rows that divide and such that do not, by samples and inside them; the head of one has a bias
+/// and the table of the embedding.
 TEST_F(ChunkRowsTest, SameResults) {
   std::mt19937_64 random(3);
   for (int round = 0; round < 24; ++round) {
