@@ -113,6 +113,16 @@ TEST(Config, attention) {
   EXPECT_EQ(read(withOptimizer(""), {"attention=auto"}).config->attention, "auto");
 }
 
+TEST(Config, chunksOfLogits) {
+  EXPECT_EQ(read(withOptimizer("")).config->logitChunks, 0);
+  EXPECT_EQ(read(withOptimizer(""), {"logit_chunks=auto"}).config->logitChunks, 0);
+  EXPECT_EQ(read(withOptimizer(""), {"logit_chunks=1"}).config->logitChunks, 1);
+  EXPECT_EQ(read(withOptimizer(""), {"logit_chunks=12"}).config->logitChunks, 12);
+  EXPECT_THAT(errors(read(withOptimizer(""), {"logit_chunks=0"})),
+              ElementsAre("--set: deepshard.logit_chunks: expected an integer between 1 and "
+                          "1048576, found 0"));
+}
+
 TEST(Config, faultsOfTheMesh) {
   EXPECT_THAT(errors(read(withOptimizer(R"("deepshard": {"mesh": {
   "data": 2,
@@ -184,7 +194,7 @@ TEST(Config, hashFollowsWhatIsInEffect) {
         "attention=ring", "zero_optimization.stage=1",
         "zero_optimization.stage3_param_persistence_threshold=1",
         "zero_optimization.overlap_comm=false", "gradient_reduction=micro_batch",
-        "parameter_gather=step", "bucket_size=1"})
+        "parameter_gather=step", "bucket_size=1", "logit_chunks=2"})
     EXPECT_NE(read(withOptimizer(""), {setting}).config->hash, hash) << setting;
 }
 
