@@ -101,6 +101,8 @@ int World::ranks() const { return impl->ranks; }
 
 uint64_t World::windowBytes() const { return impl->windowBytes; }
 
+std::chrono::milliseconds World::timeout() const { return impl->patience.timeout; }
+
 char *World::window(int rank) const { return impl->window(rank); }
 
 std::unique_ptr<Communicator> World::communicator(int rank, int group,

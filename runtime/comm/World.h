@@ -27,6 +27,7 @@ public:
 
   int ranks() const;
   uint64_t windowBytes() const;
+  std::chrono::milliseconds timeout() const;
   /// The window of a rank, aligned to 2 MiB, zero at first.
   char *window(int rank) const;
 

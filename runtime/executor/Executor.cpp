@@ -2,10 +2,15 @@
 
 #include "runtime/executor/Executor.h"
 
+#include "runtime/comm/Control.h"
+#include "runtime/device/Cuda.h"
+#include "runtime/device/cpu/Device.h"
+#include "runtime/executor/HostImage.h"
 #include "runtime/executor/Weights.h"
 #include "runtime/plan/Checker.h"
 #include "runtime/plan/Error.h"
 #include "runtime/plan/File.h"
+#include "runtime/plan/Geometry.h"
 #include "runtime/plan/Types.h"
 
 #include <fmt/format.h>
@@ -13,9 +18,11 @@
 
 #include <omp.h>
 
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <span>
 #include <thread>
 
@@ -54,14 +61,17 @@ static planpb::Plan checked(planpb::Plan plan) {
   return plan;
 }
 
-uint64_t jobWindowBytes(const planpb::Plan &plan) { return windowBytes(trainingProgram(plan)); }
+/// GPUs have windows of their own; their host processes only tell each other how to meet.
+uint64_t jobWindowBytes(const planpb::Plan &plan) {
+  return plan.backend() == planpb::CUDA ? kExchangeBytes : windowBytes(trainingProgram(plan));
+}
 
 Executor::Executor(planpb::Plan plan, const ExecutorOptions &options, World *world, int rank)
     : thePlan(checked(std::move(plan))), mesh(thePlan.mesh()), program(&trainingProgram(thePlan)),
       seed(options.seed), rank(rank), world(world) {
   constexpr std::chrono::hours kNobodyToWaitFor(1);
   if (!world && thePlan.ranks() == 1 && windowBytes(*program) > 0) {
-    ownWorld = std::make_unique<World>(1, windowBytes(*program), kNobodyToWaitFor);
+    ownWorld = std::make_unique<World>(1, jobWindowBytes(thePlan), kNobodyToWaitFor);
     this->world = ownWorld.get();
   }
   int ranks = this->world ? this->world->ranks() : 1;
@@ -83,17 +93,25 @@ void Executor::initialise(const ExecutorOptions &options) {
                      static_cast<uint64_t>(input.shape(batch));
     shares.push_back(share);
   }
-  memory = std::make_unique<Memory>(*program, mesh, rank, world ? world->window(rank) : nullptr);
+  openDevice(options);
+  memory = std::make_unique<Memory>(*program, mesh, rank, *device);
   if (world)
     makeCommunicators(*world);
   // Kernels that prepare themselves for a team look at the calling thread's setting.
   omp_set_num_threads(options.threads);
-  prepared = std::make_unique<PreparedProgram>(thePlan, *program, *memory, options.threads, this,
-                                               communicators);
+  prepared = std::make_unique<PreparedProgram>(thePlan, *program, *memory, *device, options.threads,
+                                               this, communicators);
   for (const planpb::Buffer &buffer : program->buffers())
     if (!buffer.constant().empty())
-      std::memcpy(memory->at(buffer), buffer.constant().data(), buffer.constant().size());
-  loadWeights(thePlan, options.weights, *memory, options.threads);
+      device->write(memory->at(buffer), buffer.constant().data(), buffer.constant().size());
+  if (device->isHost()) {
+    loadWeights(thePlan, options.weights, *memory, options.threads);
+  } else {
+    HostImage image(thePlan, *memory, *device);
+    loadWeights(thePlan, options.weights, image.memory(), options.threads);
+    image.upload();
+  }
+  reserveStaging();
   for (const planpb::Slot &metric : program->metrics())
     result.metrics.emplace_back(metric.name(), 0);
   if (options.recordTimeline)
@@ -101,11 +119,56 @@ void Executor::initialise(const ExecutorOptions &options) {
   if (options.profile)
     profiler = std::make_unique<Profile>(thePlan);
   for (uint32_t i = 0; i < program->events(); ++i)
-    events.emplace_back();
+    events.push_back(device->event());
   for (int i = 0; i < program->streams_size() && options.delaySeed != 0; ++i)
     delays.push_back(options.delaySeed * 1000003 + static_cast<uint64_t>(rank * 1009 + i));
   for (const std::string &name : program->streams())
-    streams.push_back(std::make_unique<Stream>(name, options.threads));
+    streams.push_back(device->stream(name));
+}
+
+void Executor::openDevice(const ExecutorOptions &options) {
+  if (thePlan.backend() != planpb::CUDA) {
+    device = std::make_unique<CpuDevice>(thePlan.code(), options.threads,
+                                         world ? world->window(rank) : nullptr);
+    return;
+  }
+  if (options.recordTimeline || options.profile)
+    throw Error("time lines and profiles of CUDA plans are not there yet: leave out --trace and "
+                "--profile");
+  CudaOptions cuda;
+  cuda.rank = rank;
+  cuda.ranks = static_cast<int>(thePlan.ranks());
+  cuda.libraries = options.cudaLibraries;
+  cuda.ranksShareGpu = options.ranksShareGpu;
+  for (const planpb::DeviceCode &code : thePlan.device_code())
+    cuda.code.push_back({code.target(), code.image()});
+  if (world) {
+    std::vector<int> all(static_cast<size_t>(world->ranks()));
+    std::iota(all.begin(), all.end(), 0);
+    everyone = world->communicator(rank, kMaxGroups - 1, all);
+    cuda.everyone = everyone.get();
+    cuda.exchange = world->window(rank);
+    cuda.timeout = world->timeout();
+    cuda.throwIfAborted = [world = world] {
+      if (world->isAborted())
+        throw Error("the job was ended by " + world->abortReason(), ExitCode::RankFailed);
+    };
+  }
+  device = openCuda(cuda);
+}
+
+/// Values go through the host's side of the device one by one, each aligned.
+void Executor::reserveStaging() {
+  uint64_t bytes = 0;
+  auto add = [&](uint64_t value) { bytes += (value + kStagingAlignment - 1) / kStagingAlignment; };
+  for (const planpb::SegmentCall &call : program->schedule()) {
+    for (const planpb::Slot &state : program->run_state())
+      add(*byteSpan(state.view()));
+    for (const planpb::Task &task : program->segments(static_cast<int>(call.segment())).tasks())
+      if (task.has_feed())
+        add(*byteSpan(task.feed().view()));
+  }
+  device->reserveStaging(bytes * kStagingAlignment);
 }
 
 /// One communicator for each group, in the order of the plan, which is the same on all ranks.
@@ -116,9 +179,11 @@ void Executor::makeCommunicators(World &world) {
         continue;
       const planpb::AxisList &group = task.collective().group();
       auto [entry, isNew] = communicators.try_emplace(mesh.digits(group));
-      if (isNew)
-        entry->second = world.communicator(rank, static_cast<int>(communicators.size()) - 1,
-                                           mesh.group(group, static_cast<uint64_t>(rank)));
+      if (!isNew)
+        continue;
+      std::vector<int> members = mesh.group(group, static_cast<uint64_t>(rank));
+      int index = static_cast<int>(communicators.size()) - 1;
+      entry->second = device->communicator(world.communicator(rank, index, members), members);
     }
 }
 
@@ -131,16 +196,18 @@ void Executor::fail(const std::string &message, ExitCode code) noexcept {
   hasFailed = true;
 }
 
-/// Copies a strided window; recursion over the dimensions needs no memory but the stack.
-static void copyStrided(const char *from, const int64_t *fromStrides, char *to,
-                        const int64_t *toStrides, const int64_t *shape, int rank, size_t width) {
-  if (rank == 0) {
-    std::memcpy(to, from, width);
-    return;
+/// Calls `action`; what it throws becomes the failure of the step, `where` says of what.
+template <typename Where, typename Action>
+void Executor::guard(const Where &where, const Action &action) noexcept {
+  try {
+    action();
+  } catch (const Error &error) {
+    fail(fmt::format("step {}, {}: {}", result.step, where(), error.what()), error.code());
   }
-  for (int64_t i = 0; i < shape[0]; ++i)
-    copyStrided(from + i * fromStrides[0] * int64_t(width), fromStrides + 1,
-                to + i * toStrides[0] * int64_t(width), toStrides + 1, shape + 1, rank - 1, width);
+}
+
+static std::string describe(const planpb::Task &task, uint32_t microBatch) {
+  return fmt::format("micro-batch {}, {} ({})", microBatch, nameOf(task), task.location());
 }
 
 void Executor::feed(const PreparedTask &ready, uint32_t microBatch) noexcept {
@@ -150,12 +217,27 @@ void Executor::feed(const PreparedTask &ready, uint32_t microBatch) noexcept {
                       uint64_t{microBatch} * share.ofAll + share.before;
   const auto &strides = feed.view().strides();
   try {
-    data->feed(feed.input(), position, ready.outputs[0],
+    char *to = static_cast<char *>(ready.outputs[0]);
+    uint64_t bytes = *byteSpan(feed.view());
+    char *staged = device->stage(to, bytes);
+    data->feed(feed.input(), position, staged,
                std::span(strides.data(), static_cast<size_t>(strides.size())));
+    device->send(to, staged, bytes);
   } catch (const std::exception &error) {
     fail(fmt::format("step {}, micro-batch {}: {}", result.step, microBatch, error.what()),
          ExitCode::BadInput);
   }
+}
+
+void Executor::copy(const PreparedTask &ready) {
+  const planpb::View &from = ready.task->copy().from();
+  const planpb::View &to = ready.task->copy().to();
+  auto span = [](const auto &numbers) {
+    return std::span(numbers.data(), static_cast<size_t>(numbers.size()));
+  };
+  device->copy({static_cast<const char *>(ready.inputs[0]), static_cast<char *>(ready.outputs[0]),
+                span(from.shape()), span(from.strides()), span(to.strides()),
+                sizeOf(dtypeOf(from.dtype()))});
 }
 
 void Executor::collective(const PreparedTask &ready) {
@@ -189,6 +271,19 @@ void Executor::delay(uint32_t stream) noexcept {
   std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
 }
 
+void Executor::start(const PreparedTask &ready, uint32_t microBatch) {
+  if (ready.kernel) {
+    ready.kernel->run({ready.inputs, ready.outputs, ready.workspace});
+    device->throwIfFailed();
+  } else if (ready.task->has_copy()) {
+    copy(ready);
+  } else if (ready.task->has_feed()) {
+    feed(ready, microBatch);
+  } else if (ready.task->has_collective()) {
+    collective(ready);
+  }
+}
+
 void Executor::run(const PreparedTask &ready, uint32_t microBatch) noexcept {
   if (hasFailed.load(std::memory_order_relaxed))
     return;
@@ -198,25 +293,7 @@ void Executor::run(const PreparedTask &ready, uint32_t microBatch) noexcept {
   if (recorder || profiler)
     begin = Timeline::Clock::now();
   const planpb::Task &task = *ready.task;
-  if (ready.kernel) {
-    ready.kernel->run({ready.inputs, ready.outputs, ready.workspace});
-  } else if (task.has_copy()) {
-    const planpb::View &from = task.copy().from();
-    const planpb::View &to = task.copy().to();
-    copyStrided(static_cast<const char *>(ready.inputs[0]), from.strides().data(),
-                static_cast<char *>(ready.outputs[0]), to.strides().data(), from.shape().data(),
-                from.shape_size(), sizeOf(dtypeOf(from.dtype())));
-  } else if (task.has_feed()) {
-    feed(ready, microBatch);
-  } else if (task.has_collective()) {
-    try {
-      collective(ready);
-    } catch (const Error &error) {
-      fail(fmt::format("step {}, micro-batch {}, {} ({}): {}", result.step, microBatch,
-                       nameOf(task.collective().kind()), task.location(), error.what()),
-           error.code());
-    }
-  }
+  guard([&] { return describe(task, microBatch); }, [&] { start(ready, microBatch); });
   if (!recorder && !profiler)
     return;
   const Timeline::Clock::time_point end = Timeline::Clock::now();
@@ -227,54 +304,87 @@ void Executor::run(const PreparedTask &ready, uint32_t microBatch) noexcept {
 }
 
 void Executor::writeRunState(const PreparedSegment &segment, uint32_t microBatch) noexcept {
-  for (const PreparedState &state : segment.runState) {
-    auto step = static_cast<int64_t>(result.step);
-    if (state.name == "random_counter") {
-      int64_t counter[3] = {static_cast<int64_t>(seed), step - 1, microBatch};
-      std::memcpy(state.place, counter, sizeof(counter));
-    } else if (state.name == "learning_rate") {
-      std::memcpy(state.place, &result.learningRate, sizeof(double));
-    } else if (state.name == "update_step") {
-      std::memcpy(state.place, &step, sizeof(step));
-    } else if (state.name == "part") {
-      std::memcpy(state.place, &state.part, sizeof(state.part));
-    }
-  }
+  auto write = [&](const PreparedState &state, const auto &value) {
+    char *to = static_cast<char *>(state.place);
+    char *staged = device->stage(to, sizeof(value));
+    std::memcpy(staged, &value, sizeof(value));
+    device->send(to, staged, sizeof(value));
+  };
+  auto step = static_cast<int64_t>(result.step);
+  for (const PreparedState &state : segment.runState)
+    guard([&] { return "run state " + state.name; },
+          [&] {
+            if (state.name == "random_counter")
+              write(state,
+                    std::array<int64_t, 3>{static_cast<int64_t>(seed), step - 1, microBatch});
+            else if (state.name == "learning_rate")
+              write(state, result.learningRate);
+            else if (state.name == "update_step")
+              write(state, step);
+            else if (state.name == "part")
+              write(state, state.part);
+          });
 }
 
-void Executor::issue(const PreparedTask &task, uint32_t microBatch) {
-  Stream &stream = *streams[task.task->stream()];
-  if (task.task->kind_case() == planpb::Task::kRecord)
-    return stream.record(events[task.task->record()]);
-  if (task.task->kind_case() == planpb::Task::kWait)
-    return stream.wait(events[task.task->wait()]);
+void Executor::issue(const PreparedTask &ready, uint32_t microBatch) {
+  const planpb::Task &task = *ready.task;
+  Stream &stream = *streams[task.stream()];
+  auto where = [&] { return describe(task, microBatch); };
+  if (task.kind_case() == planpb::Task::kRecord)
+    return guard(where, [&] { stream.record(*events[task.record()]); });
+  if (task.kind_case() == planpb::Task::kWait)
+    return guard(where, [&] { stream.wait(*events[task.wait()]); });
   auto work = [](void *context, uint64_t argument) noexcept {
     auto *ready = static_cast<PreparedTask *>(context);
     ready->executor->run(*ready, static_cast<uint32_t>(argument));
   };
-  stream.issue(work, const_cast<PreparedTask *>(&task), microBatch);
+  stream.issue(work, const_cast<PreparedTask *>(&ready), microBatch);
+}
+
+void Executor::issueCall(PreparedSegment &segment, uint32_t microBatch) {
+  auto write = [](void *context, uint64_t argument) noexcept {
+    auto *segment = static_cast<PreparedSegment *>(context);
+    segment->executor->writeRunState(*segment, static_cast<uint32_t>(argument));
+  };
+  streams.front()->issue(write, &segment, microBatch);
+  for (const PreparedTask &task : segment.tasks)
+    if (!segment.graph || task.task->has_feed())
+      issue(task, microBatch);
+  if (segment.graph)
+    guard([&] { return fmt::format("micro-batch {}, segment {}", microBatch, segment.name); },
+          [&] { segment.graph->launch(); });
+}
+
+void Executor::captureSegments() {
+  for (PreparedSegment *segment : prepared->calls()) {
+    if (segment->graph || hasFailed)
+      continue;
+    guard([&] { return fmt::format("capture of segment {}", segment->name); },
+          [&] {
+            segment->graph = device->capture([&] {
+              for (const PreparedTask &task : segment->tasks)
+                if (!task.task->has_feed())
+                  issue(task, 0);
+            });
+          });
+  }
 }
 
 const StepResult &Executor::step() {
   auto start = std::chrono::steady_clock::now();
   ++result.step;
   result.learningRate = schedule->at(result.step);
-  for (int i = 0; i < program->schedule_size(); ++i) {
-    uint32_t microBatch = program->schedule(i).micro_batch();
-    PreparedSegment *segment = prepared->calls()[static_cast<size_t>(i)];
-    auto write = [](void *context, uint64_t argument) noexcept {
-      auto *segment = static_cast<PreparedSegment *>(context);
-      segment->executor->writeRunState(*segment, static_cast<uint32_t>(argument));
-    };
-    streams.front()->issue(write, segment, microBatch);
-    for (const PreparedTask &task : segment->tasks)
-      issue(task, microBatch);
-  }
-  for (const std::unique_ptr<Stream> &stream : streams)
-    stream->join();
+  device->beginStep();
+  if (result.step == 2)
+    captureSegments();
+  for (int i = 0; i < program->schedule_size() && !hasFailed; ++i)
+    issueCall(*prepared->calls()[static_cast<size_t>(i)], program->schedule(i).micro_batch());
+  for (size_t i = 0; i < streams.size(); ++i)
+    guard([&] { return "stream " + program->streams(static_cast<int>(i)); },
+          [&] { streams[i]->join(); });
+  readMetrics();
   if (hasFailed)
     std::rethrow_exception(failure);
-  readMetrics();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (profiler)
     profiler->endStep(result.step, result.seconds);
@@ -282,22 +392,25 @@ const StepResult &Executor::step() {
 }
 
 void Executor::readMetrics() {
+  if (hasFailed)
+    return;
   uint32_t lastSlot = program->schedule().empty() ? 0 : program->schedule().rbegin()->slot();
   for (int i = 0; i < program->metrics_size(); ++i) {
     const planpb::View &view = program->metrics(i).view();
-    const char *place = memory->at(view, lastSlot);
     double &value = result.metrics[static_cast<size_t>(i)].second;
-    if (view.dtype() == planpb::F64) {
-      std::memcpy(&value, place, sizeof(double));
-    } else if (view.dtype() == planpb::F32) {
-      float number = 0;
-      std::memcpy(&number, place, sizeof(number));
-      value = number;
-    } else {
-      int64_t number = 0;
-      std::memcpy(&number, place, sizeof(number));
+    auto read = [&](auto number) {
+      device->read(&number, memory->at(view, lastSlot), sizeof(number));
       value = static_cast<double>(number);
-    }
+    };
+    guard([&] { return "metric " + program->metrics(i).name(); },
+          [&] {
+            if (view.dtype() == planpb::F64)
+              read(double{});
+            else if (view.dtype() == planpb::F32)
+              read(float{});
+            else
+              read(int64_t{});
+          });
   }
 }
 
@@ -307,6 +420,12 @@ void Executor::saveWeights(const std::string &path) const {
   file.commit();
 }
 
-void Executor::saveWeights(OutputFile &file) const { runtime::saveWeights(thePlan, *memory, file); }
+void Executor::saveWeights(OutputFile &file) const {
+  if (device->isHost())
+    return runtime::saveWeights(thePlan, *memory, file);
+  HostImage image(thePlan, *memory, *device);
+  image.download();
+  runtime::saveWeights(thePlan, image.memory(), file);
+}
 
 } // namespace deepshard::runtime

@@ -5,7 +5,7 @@
 
 #include "runtime/comm/World.h"
 #include "runtime/data/DataSet.h"
-#include "runtime/device/Stream.h"
+#include "runtime/device/Device.h"
 #include "runtime/executor/LrSchedule.h"
 #include "runtime/executor/Memory.h"
 #include "runtime/executor/Prepare.h"
@@ -17,7 +17,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -36,13 +35,15 @@ struct ExecutorOptions {
   bool profile = false; ///< add up the times of tasks
   /// What time lines of several ranks count from.
   Timeline::Clock::time_point timelineStart = Timeline::Clock::now();
+  std::string cudaLibraries;  ///< where NVIDIA's libraries are looked for first
+  bool ranksShareGpu = false; ///< ranks are threads of this process on one GPU
   /// For tests: not 0: every task waits first, for a time that follows from this, rank and step.
   uint64_t delaySeed = 0;
 };
 
 class OutputFile;
 
-/// Bytes of each rank's window that the training program of a plan needs.
+/// Bytes of each rank's window of the World that a plan needs.
 uint64_t jobWindowBytes(const planpb::Plan &plan);
 
 /// What a step gave.
@@ -60,13 +61,17 @@ struct StepResult {
 /// Throws Error with ExitCode::Diverged, naming the step, if the loss is not finite.
 void requireFiniteLoss(const StepResult &result);
 
-/// Executes the training program of a plan on one CPU rank.
+/// Executes the training program of a plan as one rank, on the CPU or on a GPU.
 ///
 /// Run state (Program.run_state), written in the order of stream 0 before each segment call:
 ///   random_counter  i64[3]  {seed, step from 0, micro-batch}
 ///   learning_rate   f64     of this step
 ///   update_step     i64     from 1: Adam's t
 ///   part            i64     the rank's part in the slot's axes
+///
+/// On a GPU the first step runs task by task, so that libraries load what they need. Then each
+/// segment at each slot is captured, and later steps start it as a whole; what comes from the host
+/// (run state and feeds) goes before it.
 ///
 /// What goes wrong in a step ends the whole job: the reason goes to World::abort, so the others do
 /// not wait for this rank.
@@ -102,12 +107,20 @@ public:
 
 private:
   void initialise(const ExecutorOptions &options);
+  void openDevice(const ExecutorOptions &options);
+  void reserveStaging();
+  void captureSegments();
+  void issueCall(PreparedSegment &segment, uint32_t microBatch);
   void issue(const PreparedTask &task, uint32_t microBatch);
   void writeRunState(const PreparedSegment &segment, uint32_t microBatch) noexcept;
+  template <typename Where, typename Action>
+  void guard(const Where &where, const Action &action) noexcept;
   void run(const PreparedTask &task, uint32_t microBatch) noexcept;
+  void start(const PreparedTask &task, uint32_t microBatch);
   void feed(const PreparedTask &task, uint32_t microBatch) noexcept;
   void readMetrics();
   void makeCommunicators(World &world);
+  void copy(const PreparedTask &task);
   void collective(const PreparedTask &task);
   void fail(const std::string &message, ExitCode code) noexcept;
   void delay(uint32_t stream) noexcept;
@@ -124,7 +137,9 @@ private:
   uint64_t seed = 0;
   int rank = 0;
   World *world = nullptr;
-  std::unique_ptr<World> ownWorld; // of a plan for one rank with window arenas
+  std::unique_ptr<World> ownWorld;        // of a plan for one rank with window arenas
+  std::unique_ptr<Communicator> everyone; // in host memory; null: the device does not need it
+  std::unique_ptr<Device> device;
   std::unique_ptr<Memory> memory;
   std::unique_ptr<DataSet> data;
   std::unique_ptr<LrSchedule> schedule;
@@ -132,7 +147,7 @@ private:
   Communicators communicators;
   std::unique_ptr<PreparedProgram> prepared;
   std::vector<uint64_t> delays; // per stream, state of random numbers; empty: no delays
-  std::deque<Event> events;
+  std::vector<std::unique_ptr<Event>> events;
   std::unique_ptr<Timeline> recorder;
   std::unique_ptr<Profile> profiler;
   StepResult result;

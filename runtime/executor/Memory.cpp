@@ -4,9 +4,21 @@
 
 namespace deepshard::runtime {
 
-/// Where window arenas begin: as private ones do.
+/// Where window arenas begin in the window.
 static uint64_t roundedUp(uint64_t bytes) {
-  return (bytes + Arena::kAlignment - 1) / Arena::kAlignment * Arena::kAlignment;
+  constexpr uint64_t kAlignment = uint64_t{2} << 20;
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+static Space spaceOf(const planpb::Arena &arena) {
+  switch (arena.space()) {
+  case planpb::HOST:
+    return Space::Host;
+  case planpb::PINNED:
+    return Space::Pinned;
+  default:
+    return Space::Device;
+  }
 }
 
 uint64_t windowBytes(const planpb::Program &program) {
@@ -17,8 +29,11 @@ uint64_t windowBytes(const planpb::Program &program) {
   return sum;
 }
 
-Memory::Memory(const planpb::Program &program, const Mesh &mesh, int rank, char *window)
+Memory::Memory(const planpb::Program &program, const Mesh &mesh, int rank, Device &device)
     : theProgram(program), theMesh(mesh), theRank(rank) {
+  char *window = nullptr;
+  if (uint64_t bytes = windowBytes(program); bytes > 0)
+    window = arenas.emplace_back(device.arena(Space::Window, bytes))->data();
   uint64_t used = 0;
   for (const planpb::Arena &arena : program.arenas()) {
     if (arena.window()) {
@@ -26,7 +41,7 @@ Memory::Memory(const planpb::Program &program, const Mesh &mesh, int rank, char 
       bases.push_back(window + used);
       used += arena.bytes();
     } else {
-      bases.push_back(arenas.emplace_back(arena.bytes()).data());
+      bases.push_back(arenas.emplace_back(device.arena(spaceOf(arena), arena.bytes()))->data());
     }
   }
 }

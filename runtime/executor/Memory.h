@@ -3,25 +3,25 @@
 #ifndef DEEPSHARD_RUNTIME_EXECUTOR_MEMORY_H
 #define DEEPSHARD_RUNTIME_EXECUTOR_MEMORY_H
 
-#include "runtime/device/Arena.h"
+#include "runtime/device/Device.h"
 #include "runtime/plan/Mesh.h"
 #include "runtime/plan/plan.pb.h"
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace deepshard::runtime {
 
-/// Bytes of a rank's window (World.h) that the window arenas of `program` take.
+/// Bytes of a rank's window that the window arenas of `program` take.
 uint64_t windowBytes(const planpb::Program &program);
 
 /// The memory of one rank: private arenas, and window arenas one after another in the rank's
 /// window.
 class Memory {
 public:
-  /// `window`: `windowBytes(program)` bytes that are zero and aligned to 2 MiB; null if there are
-  /// none. All must outlive this.
-  Memory(const planpb::Program &program, const Mesh &mesh, int rank, char *window);
+  /// Takes it from `device`, a window only if the program has window arenas. All must outlive this.
+  Memory(const planpb::Program &program, const Mesh &mesh, int rank, Device &device);
 
   /// Address of the first element of `view` on this rank in slot `slot`.
   char *at(const planpb::View &view, uint32_t slot = 0) const {
@@ -43,8 +43,8 @@ private:
   const planpb::Program &theProgram;
   const Mesh &theMesh;
   int theRank;
-  std::vector<Arena> arenas; // the private ones
-  std::vector<char *> bases; // of all
+  std::vector<std::unique_ptr<Arena>> arenas; // the private ones and the window
+  std::vector<char *> bases;                  // of all
 };
 
 } // namespace deepshard::runtime

@@ -113,23 +113,12 @@ PreparedCollective preparedCollective(const planpb::Collective &task, Communicat
   return result;
 }
 
-/// Throws Error.
-std::unique_ptr<Code> codeOf(const planpb::Plan &plan) {
-  if (plan.code().empty())
-    return nullptr;
-  try {
-    return std::make_unique<Code>(plan.code());
-  } catch (const std::runtime_error &error) {
-    throw Error(error.what());
-  }
-}
-
 } // namespace
 
 PreparedProgram::PreparedProgram(const planpb::Plan &plan, const planpb::Program &program,
-                                 const Memory &memory, int threads, Executor *executor,
-                                 const Communicators &communicators)
-    : plan(plan), threads(threads), code(codeOf(plan)), generated(code.get()) {
+                                 const Memory &memory, Device &device, int threads,
+                                 Executor *executor, const Communicators &communicators)
+    : plan(plan), device(device), threads(threads) {
   std::vector<std::string> faults;
   std::map<const planpb::Task *, Kernel *> kernelOf;
   for (const planpb::Segment &segment : program.segments())
@@ -148,6 +137,7 @@ PreparedProgram::PreparedProgram(const planpb::Plan &plan, const planpb::Program
     if (!isNew)
       continue;
     prepared.executor = executor;
+    prepared.name = program.segments(static_cast<int>(call.segment())).name();
     auto at = [&](const planpb::View &view) -> void * { return memory.at(view, call.slot()); };
     for (const planpb::Slot &state : program.run_state())
       prepared.runState.push_back({state.name(), at(state.view()),
@@ -179,17 +169,12 @@ PreparedProgram::PreparedProgram(const planpb::Plan &plan, const planpb::Program
   }
 }
 
-/// The build's own providers, and the plan's.
-const KernelProvider *PreparedProgram::providerNamed(const std::string &name) const {
-  return name == generated.name() ? &generated : findProvider(name);
-}
-
 Kernel *PreparedProgram::kernelFor(const planpb::Segment &segment, int index,
                                    std::vector<std::string> &faults) {
   const planpb::Task &task = segment.tasks(index);
   const planpb::Launch &launch = task.launch();
   std::string where = describeTask(segment, index);
-  const KernelProvider *provider = providerNamed(launch.provider());
+  const KernelProvider *provider = device.provider(launch.provider());
   if (!provider) {
     faults.push_back(
         fmt::format("{}: this ds-run has no kernel provider {}", where, launch.provider()));

@@ -4,8 +4,8 @@
 #define DEEPSHARD_RUNTIME_EXECUTOR_PREPARE_H
 
 #include "runtime/comm/Communicator.h"
+#include "runtime/device/Device.h"
 #include "runtime/kernels/Kernel.h"
-#include "runtime/kernels/generated/Generated.h"
 #include "runtime/plan/Mesh.h"
 #include "runtime/plan/plan.pb.h"
 
@@ -55,8 +55,10 @@ struct PreparedState {
 /// A segment at one slot, with the addresses of the run state at that slot.
 struct PreparedSegment {
   Executor *executor = nullptr;
+  std::string name;
   std::vector<PreparedTask> tasks;
   std::vector<PreparedState> runState;
+  std::unique_ptr<Graph> graph; // of all tasks but feeds; null: not captured
 };
 
 /// The communicators of a rank by the digits of their groups.
@@ -68,24 +70,23 @@ KernelSpec kernelSpec(const planpb::Launch &launch, int threads);
 /// All segments of a program, prepared. Kernels with equal specs on one stream are prepared once.
 class PreparedProgram {
 public:
-  /// Loads the plan's code. Throws an Error if that fails, or one with every fault: kernels that
-  /// this build does not have or refuses, workspaces that do not suffice for `threads`.
+  /// Throws an Error with every fault: kernels that `device` does not have or refuses, workspaces
+  /// that do not suffice for `threads`.
   PreparedProgram(const planpb::Plan &plan, const planpb::Program &program, const Memory &memory,
-                  int threads, Executor *executor, const Communicators &communicators);
+                  Device &device, int threads, Executor *executor,
+                  const Communicators &communicators);
 
   /// The segments in the order of the schedule.
   const std::vector<PreparedSegment *> &calls() const { return callOrder; }
 
 private:
-  const KernelProvider *providerNamed(const std::string &name) const;
   Kernel *kernelFor(const planpb::Segment &segment, int index, std::vector<std::string> &faults);
   void reportFaults(const std::vector<std::string> &faults) const;
   std::string adviceOnWorkspaces() const;
 
   const planpb::Plan &plan;
+  Device &device;
   int threads;
-  std::unique_ptr<Code> code;                       ///< null: the plan has none
-  GeneratedProvider generated;                      ///< of `code`
   const KernelProvider *shortOfWorkspace = nullptr; ///< one that needs more than was planned
   std::map<std::string, std::unique_ptr<Kernel>> kernels;
   std::map<const planpb::Task *, PreparedCollective> collectives;

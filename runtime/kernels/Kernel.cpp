@@ -1,9 +1,6 @@
-//===- Kernel.cpp - element types, descriptions, attributes and the list of providers ---------===//
+//===- Kernel.cpp - element types, descriptions, attributes -----------------------------------===//
 
 #include "runtime/kernels/Kernel.h"
-
-#include "runtime/kernels/CpuLevel.h"
-#include "runtime/kernels/Providers.h"
 
 #include <array>
 #include <stdexcept>
@@ -103,27 +100,4 @@ const std::string &Attributes::text(std::string_view name) const {
 
 const std::vector<int64_t> &Attributes::integers(std::string_view name) const {
   return attribute<std::vector<int64_t>>(values, name, "a list of integers");
-}
-
-/// That of the providers; a view of a constant.
-static std::string_view &providerLevel() {
-  static std::string_view level = cpuLevel();
-  return level;
-}
-
-void deepshard::runtime::limitProviders(std::string_view level) {
-  for (std::string_view known : kCpuLevels)
-    if (known == level && known != providerLevel() && offers(providerLevel(), known)) {
-      providerLevel() = known;
-      limitOnednn(known);
-      return;
-    }
-}
-
-const KernelProvider *deepshard::runtime::findProvider(std::string_view name) {
-  for (const KernelProvider *provider : {&referenceProvider(), &onednnProvider(providerLevel()),
-                                         &nativeProvider(providerLevel()), &generatedProvider()})
-    if (provider->name() == name)
-      return provider;
-  return nullptr;
 }

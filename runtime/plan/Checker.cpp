@@ -13,33 +13,30 @@ std::vector<std::string> Faults::take() {
   return std::move(listed);
 }
 
-std::string describeTask(const planpb::Segment &segment, int index) {
-  const planpb::Task &task = segment.tasks(index);
-  std::string kind = "task";
+std::string nameOf(const planpb::Task &task) {
   switch (task.kind_case()) {
   case planpb::Task::kLaunch:
-    kind = task.launch().kernel();
-    break;
+    return task.launch().kernel();
   case planpb::Task::kRecord:
-    kind = "record";
-    break;
+    return "record";
   case planpb::Task::kWait:
-    kind = "wait";
-    break;
+    return "wait";
   case planpb::Task::kFeed:
-    kind = "feed";
-    break;
+    return "feed";
   case planpb::Task::kCopy:
-    kind = "copy";
-    break;
+    return "copy";
   case planpb::Task::kCollective:
-    kind = nameOf(task.collective().kind());
-    break;
+    return std::string(nameOf(task.collective().kind()));
   case planpb::Task::KIND_NOT_SET:
     break;
   }
+  return "task";
+}
+
+std::string describeTask(const planpb::Segment &segment, int index) {
+  const planpb::Task &task = segment.tasks(index);
   std::string place = task.location().empty() ? "" : fmt::format(" ({})", task.location());
-  return fmt::format("task {} of segment {}: {}{}", index, segment.name(), kind, place);
+  return fmt::format("task {} of segment {}: {}{}", index, segment.name(), nameOf(task), place);
 }
 
 namespace {

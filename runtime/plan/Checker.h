@@ -17,6 +17,7 @@
 namespace deepshard::planpb {
 class Plan;
 class Segment;
+class Task;
 } // namespace deepshard::planpb
 
 namespace deepshard::runtime {
@@ -28,6 +29,9 @@ std::vector<std::string> checkPlan(const planpb::Plan &plan);
 /// The same where ranks run different programs at once: rank i program `programOf[i]` of the plan.
 /// Without it, each program is one that all ranks run.
 std::vector<std::string> checkPlan(const planpb::Plan &plan, std::span<const uint32_t> programOf);
+
+/// What a task does: its kernel, collective or kind.
+std::string nameOf(const planpb::Task &task);
 
 /// How messages name a task: index, segment, kind or kernel, source location.
 std::string describeTask(const planpb::Segment &segment, int task);

@@ -17,7 +17,7 @@ class Plan;
 namespace deepshard::runtime {
 
 /// Version of the file format and of the schema that this build writes; it reads this one only.
-inline constexpr uint32_t kPlanFormatVersion = 6;
+inline constexpr uint32_t kPlanFormatVersion = 7;
 
 /// Writes `plan` to `path` (its `format_version` is set to this build's). The file appears whole or
 /// not at all. Throws Error.

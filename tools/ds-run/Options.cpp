@@ -52,6 +52,11 @@ std::optional<RunOptions> parseOptions(int argc, char **argv, int &exitCode) {
                  "Seconds after which a rank gives up waiting for others that do not move")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  app.add_option("--cuda-libs", options.cudaLibraries,
+                 "Where cuBLASLt and NCCL are looked for first (plans for CUDA)")
+      ->type_name("DIR");
+  app.add_flag("--share-gpu", options.shareGpu,
+               "Run all ranks on the first GPU, as threads of one process (plans for CUDA)");
   app.add_flag("--check", options.checkOnly, "Prove the plan, print what it holds, run nothing");
   try {
     app.parse(argc, argv);

@@ -19,6 +19,8 @@ struct RunOptions {
   bool shuffle = true;
   bool checkOnly = false;
   bool profile = false;
+  bool shareGpu = false; ///< all ranks on the first GPU
+  std::string cudaLibraries;
   int threads = 0;      ///< of a rank; 0: those the plan was made for
   int ranks = 0;        ///< 0: as many as the plan has
   double timeout = 300; ///< seconds that a rank waits for others that do not move

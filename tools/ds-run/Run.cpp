@@ -23,7 +23,11 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <exception>
 #include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
 
 #include <unistd.h>
 
@@ -73,6 +77,8 @@ ExecutorOptions executorOptions(const RunOptions &options, const planpb::Plan &p
   result.weights = options.weights;
   result.recordTimeline = !options.trace.empty();
   result.profile = options.profile;
+  result.cudaLibraries = options.cudaLibraries;
+  result.ranksShareGpu = options.shareGpu;
   return result;
 }
 
@@ -205,6 +211,30 @@ std::string withTasks(const std::string &message, const planpb::Plan &plan) {
   return text;
 }
 
+/// Ranks as threads of this process, which can share a GPU. Throws what the first that failed
+/// threw.
+void runThreads(World &world, const Job &job) {
+  catchSignals(job.state);
+  std::mutex mutex;
+  std::exception_ptr failure;
+  {
+    std::vector<std::jthread> threads;
+    for (int rank = 0; rank < world.ranks(); ++rank)
+      threads.emplace_back([&, rank] {
+        try {
+          runRank(job, rank);
+        } catch (const std::exception &error) {
+          world.abort(rank, error.what());
+          std::lock_guard lock(mutex);
+          if (!failure)
+            failure = std::current_exception();
+        }
+      });
+  }
+  if (failure)
+    std::rethrow_exception(failure);
+}
+
 void runAllRanks(Job &job) {
   std::vector<std::string> faults = checkPlan(job.plan);
   if (!faults.empty())
@@ -217,7 +247,10 @@ void runAllRanks(Job &job) {
   LaunchOptions options;
   options.threadsPerRank = job.settings.threads;
   try {
-    launch(world, options, job.state, [&](int rank) { runRank(job, rank); });
+    if (job.plan.backend() == planpb::CUDA && job.options.shareGpu)
+      runThreads(world, job);
+    else
+      launch(world, options, job.state, [&](int rank) { runRank(job, rank); });
   } catch (const Error &error) {
     throw Error(withTasks(error.what(), job.plan), error.code());
   }

@@ -4,6 +4,7 @@
 #include "runtime/executor/Weights.h"
 
 #include "runtime/checkpoint/SafeTensors.h"
+#include "runtime/device/cpu/Device.h"
 #include "runtime/executor/Memory.h"
 #include "runtime/plan/Checker.h"
 #include "runtime/plan/File.h"
@@ -155,9 +156,10 @@ TEST(WeightsTest, RandomSplitsSaveWhatTheyLoaded) {
     ASSERT_THAT(checkPlan(plan), testing::IsEmpty());
     Mesh mesh(plan.mesh());
     std::string given = plan.files_size() == 0 ? weights.path : "";
+    CpuDevice cpu("", 1, nullptr);
     std::vector<std::unique_ptr<Memory>> memories;
     for (int rank = 0; rank < static_cast<int>(mesh.ranks()); ++rank)
-      memories.push_back(std::make_unique<Memory>(plan.programs(0), mesh, rank, nullptr));
+      memories.push_back(std::make_unique<Memory>(plan.programs(0), mesh, rank, cpu));
     auto onAll = [&](auto action) {
       std::vector<std::jthread> threads;
       for (const auto &memory : memories)
@@ -183,8 +185,9 @@ TEST(WeightsTest, RandomSplitsHoldWhatTheDefinitionSays) {
     RandomWeights weights(seed, directory);
     const planpb::Plan &plan = weights.b.plan;
     Mesh mesh(plan.mesh());
+    CpuDevice cpu("", 1, nullptr);
     for (int rank = 0; rank < static_cast<int>(mesh.ranks()); ++rank) {
-      Memory memory(plan.programs(0), mesh, rank, nullptr);
+      Memory memory(plan.programs(0), mesh, rank, cpu);
       loadWeights(plan, weights.path, memory, 1);
       std::vector<std::vector<double>> expected;
       for (const planpb::Bucket &bucket : plan.programs(0).buckets())

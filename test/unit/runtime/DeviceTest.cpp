@@ -1,7 +1,7 @@
 //===- DeviceTest.cpp - streams, events, arenas -----------------------------------------------===//
 
-#include "runtime/device/Arena.h"
-#include "runtime/device/Stream.h"
+#include "runtime/device/cpu/Arena.h"
+#include "runtime/device/cpu/Stream.h"
 
 #include <gmock/gmock.h>
 
@@ -15,11 +15,11 @@ namespace {
 
 TEST(ArenaTest, IsAlignedAndZero) {
   constexpr uint64_t kBytes = (5u << 20) + 123;
-  Arena arena(kBytes);
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(arena.data()) % Arena::kAlignment, 0u);
+  HostArena arena(kBytes);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(arena.data()) % HostArena::kAlignment, 0u);
   EXPECT_TRUE(std::all_of(arena.data(), arena.data() + kBytes, [](char c) { return c == 0; }));
   std::memset(arena.data(), 1, kBytes);
-  EXPECT_EQ(Arena(0).size(), 0u);
+  EXPECT_EQ(HostArena(0).size(), 0u);
 }
 
 struct Log {
@@ -31,7 +31,7 @@ struct Log {
 
 TEST(StreamTest, RunsInOrderAndBeyondItsQueue) {
   Log log;
-  Stream stream("compute", 1);
+  CpuStream stream(1);
   constexpr uint64_t kItems = 20000; // more than the queue holds
   for (uint64_t i = 0; i < kItems; ++i)
     stream.issue(Log::append, &log, i);
@@ -43,8 +43,8 @@ TEST(StreamTest, RunsInOrderAndBeyondItsQueue) {
 TEST(StreamTest, EventsOrderStreams) {
   // Two streams append in turn; without the events the log would be a race.
   Log log;
-  Event first, second;
-  Stream a("a", 1), b("b", 1);
+  CpuEvent first, second;
+  CpuStream a(1), b(1);
   for (uint64_t i = 0; i < 2000; ++i) {
     if (i > 0)
       a.wait(second);
@@ -67,8 +67,8 @@ TEST(StreamTest, WaitMeansTheLatestRecordBefore) {
   auto increment = [](void *context, uint64_t) noexcept {
     ++*static_cast<std::atomic<int> *>(context);
   };
-  Event event, done;
-  Stream a("a", 1), b("b", 1);
+  CpuEvent event, done;
+  CpuStream a(1), b(1);
   a.record(event);
   b.wait(event);
   b.issue(increment, &count, 0);
@@ -82,7 +82,7 @@ TEST(StreamTest, WaitMeansTheLatestRecordBefore) {
 TEST(StreamTest, DestructionRunsWhatWasIssued) {
   Log log;
   {
-    Stream stream("compute", 1);
+    CpuStream stream(1);
     for (uint64_t i = 0; i < 100; ++i)
       stream.issue(Log::append, &log, i);
   }

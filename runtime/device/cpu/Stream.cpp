@@ -1,14 +1,12 @@
 //===- Stream.cpp - work in order on a thread of its own --------------------------------------===//
 
-#include "runtime/device/Stream.h"
+#include "runtime/device/cpu/Stream.h"
 
 #include <omp.h>
 
-#include <utility>
-
 namespace deepshard::runtime {
 
-void Event::complete(uint64_t ticket) {
+void CpuEvent::complete(uint64_t ticket) {
   {
     std::lock_guard lock(mutex);
     completed = ticket;
@@ -16,15 +14,14 @@ void Event::complete(uint64_t ticket) {
   changed.notify_all();
 }
 
-void Event::waitFor(uint64_t ticket) {
+void CpuEvent::waitFor(uint64_t ticket) {
   std::unique_lock lock(mutex);
   changed.wait(lock, [&] { return completed >= ticket; });
 }
 
-Stream::Stream(std::string name, int team)
-    : label(std::move(name)), queue(kQueueItems), thread([this, team] { loop(team); }) {}
+CpuStream::CpuStream(int team) : queue(kQueueItems), thread([this, team] { loop(team); }) {}
 
-Stream::~Stream() {
+CpuStream::~CpuStream() {
   {
     std::lock_guard lock(mutex);
     isEnding = true;
@@ -33,7 +30,7 @@ Stream::~Stream() {
   thread.join();
 }
 
-void Stream::issue(Work work, void *context, uint64_t argument) {
+void CpuStream::issue(Work work, void *context, uint64_t argument) {
   {
     std::unique_lock lock(mutex);
     freed.wait(lock, [&] { return issuedItems - finishedItems < kQueueItems; });
@@ -42,26 +39,28 @@ void Stream::issue(Work work, void *context, uint64_t argument) {
   arrived.notify_one();
 }
 
-void Stream::record(Event &event) {
+void CpuStream::record(Event &event) {
   auto work = [](void *context, uint64_t ticket) noexcept {
-    static_cast<Event *>(context)->complete(ticket);
+    static_cast<CpuEvent *>(context)->complete(ticket);
   };
-  issue(work, &event, event.nextTicket());
+  auto &own = static_cast<CpuEvent &>(event);
+  issue(work, &own, own.nextTicket());
 }
 
-void Stream::wait(Event &event) {
+void CpuStream::wait(Event &event) {
   auto work = [](void *context, uint64_t ticket) noexcept {
-    static_cast<Event *>(context)->waitFor(ticket);
+    static_cast<CpuEvent *>(context)->waitFor(ticket);
   };
-  issue(work, &event, event.latestTicket());
+  auto &own = static_cast<CpuEvent &>(event);
+  issue(work, &own, own.latestTicket());
 }
 
-void Stream::join() {
+void CpuStream::join() {
   std::unique_lock lock(mutex);
   freed.wait(lock, [&] { return issuedItems == finishedItems; });
 }
 
-void Stream::loop(int team) {
+void CpuStream::loop(int team) {
   // The team of a parallel region is a setting of the thread that opens it.
   omp_set_num_threads(team);
   std::unique_lock lock(mutex);

@@ -1,6 +1,6 @@
-//===- Arena.cpp - one block of memory, allocated once ----------------------------------------===//
+//===- Arena.cpp - memory of the host ---------------------------------------------------------===//
 
-#include "runtime/device/Arena.h"
+#include "runtime/device/cpu/Arena.h"
 
 #include "runtime/plan/Error.h"
 
@@ -8,13 +8,12 @@
 
 #include <cerrno>
 #include <cstring>
-#include <utility>
 
 #include <sys/mman.h>
 
 namespace deepshard::runtime {
 
-Arena::Arena(uint64_t bytes) : bytes(bytes) {
+HostArena::HostArena(uint64_t bytes) : Arena(bytes) {
   if (bytes == 0)
     return;
   mappedBytes = bytes + kAlignment;
@@ -33,12 +32,7 @@ Arena::Arena(uint64_t bytes) : bytes(bytes) {
     ::madvise(base, whole, MADV_HUGEPAGE);
 }
 
-Arena::Arena(Arena &&other) noexcept
-    : base(std::exchange(other.base, nullptr)), bytes(std::exchange(other.bytes, 0)),
-      mapping(std::exchange(other.mapping, nullptr)),
-      mappedBytes(std::exchange(other.mappedBytes, 0)) {}
-
-Arena::~Arena() {
+HostArena::~HostArena() {
   if (mapping)
     ::munmap(mapping, mappedBytes);
 }

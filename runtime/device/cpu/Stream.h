@@ -1,21 +1,21 @@
 //===- Stream.h - work in order on a thread of its own ----------------------------------------===//
 
-#ifndef DEEPSHARD_RUNTIME_DEVICE_STREAM_H
-#define DEEPSHARD_RUNTIME_DEVICE_STREAM_H
+#ifndef DEEPSHARD_RUNTIME_DEVICE_CPU_STREAM_H
+#define DEEPSHARD_RUNTIME_DEVICE_CPU_STREAM_H
+
+#include "runtime/device/Device.h"
 
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
-#include <string>
 #include <thread>
 #include <vector>
 
 namespace deepshard::runtime {
 
-/// A point in a stream that other streams can wait for. `Stream::record` gives it a new ticket when
-/// it is issued; `Stream::wait` waits for the latest ticket issued before, whatever is recorded
-/// later.
-class Event {
+/// `record` gives it a new ticket when it is issued; `wait` waits for the latest ticket issued
+/// before, whatever is recorded later.
+class CpuEvent final : public Event {
 public:
   /// Host side, called by the thread that issues work.
   uint64_t nextTicket() { return ++issued; }
@@ -32,27 +32,20 @@ private:
   uint64_t completed = 0;
 };
 
-/// A queue of work that one thread runs in order. All work is issued by one thread. Issuing
-/// allocates nothing; it blocks while the queue is full.
-class Stream {
+/// A queue of work that one thread runs in order. Issuing blocks while the queue is full.
+class CpuStream final : public Stream {
 public:
-  using Work = void (*)(void *context, uint64_t argument) noexcept;
-
   /// `team`: OpenMP threads that work on this stream may use, itself included.
-  Stream(std::string name, int team);
+  explicit CpuStream(int team);
   /// Runs what was issued, then ends the thread.
-  ~Stream();
-  Stream(const Stream &) = delete;
-  Stream &operator=(const Stream &) = delete;
+  ~CpuStream() override;
+  CpuStream(const CpuStream &) = delete;
+  CpuStream &operator=(const CpuStream &) = delete;
 
-  const std::string &name() const { return label; }
-
-  /// Calls `work(context, argument)` after all work issued before.
-  void issue(Work work, void *context, uint64_t argument);
-  void record(Event &event);
-  void wait(Event &event);
-  /// Returns when everything issued so far has run.
-  void join();
+  void issue(Work work, void *context, uint64_t argument) override;
+  void record(Event &event) override;
+  void wait(Event &event) override;
+  void join() override;
 
 private:
   struct Item {
@@ -65,7 +58,6 @@ private:
 
   static constexpr size_t kQueueItems = 4096;
 
-  std::string label;
   std::vector<Item> queue;
   std::mutex mutex;
   std::condition_variable arrived; // the thread waits for work
@@ -78,4 +70,4 @@ private:
 
 } // namespace deepshard::runtime
 
-#endif // DEEPSHARD_RUNTIME_DEVICE_STREAM_H
+#endif // DEEPSHARD_RUNTIME_DEVICE_CPU_STREAM_H

@@ -1,0 +1,131 @@
+//===- Device.h - what an executor needs of the device a rank runs on -------------------------===//
+//
+// Two kinds of streams fit this interface. One of the CPU is a queue with a thread: work that is
+// issued runs there, later. One of CUDA is a queue of the device: work that is issued runs at once
+// on the calling thread, and what it starts on the device (kernels, copies, collectives) joins the
+// queue. Either way the kernels and communicators of a device mean "the stream whose work this is",
+// and are told of no other.
+//
+// Everything but the work of CPU streams is called by the one thread that made the device.
+//
+//===------------------------------------------------------------------------------------------===//
+
+#ifndef DEEPSHARD_RUNTIME_DEVICE_DEVICE_H
+#define DEEPSHARD_RUNTIME_DEVICE_DEVICE_H
+
+#include "runtime/comm/Communicator.h"
+#include "runtime/kernels/Kernel.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace deepshard::runtime {
+
+/// One block of memory, allocated once; zero at first, aligned as any plan asks for.
+class Arena {
+public:
+  virtual ~Arena() = default;
+  Arena(const Arena &) = delete;
+  Arena &operator=(const Arena &) = delete;
+
+  char *data() const { return base; }
+  uint64_t size() const { return bytes; }
+
+protected:
+  explicit Arena(uint64_t bytes) : bytes(bytes) {}
+
+  char *base = nullptr;
+  uint64_t bytes;
+};
+
+/// Where an arena lies. `Window` is memory of the device that other ranks reach into.
+enum class Space { Device, Window, Host, Pinned };
+
+/// A point in a stream that other streams can wait for.
+class Event {
+public:
+  virtual ~Event() = default;
+};
+
+/// Work in order. All of it is issued by one thread.
+class Stream {
+public:
+  using Work = void (*)(void *context, uint64_t argument) noexcept;
+
+  virtual ~Stream() = default;
+  /// Calls `work(context, argument)`, see above. Allocates nothing.
+  virtual void issue(Work work, void *context, uint64_t argument) = 0;
+  virtual void record(Event &event) = 0;
+  /// Waits for the latest `record` of `event` issued before.
+  virtual void wait(Event &event) = 0;
+  /// Returns when everything issued so far has run. Throws Error if the device failed.
+  virtual void join() = 0;
+};
+
+/// Work of several streams that was recorded once, to be started as a whole.
+class Graph {
+public:
+  virtual ~Graph() = default;
+  /// Runs all of it, after everything issued to any stream before and before everything after.
+  virtual void launch() = 0;
+};
+
+/// A strided window of elements of `width` bytes, from one place to another.
+struct StridedCopy {
+  const char *from;
+  char *to;
+  std::span<const int64_t> shape;
+  std::span<const int64_t> fromStrides; // in elements
+  std::span<const int64_t> toStrides;
+  size_t width;
+};
+
+/// What the host gives to a device lies at multiples of this while it waits.
+inline constexpr uint64_t kStagingAlignment = 64;
+
+/// A CPU, or a GPU with its libraries. Faults of the device are thrown as Error.
+class Device {
+public:
+  virtual ~Device() = default;
+
+  virtual std::unique_ptr<Arena> arena(Space space, uint64_t bytes) = 0;
+  virtual std::unique_ptr<Stream> stream(const std::string &name) = 0;
+  virtual std::unique_ptr<Event> event() = 0;
+  /// The kernels called `name`; null if the device has none such. Throws Error if their library is
+  /// missing.
+  virtual const KernelProvider *provider(std::string_view name) = 0;
+  /// The collectives of `members` on this device; `host` are those of the same group in host
+  /// memory. Called by all ranks for all groups in one order.
+  virtual std::unique_ptr<Communicator> communicator(std::unique_ptr<Communicator> host,
+                                                     std::span<const int> members) = 0;
+
+  /// Whether arenas are memory that the host reads and writes.
+  virtual bool isHost() const = 0;
+  /// Returns when the bytes are there. No stream has work.
+  virtual void write(char *to, const void *from, uint64_t bytes) = 0;
+  virtual void read(void *to, const char *from, uint64_t bytes) = 0;
+
+  /// Parts of the work of a stream. What the host gives to the device: it writes `bytes` where
+  /// `stage` says, then they are sent to `to`.
+  virtual char *stage(char *to, uint64_t bytes) = 0;
+  virtual void send(char *to, const char *staged, uint64_t bytes) = 0;
+  virtual void copy(const StridedCopy &copy) = 0;
+  /// Throws the Error of the last kernel that this work ran, whose `run` may not throw.
+  virtual void throwIfFailed() = 0;
+
+  /// Room for all that a step stages. Every step starts it anew.
+  virtual void reserveStaging(uint64_t bytes) = 0;
+  virtual void beginStep() = 0;
+
+  /// Records what `issue` gives to the streams; runs nothing of it. Null if the device does not
+  /// do that.
+  virtual std::unique_ptr<Graph> capture(const std::function<void()> &issue) = 0;
+};
+
+} // namespace deepshard::runtime
+
+#endif // DEEPSHARD_RUNTIME_DEVICE_DEVICE_H
