@@ -50,8 +50,11 @@ void checkBuckets(const planpb::Plan &plan, const Mesh &mesh, const planpb::Prog
 void checkCollective(const Mesh &mesh, const planpb::Program &program,
                      const planpb::Collective &collective, const std::string &what, Faults &faults);
 
-/// Rule 11.
+/// Rule 11, of a plan for CUDA rule 12.
 void checkCode(const planpb::Plan &plan, Faults &faults);
+
+/// Rule 12.
+void checkDeviceCode(const planpb::Plan &plan, Faults &faults);
 
 /// Rules 4 and 5 for one program without faults by `checkPlaces`.
 void checkOrder(const Mesh &mesh, const planpb::Program &program, Faults &faults);

@@ -11,6 +11,8 @@
 namespace deepshard::runtime {
 
 void checkCode(const planpb::Plan &plan, Faults &faults) {
+  if (plan.backend() == planpb::CUDA)
+    return checkDeviceCode(plan, faults);
   SharedObject object;
   if (!plan.code().empty()) {
     object = readSharedObject(plan.code());

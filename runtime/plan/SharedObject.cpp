@@ -16,7 +16,7 @@ namespace {
 
 class Reader {
 public:
-  explicit Reader(std::string_view bytes) : bytes(bytes) {}
+  Reader(std::string_view bytes, bool isCubin) : bytes(bytes), isCubin(isCubin) {}
 
   SharedObject read() {
     if (std::string fault = readHeader(); !fault.empty()) {
@@ -29,7 +29,7 @@ public:
         result.fault = "it ends within its table of sections";
         break;
       }
-      if (section->sh_type == SHT_DYNSYM)
+      if (section->sh_type == (isCubin ? SHT_SYMTAB : SHT_DYNSYM))
         readSymbols(*section);
       else if (section->sh_type == SHT_DYNAMIC)
         readDynamic(*section);
@@ -52,9 +52,10 @@ private:
     if (!found || std::memcmp(found->e_ident, ELFMAG, SELFMAG) != 0)
       return "it does not start as an ELF file does";
     header = *found;
-    if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != EM_X86_64)
-      return "it is not for x86-64";
-    if (header.e_type != ET_DYN)
+    if (header.e_ident[EI_CLASS] != ELFCLASS64 ||
+        header.e_machine != (isCubin ? EM_CUDA : EM_X86_64))
+      return isCubin ? "it is not for a GPU" : "it is not for x86-64";
+    if (!isCubin && header.e_type != ET_DYN)
       return "it is no shared object";
     if (header.e_shentsize != sizeof(Elf64_Shdr))
       return "its table of sections is of another format";
@@ -108,12 +109,15 @@ private:
   }
 
   std::string_view bytes;
+  bool isCubin;
   Elf64_Ehdr header = {};
   SharedObject result;
 };
 
 } // namespace
 
-SharedObject readSharedObject(std::string_view bytes) { return Reader(bytes).read(); }
+SharedObject readSharedObject(std::string_view bytes) { return Reader(bytes, false).read(); }
+
+SharedObject readCubin(std::string_view bytes) { return Reader(bytes, true).read(); }
 
 } // namespace deepshard::runtime

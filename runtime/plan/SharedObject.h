@@ -19,6 +19,9 @@ struct SharedObject {
 /// Reads `bytes`, whatever they are.
 SharedObject readSharedObject(std::string_view bytes);
 
+/// The functions of an ELF object for NVIDIA's GPUs.
+SharedObject readCubin(std::string_view bytes);
+
 } // namespace deepshard::runtime
 
 #endif // DEEPSHARD_RUNTIME_PLAN_SHAREDOBJECT_H

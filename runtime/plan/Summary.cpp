@@ -106,11 +106,20 @@ static std::string summarizeTraffic(const planpb::Plan &plan, const planpb::Prog
   return text;
 }
 
+/// "x86-64-v3 with 2 threads a rank", "CUDA (sm_90, compute_90)".
+static std::string targetOf(const planpb::Plan &plan) {
+  if (plan.backend() != planpb::CUDA)
+    return fmt::format("{} with {} threads a rank", plan.cpu_level(), plan.threads());
+  std::vector<std::string> targets;
+  for (const planpb::DeviceCode &code : plan.device_code())
+    targets.push_back(code.target());
+  return fmt::format("CUDA ({})", fmt::join(targets, ", "));
+}
+
 std::string summarize(const planpb::Plan &plan) {
   const planpb::Training &training = plan.training();
-  std::string text =
-      fmt::format("made by {} from {} for {} with {} threads a rank, {}\n", plan.producer(),
-                  plan.model(), plan.cpu_level(), plan.threads(), plan.precision());
+  std::string text = fmt::format("made by {} from {} for {}, {}\n", plan.producer(), plan.model(),
+                                 targetOf(plan), plan.precision());
   text += fmt::format("{} rank{}, global batch {} = {} micro-batches of {} a rank\n", plan.ranks(),
                       plan.ranks() == 1 ? "" : "s", training.global_batch(),
                       training.accumulation(), training.micro_batch());
