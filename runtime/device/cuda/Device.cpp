@@ -1,0 +1,165 @@
+//===- Device.cpp - a GPU of NVIDIA's as a device ---------------------------------------------===//
+
+#include "runtime/device/cuda/Device.h"
+
+#include "runtime/comm/loopback/LoopbackCommunicator.h"
+#include "runtime/device/cuda/Check.h"
+#include "runtime/device/cuda/Kernels.h"
+
+#include <fmt/format.h>
+
+#include <thread>
+
+namespace deepshard::runtime::cuda {
+
+namespace {
+
+/// "13.0" of 13000.
+std::string versionText(int version) {
+  return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+}
+
+/// Any driver of the runtime's major version, or a later one, will do.
+void requireDriver() {
+  int driver = 0, runtime = 0;
+  check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion", ExitCode::BadInput);
+  check(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion", ExitCode::BadInput);
+  int major = runtime / 1000;
+  if (driver == 0)
+    throw Error(fmt::format("the plan is for CUDA, but this machine has no NVIDIA driver: install "
+                            "one for CUDA {} or newer, or plan for the CPU",
+                            major));
+  if (driver / 1000 < major)
+    throw Error(fmt::format("the NVIDIA driver of this machine offers CUDA {}, this DeepShard "
+                            "needs {} or newer: install a newer driver",
+                            versionText(driver), major));
+}
+
+/// Makes the rank's GPU the one of this thread.
+void selectGpu(const CudaOptions &options) {
+  requireDriver();
+  int count = 0;
+  cudaError_t result = cudaGetDeviceCount(&count);
+  if (result == cudaErrorNoDevice)
+    throw Error("the plan is for CUDA, but the NVIDIA driver finds no GPU: is one hidden by "
+                "CUDA_VISIBLE_DEVICES, or not given to this container?");
+  check(result, "cudaGetDeviceCount", ExitCode::BadInput);
+  int ordinal = options.ranksShareGpu ? 0 : options.rank;
+  if (ordinal >= count)
+    throw Error(fmt::format("rank {} has no GPU: the plan has {} ranks, this machine {} GPU{}; "
+                            "--share-gpu lets all ranks share the first",
+                            options.rank, options.ranks, count, count == 1 ? "" : "s"));
+  check(cudaSetDevice(ordinal), "cudaSetDevice", ExitCode::BadInput);
+}
+
+/// Before any member of the device is made.
+const CudaOptions &selected(const CudaOptions &options) {
+  selectGpu(options);
+  return options;
+}
+
+} // namespace
+
+CudaDevice::CudaDevice(const CudaOptions &given)
+    : options(selected(given)), streams([this](cudaStream_t stream) { wait(stream); }) {
+  if (options.ranks > 1 && !options.ranksShareGpu)
+    nccl = std::make_unique<NcclWorld>(options, streams);
+}
+
+std::unique_ptr<Arena> CudaDevice::arena(Space space, uint64_t bytes) {
+  if (space == Space::Host || space == Space::Pinned)
+    return std::make_unique<PinnedArena>(bytes);
+  if (space == Space::Window && nccl)
+    return nccl->window(bytes);
+  return std::make_unique<DeviceArena>(bytes);
+}
+
+const KernelProvider *CudaDevice::provider(std::string_view name) {
+  if (name == "generated") {
+    if (!generated)
+      generated.emplace(options.code, streams);
+    return &*generated;
+  }
+  if (name == "cublaslt") {
+    if (!cublaslt)
+      cublaslt.emplace(options.libraries, streams);
+    return &*cublaslt;
+  }
+  return nullptr;
+}
+
+std::unique_ptr<Communicator> CudaDevice::communicator(std::unique_ptr<Communicator> host,
+                                                       std::span<const int> members) {
+  if (nccl)
+    return nccl->communicator(std::move(host), members);
+  canCapture = canCapture && members.size() == 1;
+  return std::make_unique<LoopbackCommunicator>(std::move(host), options.exchange, builtIn,
+                                                streams);
+}
+
+void CudaDevice::write(char *to, const void *from, uint64_t bytes) {
+  check(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), "cudaMemcpy");
+}
+
+void CudaDevice::read(void *to, const char *from, uint64_t bytes) {
+  check(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), "cudaMemcpy");
+}
+
+void CudaDevice::reserveStaging(uint64_t bytes) { staging = std::make_unique<PinnedArena>(bytes); }
+
+/// What was staged is not touched again before all streams were joined at the end of the step.
+char *CudaDevice::stage(char *, uint64_t bytes) {
+  if (!staging || bytes > staging->size() - stagedBytes)
+    throw Error("a step stages more than was reserved", ExitCode::Internal);
+  char *place = staging->data() + stagedBytes;
+  stagedBytes += (bytes + kStagingAlignment - 1) / kStagingAlignment * kStagingAlignment;
+  return place;
+}
+
+void CudaDevice::send(char *to, const char *staged, uint64_t bytes) {
+  check(cudaMemcpyAsync(to, staged, bytes, cudaMemcpyDefault, streams.current()),
+        "cudaMemcpyAsync");
+}
+
+/// Ranks that are threads meet on the host in each collective, which a graph cannot repeat.
+std::unique_ptr<Graph> CudaDevice::capture(const std::function<void()> &issue) {
+  return canCapture ? streams.capture(issue) : nullptr;
+}
+
+/// Looks again and again, so that a rank does not wait for others that have failed.
+void CudaDevice::wait(cudaStream_t stream) {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto kPromptly = std::chrono::microseconds(200);
+  constexpr auto kBetweenChecks = std::chrono::milliseconds(10);
+  const Clock::time_point start = Clock::now();
+  Clock::time_point checked = start;
+  while (true) {
+    cudaError_t result = cudaStreamQuery(stream);
+    if (result != cudaErrorNotReady)
+      return check(result, "cudaStreamQuery");
+    const Clock::time_point now = Clock::now();
+    if (now - start < kPromptly)
+      continue;
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+    if (now - checked < kBetweenChecks)
+      continue;
+    checked = now;
+    try {
+      if (options.throwIfAborted)
+        options.throwIfAborted();
+      if (nccl)
+        nccl->throwIfFailed();
+      if (now - start >= options.timeout)
+        throw Error(fmt::format("the GPU did not finish its work within {:g} s: another rank may "
+                                "have failed",
+                                std::chrono::duration<double>(options.timeout).count()),
+                    ExitCode::RankFailed);
+    } catch (...) {
+      if (nccl)
+        nccl->abort();
+      throw;
+    }
+  }
+}
+
+} // namespace deepshard::runtime::cuda
