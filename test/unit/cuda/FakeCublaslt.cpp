@@ -1,0 +1,181 @@
+//===- FakeCublaslt.cpp - cuBLASLt in f64 on the fake runtime ---------------------------------===//
+
+#include "test/unit/cuda/FakeCuda.h"
+
+#include <cublasLt.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+
+using deepshard::runtime::test::FakeCuda;
+using deepshard::runtime::test::FakeEntry;
+using deepshard::runtime::test::kFakeEntry;
+
+namespace {
+
+FakeCuda &fake() {
+  static FakeCuda *found = [] {
+    void *library = ::dlopen(std::getenv("DEEPSHARD_CUDA_LIBRARY"), RTLD_NOW | RTLD_NOLOAD);
+    return reinterpret_cast<FakeEntry *>(::dlsym(library, kFakeEntry))();
+  }();
+  return *found;
+}
+
+struct Operation {
+  cublasOperation_t a = CUBLAS_OP_N, b = CUBLAS_OP_N;
+  cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+  const double *bias = nullptr;
+};
+
+struct Layout {
+  cudaDataType type;
+  int64_t rows, columns, leading;
+  int32_t batch = 1;
+  int64_t stride = 0;
+};
+
+template <typename T> T *own(void *handle) { return static_cast<T *>(handle); }
+
+/// The element of what a layout stands for.
+double at(const double *matrix, const Layout &layout, cublasOperation_t operation, int64_t row,
+          int64_t column) {
+  return operation == CUBLAS_OP_N ? matrix[row + column * layout.leading]
+                                  : matrix[column + row * layout.leading];
+}
+
+void multiply(const Operation &operation, const double *a, const Layout &aLayout, const double *b,
+              const Layout &bLayout, double beta, const double *c, double *d,
+              const Layout &dLayout) {
+  int64_t inner = operation.a == CUBLAS_OP_N ? aLayout.columns : aLayout.rows;
+  for (int64_t i = 0; i < dLayout.batch; ++i)
+    for (int64_t row = 0; row < dLayout.rows; ++row)
+      for (int64_t column = 0; column < dLayout.columns; ++column) {
+        double sum = 0;
+        for (int64_t k = 0; k < inner; ++k)
+          sum += at(a + i * aLayout.stride, aLayout, operation.a, row, k) *
+                 at(b + i * bLayout.stride, bLayout, operation.b, k, column);
+        int64_t place = i * dLayout.stride + row + column * dLayout.leading;
+        if (beta != 0)
+          sum += beta * c[place];
+        if (operation.epilogue == CUBLASLT_EPILOGUE_BIAS)
+          sum += operation.bias[row];
+        d[place] = sum;
+      }
+}
+
+} // namespace
+
+extern "C" {
+
+size_t cublasLtGetVersion() { return 130102; }
+const char *cublasLtGetStatusString(cublasStatus_t) { return "made to fail"; }
+cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle) {
+  *handle = nullptr;
+  return fake().fails("cublasLtCreate") ? CUBLAS_STATUS_NOT_INITIALIZED : CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t) { return CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *operation,
+                                        cublasComputeType_t compute, cudaDataType_t) {
+  if (fake().fails("cublasLtMatmulDescCreate") || compute != CUBLAS_COMPUTE_64F)
+    return CUBLAS_STATUS_NOT_SUPPORTED;
+  *operation = reinterpret_cast<cublasLtMatmulDesc_t>(new Operation);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t operation) {
+  delete own<Operation>(operation);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t handle,
+                                              cublasLtMatmulDescAttributes_t attribute,
+                                              const void *value, size_t bytes) {
+  if (fake().fails("cublasLtMatmulDescSetAttribute"))
+    return CUBLAS_STATUS_INVALID_VALUE;
+  auto *operation = own<Operation>(handle);
+  switch (attribute) {
+  case CUBLASLT_MATMUL_DESC_TRANSA:
+    std::memcpy(&operation->a, value, bytes);
+    break;
+  case CUBLASLT_MATMUL_DESC_TRANSB:
+    std::memcpy(&operation->b, value, bytes);
+    break;
+  case CUBLASLT_MATMUL_DESC_EPILOGUE:
+    std::memcpy(&operation->epilogue, value, bytes);
+    break;
+  case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
+    std::memcpy(&operation->bias, value, bytes);
+    break;
+  default:
+    break;
+  }
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *layout, cudaDataType type,
+                                          uint64_t rows, uint64_t columns, int64_t leading) {
+  if (fake().fails("cublasLtMatrixLayoutCreate") || leading < static_cast<int64_t>(rows))
+    return CUBLAS_STATUS_INVALID_VALUE;
+  *layout = reinterpret_cast<cublasLtMatrixLayout_t>(
+      new Layout{type, static_cast<int64_t>(rows), static_cast<int64_t>(columns), leading});
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
+  delete own<Layout>(layout);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t handle,
+                                                cublasLtMatrixLayoutAttribute_t attribute,
+                                                const void *value, size_t bytes) {
+  if (fake().fails("cublasLtMatrixLayoutSetAttribute"))
+    return CUBLAS_STATUS_INVALID_VALUE;
+  auto *layout = own<Layout>(handle);
+  if (attribute == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT)
+    std::memcpy(&layout->batch, value, bytes);
+  if (attribute == CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET)
+    std::memcpy(&layout->stride, value, bytes);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *preference) {
+  *preference = reinterpret_cast<cublasLtMatmulPreference_t>(new uint64_t(0));
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t preference) {
+  delete own<uint64_t>(preference);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
+                                                    cublasLtMatmulPreferenceAttributes_t,
+                                                    const void *, size_t) {
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t,
+                                              cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t,
+                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+                                              cublasLtMatmulPreference_t, int,
+                                              cublasLtMatmulHeuristicResult_t results[],
+                                              int *found) {
+  if (fake().fails("cublasLtMatmulAlgoGetHeuristic") || own<Layout>(a)->type != CUDA_R_64F)
+    return CUBLAS_STATUS_NOT_SUPPORTED;
+  results[0] = {};
+  *found = 1;
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, const void *,
+                              const void *a, cublasLtMatrixLayout_t aLayout, const void *b,
+                              cublasLtMatrixLayout_t bLayout, const void *beta, const void *c,
+                              cublasLtMatrixLayout_t, void *d, cublasLtMatrixLayout_t dLayout,
+                              const cublasLtMatmulAlgo_t *, void *, size_t, cudaStream_t stream) {
+  if (fake().fails("cublasLtMatmul"))
+    return CUBLAS_STATUS_EXECUTION_FAILED;
+  fake().issue(stream, "cublasLtMatmul",
+               [operation = *own<Operation>(operation), aLayout = *own<Layout>(aLayout),
+                bLayout = *own<Layout>(bLayout), dLayout = *own<Layout>(dLayout),
+                beta = *static_cast<const double *>(beta), a, b, c, d] {
+                 multiply(operation, static_cast<const double *>(a), aLayout,
+                          static_cast<const double *>(b), bLayout, beta,
+                          static_cast<const double *>(c), static_cast<double *>(d), dLayout);
+                 return true;
+               });
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+} // extern "C"

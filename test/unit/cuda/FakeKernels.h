@@ -1,0 +1,21 @@
+//===- FakeKernels.h - the library's own kernels on the host ----------------------------------===//
+
+#ifndef DEEPSHARD_TEST_UNIT_CUDA_FAKEKERNELS_H
+#define DEEPSHARD_TEST_UNIT_CUDA_FAKEKERNELS_H
+
+#include <vector_types.h>
+
+#include <functional>
+#include <string>
+
+namespace deepshard::runtime::test {
+
+bool hasBuiltInKernel(const std::string &name);
+
+/// What a launch does, with a copy of its arguments: all threads, one after another.
+std::function<void()> builtInKernel(const std::string &name, dim3 grid, dim3 block,
+                                    void **arguments);
+
+} // namespace deepshard::runtime::test
+
+#endif // DEEPSHARD_TEST_UNIT_CUDA_FAKEKERNELS_H

@@ -1,0 +1,260 @@
+//===- FakeNccl.cpp - NCCL for ranks that are threads on the fake runtime ---------------------===//
+//
+// Calls of one communicator are matched in the order in which streams come to them; sums have the
+// order of Communicator.h, in f64. A send leaves its data and goes on; a receive waits for them.
+//
+//===------------------------------------------------------------------------------------------===//
+
+#include "test/unit/cuda/FakeCuda.h"
+
+#include <nccl.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <dlfcn.h>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+using deepshard::runtime::test::FakeCuda;
+using deepshard::runtime::test::FakeEntry;
+using deepshard::runtime::test::kFakeEntry;
+
+namespace {
+
+FakeCuda &fake() {
+  static FakeCuda *found = [] {
+    void *library = ::dlopen(std::getenv("DEEPSHARD_CUDA_LIBRARY"), RTLD_NOW | RTLD_NOLOAD);
+    return reinterpret_cast<FakeEntry *>(::dlsym(library, kFakeEntry))();
+  }();
+  return *found;
+}
+
+/// What the members of a communicator share.
+struct Shared {
+  struct Meeting {
+    std::vector<const char *> inputs;
+    std::vector<char *> outputs;
+    int arrived = 0;
+    int left = 0;
+  };
+  struct Splitting {
+    std::vector<int> colors, keys;
+    int arrived = 0;
+    std::map<int, std::shared_ptr<Shared>> children;
+  };
+
+  int size = 0;
+  int joined = 0;
+  std::map<uint64_t, Meeting> meetings;
+  std::map<std::pair<int, int>, std::deque<std::vector<char>>> mail; // from, to
+  std::map<int, Splitting> splittings;
+};
+
+std::mutex mutex; // of everything that is not the work of streams
+std::map<std::string, std::shared_ptr<Shared>> worlds;
+std::atomic<int> identifiers = 0;
+
+double tree(const std::vector<double> &values, size_t begin, size_t count) {
+  if (count == 1)
+    return values[begin];
+  size_t first = (count + 1) / 2;
+  return tree(values, begin, first) + tree(values, begin + first, count - first);
+}
+
+size_t sizeOf(ncclDataType_t type) { return type == ncclFloat64 ? 8 : 1; }
+
+} // namespace
+
+struct ncclComm {
+  std::shared_ptr<Shared> shared;
+  int rank = 0;
+  uint64_t next = 0; // of the meetings
+  int splits = 0;
+  // A split that goes on.
+  ncclComm_t *child = nullptr;
+  int color = 0;
+};
+
+/// Issues work in which all members meet; the last to come calls `move` for each of them.
+template <typename Move>
+static ncclResult_t meet(const char *name, ncclComm_t comm, const void *input, void *output,
+                         cudaStream_t stream, Move move) {
+  if (fake().fails(name))
+    return ncclSystemError;
+  auto at = std::make_shared<int64_t>(-1);
+  fake().issue(stream, name, [comm, at, input, output, move] {
+    Shared &shared = *comm->shared;
+    if (*at < 0) {
+      *at = static_cast<int64_t>(comm->next++);
+      Shared::Meeting &meeting = shared.meetings[static_cast<uint64_t>(*at)];
+      meeting.inputs.resize(static_cast<size_t>(shared.size));
+      meeting.outputs.resize(static_cast<size_t>(shared.size));
+      meeting.inputs[static_cast<size_t>(comm->rank)] = static_cast<const char *>(input);
+      meeting.outputs[static_cast<size_t>(comm->rank)] = static_cast<char *>(output);
+      if (++meeting.arrived == shared.size)
+        move(meeting);
+    }
+    Shared::Meeting &meeting = shared.meetings[static_cast<uint64_t>(*at)];
+    if (meeting.arrived < shared.size)
+      return false;
+    if (++meeting.left == shared.size)
+      shared.meetings.erase(static_cast<uint64_t>(*at));
+    *at = -1; // a graph may come here again
+    return true;
+  });
+  return ncclInProgress;
+}
+
+/// The sum of `count` elements from `offset` on.
+static std::vector<double> sum(const Shared::Meeting &meeting, size_t offset, size_t count) {
+  std::vector<double> sums;
+  for (size_t i = 0; i < count; ++i) {
+    std::vector<double> values;
+    for (const char *input : meeting.inputs)
+      values.push_back(reinterpret_cast<const double *>(input)[offset + i]);
+    sums.push_back(tree(values, 0, values.size()));
+  }
+  return sums;
+}
+
+extern "C" {
+
+ncclResult_t ncclGetVersion(int *version) {
+  if (fake().fails("ncclGetVersion"))
+    return ncclSystemError;
+  const char *given = std::getenv("DEEPSHARD_FAKE_NCCL");
+  *version = given ? std::atoi(given) : 22809;
+  return ncclSuccess;
+}
+const char *ncclGetErrorString(ncclResult_t) { return "made to fail"; }
+ncclResult_t ncclGetUniqueId(ncclUniqueId *id) {
+  if (fake().fails("ncclGetUniqueId"))
+    return ncclSystemError;
+  *id = {};
+  std::snprintf(id->internal, sizeof(id->internal), "world %d", identifiers++);
+  return ncclSuccess;
+}
+ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int ranks, ncclUniqueId id, int rank,
+                                    ncclConfig_t *config) {
+  if (fake().fails("ncclCommInitRankConfig") || config->blocking != 0)
+    return ncclSystemError;
+  std::lock_guard lock(mutex);
+  std::shared_ptr<Shared> &world = worlds[id.internal];
+  if (!world)
+    world = std::make_shared<Shared>();
+  world->size = ranks;
+  ++world->joined;
+  *comm = new ncclComm{world, rank};
+  return ncclInProgress;
+}
+ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t *child, ncclConfig_t *) {
+  if (fake().fails("ncclCommSplit"))
+    return ncclSystemError;
+  std::lock_guard lock(mutex);
+  Shared::Splitting &splitting = comm->shared->splittings[comm->splits++];
+  ++splitting.arrived;
+  std::shared_ptr<Shared> &shared = splitting.children[color];
+  if (!shared)
+    shared = std::make_shared<Shared>();
+  ++shared->size;
+  *child = new ncclComm{shared, key};
+  comm->child = child;
+  return ncclInProgress;
+}
+ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *result) {
+  if (fake().fails("ncclCommGetAsyncError"))
+    return ncclSystemError;
+  std::lock_guard lock(mutex);
+  const Shared &shared = *comm->shared;
+  bool goesOn = shared.joined != 0 && shared.joined < shared.size;
+  if (comm->child)
+    goesOn = goesOn || shared.splittings.at(comm->splits - 1).arrived < shared.size;
+  *result = goesOn ? ncclInProgress : ncclSuccess;
+  return ncclSuccess;
+}
+ncclResult_t ncclCommFinalize(ncclComm_t) {
+  return fake().fails("ncclCommFinalize") ? ncclSystemError : ncclSuccess;
+}
+// Others may still look at it.
+ncclResult_t ncclCommDestroy(ncclComm_t) { return ncclSuccess; }
+ncclResult_t ncclCommAbort(ncclComm_t) { return ncclSuccess; }
+ncclResult_t ncclMemAlloc(void **memory, size_t bytes) {
+  if (fake().fails("ncclMemAlloc"))
+    return ncclSystemError;
+  *memory = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+  return ncclSuccess;
+}
+ncclResult_t ncclMemFree(void *memory) {
+  std::free(memory);
+  return ncclSuccess;
+}
+ncclResult_t ncclCommWindowRegister(ncclComm_t, void *memory, size_t, ncclWindow_t *window, int) {
+  *window = static_cast<ncclWindow_t>(memory);
+  return fake().fails("ncclCommWindowRegister") ? ncclSystemError : ncclSuccess;
+}
+ncclResult_t ncclGroupStart() {
+  return fake().fails("ncclGroupStart") ? ncclSystemError : ncclSuccess;
+}
+ncclResult_t ncclGroupEnd() { return fake().fails("ncclGroupEnd") ? ncclSystemError : ncclSuccess; }
+
+ncclResult_t ncclAllReduce(const void *input, void *output, size_t count, ncclDataType_t,
+                           ncclRedOp_t, ncclComm_t comm, cudaStream_t stream) {
+  return meet("ncclAllReduce", comm, input, output, stream, [count](Shared::Meeting &meeting) {
+    std::vector<double> sums = sum(meeting, 0, count);
+    for (char *to : meeting.outputs)
+      std::memcpy(to, sums.data(), count * sizeof(double));
+  });
+}
+ncclResult_t ncclReduceScatter(const void *input, void *output, size_t count, ncclDataType_t,
+                               ncclRedOp_t, ncclComm_t comm, cudaStream_t stream) {
+  return meet("ncclReduceScatter", comm, input, output, stream, [count](Shared::Meeting &meeting) {
+    std::vector<double> sums = sum(meeting, 0, count * meeting.outputs.size());
+    for (size_t i = 0; i < meeting.outputs.size(); ++i)
+      std::memcpy(meeting.outputs[i], sums.data() + i * count, count * sizeof(double));
+  });
+}
+ncclResult_t ncclAllGather(const void *input, void *output, size_t count, ncclDataType_t type,
+                           ncclComm_t comm, cudaStream_t stream) {
+  size_t bytes = count * sizeOf(type);
+  return meet("ncclAllGather", comm, input, output, stream, [bytes](Shared::Meeting &meeting) {
+    for (char *to : meeting.outputs)
+      for (size_t i = 0; i < meeting.inputs.size(); ++i)
+        if (to + i * bytes != meeting.inputs[i])
+          std::memcpy(to + i * bytes, meeting.inputs[i], bytes);
+  });
+}
+ncclResult_t ncclSend(const void *input, size_t count, ncclDataType_t type, int peer,
+                      ncclComm_t comm, cudaStream_t stream) {
+  if (fake().fails("ncclSend"))
+    return ncclSystemError;
+  size_t bytes = count * sizeOf(type);
+  fake().issue(stream, "ncclSend", [=] {
+    const auto *from = static_cast<const char *>(input);
+    comm->shared->mail[{comm->rank, peer}].emplace_back(from, from + bytes);
+    return true;
+  });
+  return ncclInProgress;
+}
+ncclResult_t ncclRecv(void *output, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
+                      cudaStream_t stream) {
+  if (fake().fails("ncclRecv"))
+    return ncclSystemError;
+  size_t bytes = count * sizeOf(type);
+  fake().issue(stream, "ncclRecv", [=] {
+    auto &mail = comm->shared->mail[{peer, comm->rank}];
+    if (mail.empty() || mail.front().size() != bytes)
+      return false;
+    std::memcpy(output, mail.front().data(), bytes);
+    mail.pop_front();
+    return true;
+  });
+  return ncclInProgress;
+}
+
+} // extern "C"

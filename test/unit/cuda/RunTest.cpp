@@ -1,0 +1,100 @@
+//===- RunTest.cpp - ds-run with plans for CUDA, on machines that lack something --------------===//
+
+#include "runtime/plan/PlanFile.h"
+#include "test/unit/cuda/CudaTesting.h"
+#include "test/unit/executor/RankTraining.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include <sys/wait.h>
+
+using namespace deepshard;
+using namespace deepshard::runtime;
+using namespace deepshard::runtime::test;
+using testing::AllOf;
+using testing::HasSubstr;
+
+namespace {
+
+struct CudaRunTest : testing::Test {
+  TemporaryDirectory directory;
+  ExecutorOptions options = writeData(directory, 8, 29);
+  std::string planPath = directory.path("p.dsplan");
+
+  void write(uint32_t ranks, const std::string &matmulsBy = "generated") {
+    (void)fakeCuda();
+    writePlan(cudaPlan(planOf({.ranks = ranks}, directory.path("w")), matmulsBy), planPath);
+  }
+
+  /// The exit code and the output of a run of one step with these variables and nothing else.
+  std::pair<int, std::string> run(const std::string &variables, const std::string &arguments = "") {
+    std::string command = fmt::format(
+        "env -i PATH=/usr/bin:/bin {} '{}' {} --steps 1 --data x={} --data y={} {} > '{}' 2>&1",
+        variables, DS_RUN, planPath, options.data.files[0].second, options.data.files[1].second,
+        arguments, directory.path("out"));
+    int status = std::system(command.c_str());
+    return {WEXITSTATUS(status), readFile(directory.path("out"))};
+  }
+};
+
+const std::string kReal = "DEEPSHARD_CUDA_LIBRARY='" DEEPSHARD_REAL_LIBRARY "'";
+const std::string kFake = "DEEPSHARD_CUDA_LIBRARY='" DEEPSHARD_FAKE_LIBRARY "'";
+
+TEST_F(CudaRunTest, WithoutTheLibrary) {
+  write(1);
+  auto [code, output] = run("DEEPSHARD_CUDA_LIBRARY=/nowhere/libds_cuda.so");
+  EXPECT_EQ(code, 1);
+  EXPECT_THAT(output, HasSubstr("ds-run: error: DEEPSHARD_CUDA_LIBRARY: /nowhere/libds_cuda.so"));
+}
+
+TEST_F(CudaRunTest, WithoutADriver) {
+  if (std::filesystem::exists("/dev/nvidiactl"))
+    GTEST_SKIP() << "this machine has a driver";
+  write(1);
+  auto [code, output] = run(kReal);
+  EXPECT_EQ(code, 1);
+  EXPECT_THAT(output, HasSubstr("ds-run: error: the plan is for CUDA, but this machine has no "
+                                "NVIDIA driver"));
+  write(2);
+  std::tie(code, output) = run(kReal);
+  EXPECT_EQ(code, 1);
+  EXPECT_THAT(output, HasSubstr("this machine has no NVIDIA driver"));
+}
+
+TEST_F(CudaRunTest, WithTooOldADriver) {
+  write(1);
+  auto [code, output] = run(kFake + " DEEPSHARD_FAKE_DRIVER=12040");
+  EXPECT_EQ(code, 1);
+  EXPECT_THAT(output, HasSubstr("ds-run: error: the NVIDIA driver of this machine offers CUDA "
+                                "12.4, this DeepShard needs 13 or newer"));
+}
+
+TEST_F(CudaRunTest, WithoutNvidiasLibraries) {
+  if (std::filesystem::exists("/usr/local/cuda/lib64/libcublasLt.so.13"))
+    GTEST_SKIP() << "this machine has a toolkit with cuBLASLt";
+  write(1, "cublaslt");
+  auto [code, output] = run(kFake, "--cuda-libs " + directory.path("none"));
+  EXPECT_EQ(code, 1);
+  EXPECT_THAT(output, AllOf(HasSubstr("ds-run: error: cuBLASLt (libcublasLt.so.13), which the "
+                                      "plan needs, was found neither"),
+                            HasSubstr("name its directory by --cuda-libs")));
+  write(2);
+  std::tie(code, output) = run(kFake + " DEEPSHARD_FAKE_DEVICES=2");
+  EXPECT_EQ(code, 1);
+  EXPECT_THAT(output, HasSubstr("NCCL (libnccl.so.2), which the plan needs, was found neither"));
+  std::tie(code, output) = run(kFake + " DEEPSHARD_FAKE_DEVICES=2 DEEPSHARD_FAKE_NCCL=22703",
+                               "--cuda-libs " DEEPSHARD_FAKE_LIBRARIES);
+  EXPECT_EQ(code, 1);
+  EXPECT_THAT(output, HasSubstr("NCCL 2.28 or newer is needed"));
+}
+
+TEST_F(CudaRunTest, CheckSaysWhatThePlanIsFor) {
+  write(2);
+  auto [code, output] = run("", "--check");
+  EXPECT_EQ(code, 0) << output;
+  EXPECT_THAT(output, HasSubstr("for CUDA (compute_80)"));
+}
+
+} // namespace
