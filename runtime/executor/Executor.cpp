@@ -68,7 +68,7 @@ uint64_t jobWindowBytes(const planpb::Plan &plan) {
 
 Executor::Executor(planpb::Plan plan, const ExecutorOptions &options, World *world, int rank)
     : thePlan(checked(std::move(plan))), mesh(thePlan.mesh()), program(&trainingProgram(thePlan)),
-      seed(options.seed), rank(rank), world(world) {
+      seed(options.seed), rank(rank), world(world), isOneByOne(options.oneByOne) {
   constexpr std::chrono::hours kNobodyToWaitFor(1);
   if (!world && thePlan.ranks() == 1 && windowBytes(*program) > 0) {
     ownWorld = std::make_unique<World>(1, jobWindowBytes(thePlan), kNobodyToWaitFor);
@@ -339,6 +339,8 @@ void Executor::issue(const PreparedTask &ready, uint32_t microBatch) {
     ready->executor->run(*ready, static_cast<uint32_t>(argument));
   };
   stream.issue(work, const_cast<PreparedTask *>(&ready), microBatch);
+  if (isOneByOne && !hasFailed)
+    guard(where, [&] { stream.join(); });
 }
 
 void Executor::issueCall(PreparedSegment &segment, uint32_t microBatch) {
@@ -375,7 +377,7 @@ const StepResult &Executor::step() {
   ++result.step;
   result.learningRate = schedule->at(result.step);
   device->beginStep();
-  if (result.step == 2)
+  if (result.step == 2 && !isOneByOne)
     captureSegments();
   for (int i = 0; i < program->schedule_size() && !hasFailed; ++i)
     issueCall(*prepared->calls()[static_cast<size_t>(i)], program->schedule(i).micro_batch());

@@ -35,6 +35,7 @@ struct ExecutorOptions {
   bool profile = false; ///< add up the times of tasks
   /// What time lines of several ranks count from.
   Timeline::Clock::time_point timelineStart = Timeline::Clock::now();
+  bool oneByOne = false;      ///< wait for each task before the next: a failure names its task
   std::string cudaLibraries;  ///< where NVIDIA's libraries are looked for first
   bool ranksShareGpu = false; ///< ranks are threads of this process on one GPU
   /// For tests: not 0: every task waits first, for a time that follows from this, rank and step.
@@ -146,6 +147,7 @@ private:
   std::vector<Share> shares; // per input
   Communicators communicators;
   std::unique_ptr<PreparedProgram> prepared;
+  bool isOneByOne = false;
   std::vector<uint64_t> delays; // per stream, state of random numbers; empty: no delays
   std::vector<std::unique_ptr<Event>> events;
   std::unique_ptr<Timeline> recorder;

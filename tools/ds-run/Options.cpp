@@ -52,6 +52,8 @@ std::optional<RunOptions> parseOptions(int argc, char **argv, int &exitCode) {
                  "Seconds after which a rank gives up waiting for others that do not move")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  app.add_flag("--one-by-one", options.oneByOne,
+               "Wait for each task before the next, so that a failure on a GPU names its task");
   app.add_option("--cuda-libs", options.cudaLibraries,
                  "Where cuBLASLt and NCCL are looked for first (plans for CUDA)")
       ->type_name("DIR");

@@ -19,6 +19,7 @@ struct RunOptions {
   bool shuffle = true;
   bool checkOnly = false;
   bool profile = false;
+  bool oneByOne = false; ///< tasks
   bool shareGpu = false; ///< all ranks on the first GPU
   std::string cudaLibraries;
   int threads = 0;      ///< of a rank; 0: those the plan was made for

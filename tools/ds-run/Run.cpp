@@ -77,6 +77,7 @@ ExecutorOptions executorOptions(const RunOptions &options, const planpb::Plan &p
   result.weights = options.weights;
   result.recordTimeline = !options.trace.empty();
   result.profile = options.profile;
+  result.oneByOne = options.oneByOne;
   result.cudaLibraries = options.cudaLibraries;
   result.ranksShareGpu = options.shareGpu;
   return result;

@@ -167,6 +167,30 @@ TEST_F(CudaTest, AFailureInAStepNamesTheTask) {
                   "(cudaErrorUnknown)");
 }
 
+TEST_F(CudaTest, AFaultOfAKernelIsFoundAtTheEndOfTheStepOrOneByOne) {
+  auto run = [&](bool oneByOne) {
+    fake.reset({.faulty = "k3_0"});
+    planpb::Plan plan = cudaPlan(cpuPlan());
+    options.oneByOne = oneByOne;
+    return messageOf([&] {
+      Executor executor(plan, options);
+      executor.step();
+    });
+  };
+  EXPECT_EQ(run(false), "step 1, stream compute: cudaStreamQuery: an illegal memory access "
+                        "(another error)");
+  EXPECT_EQ(run(true), "step 1, micro-batch 0, k3 (test): cudaStreamQuery: an illegal memory "
+                       "access (another error)");
+}
+
+TEST_F(CudaTest, OneByOneGivesTheSameBits) {
+  Outcome cpu = train(cpuPlan(), 3);
+  options.oneByOne = true;
+  Outcome gpu = train(cudaPlan(cpuPlan()), 3);
+  EXPECT_EQ(gpu.losses, cpu.losses);
+  EXPECT_THAT(fake.takeLog(), testing::Not(testing::Contains("begin")));
+}
+
 TEST_F(CudaTest, SaysWhatIsMissing) {
   planpb::Plan plan = cudaPlan(cpuPlan());
   auto with = [&](const FakeSettings &settings) {
