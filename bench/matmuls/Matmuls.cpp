@@ -8,7 +8,7 @@
 //
 //===------------------------------------------------------------------------------------------===//
 
-#include "runtime/device/Arena.h"
+#include "runtime/device/cpu/Arena.h"
 #include "runtime/executor/Prepare.h"
 #include "runtime/kernels/Accumulate.h"
 #include "runtime/kernels/Providers.h"
@@ -47,7 +47,7 @@ double timeAlone(const KernelSpec &spec, const KernelProvider &provider, int rou
   for (const auto *operands : {&spec.inputs, &spec.outputs})
     for (const TensorDesc &desc : *operands)
       bytes += bytesOf(desc);
-  Arena arena(bytes + 64);
+  HostArena arena(bytes + 64);
   std::memset(arena.data(), 0, arena.size());
   char *at = arena.data();
   std::vector<void *> inputs, outputs;
