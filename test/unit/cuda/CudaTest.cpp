@@ -2,6 +2,7 @@
 
 #include "runtime/checkpoint/SafeTensors.h"
 #include "runtime/plan/Checker.h"
+#include "runtime/plan/SharedObject.h"
 #include "runtime/plan/Types.h"
 #include "test/unit/cuda/CudaTesting.h"
 #include "test/unit/executor/RankTraining.h"
@@ -214,6 +215,23 @@ TEST_F(CudaTest, RefusesKernelsThatItDoesNotHave) {
   plan.mutable_programs(0)->mutable_segments(0)->mutable_tasks(0)->mutable_launch()->set_provider(
       "native");
   EXPECT_THAT(message(plan), HasSubstr("this ds-run has no kernel provider native"));
+}
+
+TEST_F(CudaTest, CheckerFindsTheFunctionsOfACubin) {
+  planpb::Plan plan = cudaPlan(cpuPlan());
+  std::string cubin = readFile(DEEPSHARD_CUBIN);
+  SharedObject object = readCubin(cubin);
+  EXPECT_EQ(object.fault, "");
+  EXPECT_TRUE(object.functions.contains("ds_copy_16"));
+  EXPECT_TRUE(object.functions.contains("ds_reduce_bf16_max"));
+  EXPECT_FALSE(object.functions.contains("k0_0"));
+  EXPECT_NE(readSharedObject(cubin).fault, "");
+  planpb::DeviceCode &code = *plan.add_device_code();
+  code.set_target("sm_80");
+  code.set_image(cubin);
+  EXPECT_THAT(checkPlan(plan).front(), HasSubstr("the device code for sm_80 has no function k0_0"));
+  code.set_image(cubin.substr(0, cubin.size() / 2));
+  EXPECT_THAT(checkPlan(plan).front(), HasSubstr("device code for sm_80: is no cubin: it ends"));
 }
 
 TEST_F(CudaTest, CheckerKeepsTheRulesOfCuda) {

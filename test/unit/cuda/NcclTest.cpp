@@ -103,7 +103,7 @@ TEST_F(NcclTest, EachCallThatFailsEndsAllRanks) {
   std::set<std::string> failed;
   // Which call has which number differs from run to run: ranks take turns as they like.
   uint64_t calls = fake.calls();
-  for (uint64_t n = 1; n < calls / 2; n += 5) {
+  for (uint64_t n = 1; n < calls / 2; n += 9) {
     fake.reset({.devices = 8, .failAt = n});
     planpb::Plan gpu = cudaPlan(plan);
     try {

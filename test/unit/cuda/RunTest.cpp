@@ -3,6 +3,7 @@
 #include "runtime/plan/PlanFile.h"
 #include "test/unit/cuda/CudaTesting.h"
 #include "test/unit/executor/RankTraining.h"
+#include "test/unit/runtime/RankPlans.h"
 
 #include <fmt/format.h>
 
@@ -88,6 +89,30 @@ TEST_F(CudaRunTest, WithoutNvidiasLibraries) {
                                "--cuda-libs " DEEPSHARD_FAKE_LIBRARIES);
   EXPECT_EQ(code, 1);
   EXPECT_THAT(output, HasSubstr("NCCL 2.28 or newer is needed"));
+}
+
+/// Without kernels, which only a test in the same process can give to the fake.
+TEST_F(CudaRunTest, RanksShareAGpu) {
+  RankPlanBuilder b({{"data", 2}});
+  planpb::View value = b.window("value", planpb::PERSISTENT, 8);
+  b.call(b.segment("sum"));
+  b.collective(planpb::Collective::ALL_REDUCE, wholeAxes({0}), value, value);
+  b.plan.set_backend(planpb::CUDA);
+  writePlan(b.plan, planPath);
+  auto runSteps = [&](const std::string &arguments) {
+    std::string command = fmt::format("{} '{}' {} --steps 3 {} > '{}' 2>&1", kFake, DS_RUN,
+                                      planPath, arguments, directory.path("out"));
+    int status = std::system(command.c_str());
+    return std::pair(WEXITSTATUS(status), readFile(directory.path("out")));
+  };
+  for (const char *arguments : {"--share-gpu", "--share-gpu --one-by-one"}) {
+    auto [code, output] = runSteps(arguments);
+    EXPECT_EQ(code, 0) << output;
+    EXPECT_THAT(output, HasSubstr("step 3/3"));
+  }
+  auto [code, output] = runSteps("");
+  EXPECT_EQ(code, 1);
+  EXPECT_THAT(output, HasSubstr("rank 1 has no GPU"));
 }
 
 TEST_F(CudaRunTest, CheckSaysWhatThePlanIsFor) {
