@@ -154,11 +154,12 @@ LogicalResult checkResultState(const Place &place, Attribute value, Emit emit) {
 }
 
 LogicalResult checkKind(StringAttr kind, int64_t index, Emit emit) {
-  if (!llvm::is_contained({"parameter", "master", "gradient", "exp_avg", "exp_avg_sq", "gathered"},
-                          kind.getValue()))
+  if (!llvm::is_contained(
+          {"parameter", "master", "gradient", "exp_avg", "exp_avg_sq", "gathered", "loss_scale"},
+          kind.getValue()))
     return emit() << "kind " << kind
                   << "; expected \"parameter\", \"master\", \"gradient\", \"exp_avg\", "
-                     "\"exp_avg_sq\" or \"gathered\"";
+                     "\"exp_avg_sq\", \"gathered\" or \"loss_scale\"";
   return index >= 0 ? success() : emit() << "index " << index << " is negative";
 }
 
@@ -269,7 +270,8 @@ constexpr Rule kOpRules[] = {{kPhaseAttr, checkPhase},
                              {kAccumulationAttr, checkAccumulation},
                              {kClippingAttr, checkClipping},
                              {kOptimizerAttr, checkIs<AdamWAttr>},
-                             {kMixedPrecisionAttr, checkIs<MixedPrecisionAttr>}};
+                             {kMixedPrecisionAttr, checkIs<MixedPrecisionAttr>},
+                             {kLossScaleAttr, checkIs<LossScaleAttr>}};
 constexpr Rule kArgumentRules[] = {{kParameterAttr, checkParameter},
                                    {kBufferAttr, checkName},
                                    {kStorageAttr, checkStorage},

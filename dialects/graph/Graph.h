@@ -86,6 +86,7 @@ inline constexpr llvm::StringLiteral kAccumulationAttr = "graph.accumulation_ste
 inline constexpr llvm::StringLiteral kClippingAttr = "graph.gradient_clipping";
 inline constexpr llvm::StringLiteral kOptimizerAttr = "graph.optimizer";
 inline constexpr llvm::StringLiteral kMixedPrecisionAttr = "graph.mixed_precision";
+inline constexpr llvm::StringLiteral kLossScaleAttr = "graph.loss_scale";
 
 /// Values of `graph.recompute`.
 inline constexpr llvm::StringLiteral kRecomputeFull = "full";
@@ -95,6 +96,9 @@ inline constexpr llvm::StringLiteral kRecomputeSelective = "selective";
 inline constexpr llvm::StringLiteral kRandomCounter = "random_counter";
 inline constexpr llvm::StringLiteral kLearningRate = "learning_rate";
 inline constexpr llvm::StringLiteral kUpdateStep = "update_step";
+
+/// The kind of the bucket that is the state of `graph.update_loss_scale`; the scale comes first.
+inline constexpr llvm::StringLiteral kLossScaleKind = "loss_scale";
 
 } // namespace deepshard::graph
 

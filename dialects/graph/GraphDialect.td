@@ -28,7 +28,7 @@ def Graph_Dialect : Dialect {
     | argument | `graph.members = [{...}, ...]` | the tensors of the model in a bucket that is the argument: what each had as an argument of its own, and its type |
     | argument | `graph.input = "input_ids"` | data, fed per micro-batch; `graph.batch_dimension = 0 : i64` says which dimension is the batch, `graph.sequence_dimension = 1 : i64` which one ranks of the context axis share |
     | argument | `graph.index_bound = 50257 : i64` | the numbers of an input index something of that size: 0 .. 50256, and `graph.ignored_index = -100 : i64` if given |
-    | argument | `graph.run_state = "..."` | written by the runtime: `random_counter` tensor<3xi64> (seed, step, micro-batch), `learning_rate` tensor<f64>, `update_step` tensor<i64> (1-based) |
+    | argument | `graph.run_state = "..."` | written by the runtime: `random_counter` tensor<3xi64> (seed, step, micro-batch), `learning_rate` tensor<f64>, `update_step` tensor<i64> (1-based, steps that were skipped not counted) |
     | result | `graph.output = "loss"` | an output of the model |
     | result | `graph.gradient = "h.0.weight"` | the gradient of that parameter |
     | result | `graph.metric = "grad_norm"` | a scalar the runtime reports after a step |
@@ -37,7 +37,7 @@ def Graph_Dialect : Dialect {
     | argument or result | `graph.member = #graph.member<"parameter", 0, 64>` | the value is a view into this bucket |
 
     Options are module attributes: `graph.accumulation_steps`, `graph.gradient_clipping`, `graph.optimizer`,
-    `graph.mixed_precision`.
+    `graph.mixed_precision`, `graph.loss_scale`.
     On an op, `graph.phase` is "forward", "backward" or "update", and `graph.provider` names who computes it. On a
     dropout, `graph.id_argument` is the number of the function's argument that holds its id (i64) in place of `id`, so that
     kernels which differ in nothing else are one. `graph.chunk`: ops of different chunks (`chunk-rows`) share no kernel.
@@ -88,7 +88,7 @@ def Graph_CutAttr : Graph_Attr<"Cut", "cut"> {
 def Graph_BucketAttr : Graph_Attr<"Bucket", "bucket"> {
   let summary = "A flat buffer of parameters, gradients or optimizer state";
   let description = [{
-    `kind` is "parameter", "master" (what the parameters of mixed precision are copies of), "gradient", "exp_avg", "exp_avg_sq", or "gathered" (parameters made whole for a step). Buckets of equal index have the same members at the
+    `kind` is "parameter", "master" (what the parameters of mixed precision are copies of), "gradient", "exp_avg", "exp_avg_sq", "gathered" (parameters made whole for a step), or "loss_scale" (the `state` of `update_loss_scale`). Buckets of equal index have the same members at the
     same offsets, whatever their kind.
   }];
   let parameters = (ins "::mlir::StringAttr":$kind, "int64_t":$index);
@@ -120,6 +120,19 @@ def Graph_MixedPrecisionAttr : Graph_Attr<"MixedPrecision", "mixed_precision"> {
     ```
   }];
   let parameters = (ins "::mlir::Type":$compute, "::mlir::Type":$parameters);
+}
+
+def Graph_LossScaleAttr : Graph_Attr<"LossScale", "loss_scale"> {
+  let summary = "By what the loss is multiplied, so that gradients in f16 do not vanish";
+  let description = [{
+    The scale starts at `initial`; the other parameters are those of `graph.update_loss_scale`.
+
+    ```mlir
+    #graph.loss_scale<initial = 65536.0 : f64, window = 1000, hysteresis = 2, consecutive_hysteresis = false, minimum = 1.0 : f64>
+    ```
+  }];
+  let parameters = (ins "::mlir::FloatAttr":$initial, "int64_t":$window, "int64_t":$hysteresis, "bool":$consecutive_hysteresis,
+                        "::mlir::FloatAttr":$minimum);
 }
 
 //===----------------------------------------------------------------------===//

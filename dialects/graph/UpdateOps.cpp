@@ -1,4 +1,5 @@
-//===- UpdateOps.cpp - types and costs of the gradient norm and the optimizers ----------------===//
+//===- UpdateOps.cpp - types and costs of the gradient norm, optimizers and the loss scale
+//-----===//
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/Inference.h"
@@ -43,6 +44,15 @@ OpCost AdamWOp::getCost() {
   // op.
   cost.flops = 16 * getParameter().getType().getNumElements();
   return cost;
+}
+
+LogicalResult UpdateLossScaleOp::inferReturnTypes(MLIRContext *, OptionalLocation location,
+                                                  Adaptor adaptor, SmallVectorImpl<Type> &types) {
+  FailureOr<RankedTensorType> type = tensorType(location, "state", adaptor.getState());
+  if (failed(type) || failed(checkShape(location, "state", *type, "its four numbers", {4})))
+    return failure();
+  types.push_back(*type);
+  return success();
 }
 
 } // namespace deepshard::graph

@@ -1,4 +1,5 @@
-//===- UpdateSharding.cpp - sharding rules of the gradient norm -------------------------------===//
+//===- UpdateSharding.cpp - sharding rules of the gradient norm and the loss scale
+//-------------===//
 
 #include "dialects/graph/Graph.h"
 
@@ -10,6 +11,10 @@ ShardingRule SumSquaresOp::getShardingRule() {
   return ShardingRuleBuilder(*this)
       .factor({in(0, 0)}, FactorKind::Reduction, ReductionKind::Sum)
       .build();
+}
+
+ShardingRule UpdateLossScaleOp::getShardingRule() {
+  return ShardingRuleBuilder(*this).factor({in(0, 0), out(0, 0)}, FactorKind::Replicate).build();
 }
 
 } // namespace deepshard::graph

@@ -192,8 +192,14 @@ LogicalResult CollectiveOp::verify() {
 }
 
 LogicalResult BucketOp::verify() {
-  if (getView().getType().getShape().size() != 1)
-    return emitOpError() << "expects a view of rank 1, got " << getView().getType();
+  ViewType view = getView().getType();
+  if (view.getShape().size() != 1)
+    return emitOpError() << "expects a view of rank 1, got " << view;
+  std::optional<ElementsAttr> initial = getInitial();
+  if (initial &&
+      initial->getShapedType() != RankedTensorType::get(view.getShape(), view.getElementType()))
+    return emitOpError() << "starts with " << initial->getShapedType() << ", but is seen as "
+                         << view;
   return success();
 }
 

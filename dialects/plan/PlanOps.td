@@ -206,16 +206,19 @@ def Plan_MetricOp : Plan_Op<"metric", [HasParent<"ProgramOp">]> {
 def Plan_BucketOp : Plan_Op<"bucket", [HasParent<"ProgramOp">]> {
   let summary = "A flat range of parameters or of optimizer state, and this rank's part of it";
   let description = [{
-    `kind` is "parameter" or "buffer" (tensors of the model, trained or not), or what the optimizer keeps, which is zero at
-    the start ("exp_avg"). The bucket has `elements` elements; `over` names the axes it is cut over into equal parts, of
+    `kind` is "parameter" or "buffer" (tensors of the model, trained or not), or what the optimizer keeps ("exp_avg",
+    "loss_scale"), which is `initial` at the start, or zero. The bucket has `elements` elements; `over` names the axes it is cut over into equal parts, of
     which `view` is this rank's.
 
     Constraints:
     1. `view` has rank 1
+    2. `initial`, if set, has the type and the elements of `view`
   }];
   let arguments = (ins StrAttr:$name, StrAttr:$kind, I64Attr:$elements, Plan_AxisListAttr:$over,
-                       Plan_ViewType:$view);
-  let assemblyFormat = "$name $kind `elements` $elements `over` $over $view attr-dict `:` type($view)";
+                       Plan_ViewType:$view, OptionalAttr<ElementsAttr>:$initial);
+  let assemblyFormat = [{
+    $name $kind `elements` $elements `over` $over $view (`initial` $initial^)? attr-dict `:` type($view)
+  }];
   let hasVerifier = 1;
 }
 

@@ -5,6 +5,7 @@
 #include "frontends/config/Source.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -177,8 +178,19 @@ std::string TrainingConfig::str() const {
     line("scheduler.params.warmup_type", scheduler.warmupType);
   }
   line("steps_per_print", stepsPerPrint);
-  line("bf16.enabled", precision == Precision::BF16);
-  line("torch_autocast.enabled", precision == Precision::Autocast);
+  line("bf16.enabled", precision == Precision::BF16 && !autocast);
+  line("fp16.enabled", precision == Precision::F16 && !autocast);
+  line("torch_autocast.enabled", autocast);
+  line("torch_autocast.dtype", precision == Precision::F16 ? "float16" : "bfloat16");
+  if (lossScale && lossScale->window == 0) {
+    line("fp16.loss_scale", lossScale->initial);
+  } else if (lossScale) {
+    line("fp16.initial_scale_power", std::log2(lossScale->initial));
+    line("fp16.loss_scale_window", lossScale->window);
+    line("fp16.hysteresis", lossScale->hysteresis);
+    line("fp16.consecutive_hysteresis", lossScale->consecutiveHysteresis);
+    line("fp16.min_loss_scale", lossScale->minimum);
+  }
   line("deepshard.mesh.data", mesh.data);
   line("deepshard.mesh.context", mesh.context);
   line("deepshard.mesh.tensor", mesh.tensor);

@@ -76,12 +76,18 @@ struct Recompute {
   int64_t keptInputs = 0;    ///< "full": about so many inputs of blocks are kept; 0: all
 };
 
-/// In which types a model is computed. Sums, master weights, gradients and optimizer states are f32
-/// in all three.
-enum class Precision {
-  F32,
-  BF16,    ///< parameters in bf16, products in bf16
-  Autocast ///< parameters in f32, products in bf16
+/// The type of a model's products. Sums, master weights, gradients and optimizer states are f32 in
+/// all three.
+enum class Precision { F32, BF16, F16 };
+
+/// What the loss is multiplied by, so that gradients in f16 do not vanish. The rules are those of
+/// `graph.update_loss_scale`.
+struct LossScale {
+  double initial = 65536;
+  int64_t window = 1000; ///< steps without overflow after which it doubles; 0: it is constant
+  int64_t hysteresis = 2;
+  bool consecutiveHysteresis = false;
+  double minimum = 1;
 };
 
 /// A layout that the user asks for.
@@ -107,6 +113,8 @@ struct TrainingConfig {
   double gradientClipping = 1.0; ///< bound of the gradient's global L2 norm; 0: off
   int64_t stepsPerPrint = 0;     ///< 0: not given
   Precision precision = Precision::F32;
+  bool autocast = false; ///< parameters stay in f32; else they have the type of products
+  std::optional<LossScale> lossScale; ///< of f16
   Mesh mesh;
   /// How attention is split over mesh.context: "auto", "ulysses" (by heads) or "ring" (by blocks).
   std::string attention = "auto";

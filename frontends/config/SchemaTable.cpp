@@ -88,7 +88,7 @@ constexpr SchemaKey kRows[] = {
   {"deepshard.logit_chunks", "int", "\"auto\"", Supported},
   // Precision.
   {"fp16", "object", "", Supported},
-  {"fp16.enabled", "bool", "false", NotYet},
+  {"fp16.enabled", "bool", "false", Supported},
   {"fp16.auto_cast", "bool", "false", Dependent},
   {"fp16.loss_scale", "number", "0", Dependent},
   {"fp16.initial_scale_power", "int", "16", Dependent},

@@ -87,8 +87,19 @@ LogicalResult ProgramLowering::declareBucket(Location location, DictionaryAttr a
   auto over = layout ? layout.getDims()[0] : sharding::AxisListAttr::get(program.getContext(), {});
   int64_t parts = mesh ? mesh.sizeOf(over.getAxes()) : 1;
   Value placed = viewAtEnd(place);
-  plan::BucketOp::create(tables, location, name, kind, type.getNumElements() * parts, over, placed);
+  plan::BucketOp::create(tables, location, name, kind, type.getNumElements() * parts, over, placed,
+                         kind == graph::kLossScaleKind ? initialLossScale(type) : ElementsAttr());
   return success();
+}
+
+/// The state of `graph.update_loss_scale` before the first step.
+ElementsAttr ProgramLowering::initialLossScale(RankedTensorType type) const {
+  auto options = program->getParentOfType<ModuleOp>()->getAttrOfType<graph::LossScaleAttr>(
+      graph::kLossScaleAttr);
+  assert(options && "create-update made the bucket for it");
+  const double state[] = {options.getInitial().getValueAsDouble(), 0,
+                          static_cast<double>(options.getHysteresis()), 0};
+  return DenseElementsAttr::get(type, ArrayRef(state));
 }
 
 FailureOr<std::optional<Strided>>
@@ -182,7 +193,8 @@ Strided ProgramLowering::ownBucket(Location location, DictionaryAttr attributes,
   Value buffer = createBuffer(location, name, plan::Lifetime::Persistent, bufferBytes(flat));
   Value placed = viewAtEnd(contiguousPlace(buffer, flat));
   plan::BucketOp::create(tables, location, name, "buffer", flat.getNumElements(),
-                         sharding::AxisListAttr::get(program.getContext(), {}), placed);
+                         sharding::AxisListAttr::get(program.getContext(), {}), placed,
+                         ElementsAttr());
   declareTensor(location, name, "", 0, attributes, type);
   return contiguousPlace(buffer, type);
 }

@@ -92,6 +92,7 @@ private:
   Strided createConstant(graph::ConstantOp op);
   llvm::LogicalResult declareBucket(mlir::Location location, mlir::DictionaryAttr attributes,
                                     mlir::RankedTensorType type);
+  mlir::ElementsAttr initialLossScale(mlir::RankedTensorType type) const;
   /// `copyBucket`: where a rounded copy lies, at the same offset; empty: there is none.
   void declareTensor(mlir::Location location, llvm::StringRef bucket, llvm::StringRef copyBucket,
                      int64_t offset, mlir::DictionaryAttr attributes, mlir::RankedTensorType type);

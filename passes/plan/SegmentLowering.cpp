@@ -36,7 +36,7 @@ bool SegmentLowering::worksInPlace(Operation *op, Value operand, Value result) {
   }
   if (accumulatedBy(op))
     return kernelOperands(op).back() == operand;
-  return isa<graph::AdamWOp, sharding::AllReduceOp>(op) ||
+  return isa<graph::AdamWOp, graph::UpdateLossScaleOp, sharding::AllReduceOp>(op) ||
          (isElementwise(op) && op->getResult(0).getType() == operand.getType());
 }
 

@@ -285,6 +285,11 @@ private:
     if (!op.getOver().empty())
       *bucket.mutable_axes() = axes(op.getOver().getAxes());
     *bucket.mutable_view() = view(op.getView());
+    if (std::optional<ElementsAttr> initial = op.getInitial()) {
+      graph::HostTensor tensor = graph::toHostTensor(*initial);
+      auto *content = reinterpret_cast<const char *>(tensor.data());
+      bucket.set_initial(std::string(content, content + tensor.size()));
+    }
     return success();
   }
 

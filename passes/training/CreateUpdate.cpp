@@ -7,6 +7,7 @@
 #include "llvm/ADT/StringMap.h"
 
 #include <array>
+#include <limits>
 
 using namespace mlir;
 
@@ -29,6 +30,9 @@ constexpr llvm::StringLiteral kExpAvgSqKind = "exp_avg_sq";
 constexpr unsigned kParameterSlot = 0, kGradientSlot = 1, kExpAvgSlot = 2, kExpAvgSqSlot = 3,
                    kSlots = 4;
 
+/// The state of the loss scale: how many numbers, and which are the scale and the steps skipped.
+constexpr int64_t kScaleNumbers = 4, kScaleNumber = 0, kSkippedNumber = 3;
+
 /// What torch.nn.utils.clip_grad_norm_ adds to the norm before it divides.
 constexpr double kClipEpsilon = 1e-6;
 
@@ -43,12 +47,20 @@ std::array<StringRef, kSlots> kindsOf(const Bucket &bucket) {
           kExpAvgSqKind};
 }
 
-/// Builds @update: arguments per bucket, then learning rate and step.
+/// What the module says of the update.
+struct UpdateOptions {
+  graph::AdamWAttr optimizer;
+  double clipping = 0;
+  graph::LossScaleAttr lossScale; ///< null: the loss is not scaled
+};
+
+/// Builds @update: arguments per bucket, then learning rate and step, then the state of the loss
+/// scale.
 class UpdateBuilder {
 public:
-  UpdateBuilder(ModuleOp module, ArrayRef<Bucket> buckets, graph::AdamWAttr optimizer,
-                double clipping)
-      : buckets(buckets), optimizer(optimizer), clipping(clipping), listener(kUpdate),
+  UpdateBuilder(ModuleOp module, ArrayRef<Bucket> buckets, const UpdateOptions &options)
+      : buckets(buckets), optimizer(options.optimizer), clipping(options.clipping),
+        lossScale(options.lossScale), listener(kUpdate),
         builder(OpBuilder::atBlockEnd(module.getBody())), location(module.getLoc()) {}
 
   void build() {
@@ -73,8 +85,20 @@ public:
     llvm::append_range(arguments, ArrayRef<Type>{f64, i64});
     argumentAttrs.push_back(oneString(graph::kRunStateAttr, graph::kLearningRate));
     argumentAttrs.push_back(oneString(graph::kRunStateAttr, graph::kUpdateStep));
-    results.push_back(f64);
-    resultAttrs.push_back(oneString(graph::kMetricAttr, "grad_norm"));
+    auto addMetric = [&](StringRef name) {
+      results.push_back(f64);
+      resultAttrs.push_back(oneString(graph::kMetricAttr, name));
+    };
+    addMetric("grad_norm");
+    if (lossScale) {
+      auto state = RankedTensorType::get({kScaleNumbers}, builder.getF64Type());
+      arguments.push_back(state);
+      results.push_back(state);
+      for (auto *attributes : {&argumentAttrs, &resultAttrs})
+        attributes->push_back(bucketAttributes(graph::kLossScaleKind, 0, /*isState=*/true));
+      for (StringRef name : {"loss_scale", "overflow", "skipped_steps"})
+        addMetric(name);
+    }
 
     auto function = func::FuncOp::create(builder, location, kUpdateName,
                                          builder.getFunctionType(arguments, results));
@@ -114,7 +138,18 @@ private:
     auto argument = [&](unsigned bucket, unsigned slot) {
       return function.getArgument(bucket * kSlots + slot);
     };
-    Value norm = buildNorm(function), clip = buildClip(norm);
+    Value total = buildSumOfSquares(function), finite, scale, state;
+    Value norm = graph::SqrtOp::create(builder, location, total);
+    if (lossScale) {
+      state = function.getArguments().back();
+      scale = scaleNumber(state, kScaleNumber);
+      finite = graph::CompareOp::create(builder, location, "lt", total,
+                                        constant(std::numeric_limits<double>::infinity()));
+      norm = graph::DivOp::create(builder, location, norm, scale);
+    }
+    Value clip = buildClip(norm);
+    if (lossScale)
+      clip = graph::DivOp::create(builder, location, clip, scale);
     Value learningRate = function.getArgument(buckets.size() * kSlots);
     Value updateStep = function.getArgument(buckets.size() * kSlots + 1);
     SmallVector<Value> results;
@@ -122,12 +157,14 @@ private:
       auto step = graph::AdamWOp::create(
           builder, location, argument(bucket, kParameterSlot), argument(bucket, kGradientSlot),
           argument(bucket, kExpAvgSlot), argument(bucket, kExpAvgSqSlot), learningRate, updateStep,
-          clip, optimizer.getBeta1(), optimizer.getBeta2(), optimizer.getEps(),
+          clip, finite, optimizer.getBeta1(), optimizer.getBeta2(), optimizer.getEps(),
           optimizer.getWeightDecay(), builder.getBoolAttr(optimizer.getBiasCorrection()),
           builder.getBoolAttr(optimizer.getAdamWMode()), copyType(buckets[bucket]));
       llvm::append_range(results, step->getResults());
     }
     results.push_back(norm);
+    if (lossScale)
+      buildScaleUpdate(state, finite, results);
     builder.setListener(nullptr);
     func::ReturnOp::create(builder, location, results);
   }
@@ -136,15 +173,34 @@ private:
     return hasMaster(bucket) ? TypeAttr::get(bucket.elementType) : TypeAttr();
   }
 
-  /// The square root of the sum over buckets, in bucket order, of the sums of squares.
-  Value buildNorm(func::FuncOp function) {
+  /// The next state and the metrics.
+  void buildScaleUpdate(Value state, Value finite, SmallVectorImpl<Value> &results) {
+    Value next = graph::UpdateLossScaleOp::create(
+        builder, location, state, finite, lossScale.getWindow(), lossScale.getHysteresis(),
+        lossScale.getConsecutiveHysteresis(), lossScale.getMinimum().getValue());
+    Value overflows = graph::NotOp::create(builder, location, finite);
+    auto f64 = RankedTensorType::get({}, builder.getF64Type());
+    results.append({next, scaleNumber(next, kScaleNumber),
+                    graph::ConvertOp::create(builder, location, f64, overflows),
+                    scaleNumber(next, kSkippedNumber)});
+  }
+
+  Value scaleNumber(Value state, int64_t index) {
+    int64_t end = index + 1, step = 1;
+    Value element = graph::SliceOp::create(builder, location, state, index, end, step);
+    auto f64 = RankedTensorType::get({}, builder.getF64Type());
+    return graph::ReshapeOp::create(builder, location, f64, element);
+  }
+
+  /// The sum over buckets, in bucket order, of the sums of squares.
+  Value buildSumOfSquares(func::FuncOp function) {
     Value total;
     for (unsigned bucket = 0; bucket < buckets.size(); ++bucket) {
       Value squares = graph::SumSquaresOp::create(
           builder, location, function.getArgument(bucket * kSlots + kGradientSlot));
       total = total ? graph::AddOp::create(builder, location, total, squares).getResult() : squares;
     }
-    return graph::SqrtOp::create(builder, location, total);
+    return total;
   }
 
   Value constant(double value) {
@@ -166,6 +222,7 @@ private:
   ArrayRef<Bucket> buckets;
   graph::AdamWAttr optimizer;
   double clipping;
+  graph::LossScaleAttr lossScale;
   PhaseListener listener;
   OpBuilder builder;
   Location location;
@@ -181,23 +238,23 @@ struct CreateUpdatePass : impl::CreateUpdateBase<CreateUpdatePass> {
     SmallVector<Bucket> buckets = assignBuckets(function, bucketSize);
     markMembers(function, buckets);
     function.setSymName(kMicroBatchName);
-    UpdateBuilder(getOperation(), buckets, optimizer, clipping).build();
+    UpdateBuilder(getOperation(), buckets, options).build();
   }
 
   /// Reads the options of the module and what the function must hold.
   LogicalResult check(func::FuncOp function) {
     ModuleOp module = getOperation();
     LogicalResult result = success();
-    optimizer = module->getAttrOfType<graph::AdamWAttr>(graph::kOptimizerAttr);
-    if (!optimizer)
+    options = {module->getAttrOfType<graph::AdamWAttr>(graph::kOptimizerAttr), 0,
+               module->getAttrOfType<graph::LossScaleAttr>(graph::kLossScaleAttr)};
+    if (!options.optimizer)
       result = emitError(module.getLoc())
                << "expected '" << graph::kOptimizerAttr << "' = #graph.adamw<...>; a step needs an "
                << "optimizer";
-    clipping = 0;
     if (Attribute attribute = module->getAttr(graph::kClippingAttr)) {
       auto number = dyn_cast<FloatAttr>(attribute);
-      clipping = number ? number.getValueAsDouble() : -1;
-      if (!(clipping >= 0))
+      options.clipping = number ? number.getValueAsDouble() : -1;
+      if (!(options.clipping >= 0))
         result = emitError(module.getLoc()) << "'" << graph::kClippingAttr << "' is " << attribute
                                             << "; expected a number that is not negative";
     }
@@ -263,8 +320,7 @@ struct CreateUpdatePass : impl::CreateUpdateBase<CreateUpdatePass> {
           function.setArgAttr(index, graph::kMemberAttr, member);
   }
 
-  graph::AdamWAttr optimizer;
-  double clipping = 0;
+  UpdateOptions options;
 };
 
 } // namespace

@@ -250,8 +250,12 @@ struct DifferentiatePass : impl::DifferentiateBase<DifferentiatePass> {
     Cotangents cotangents;
     auto type = cast<RankedTensorType>(lossValue.getType());
     auto seed = builder.getFloatAttr(type.getElementType(), 1.0 / double(*steps));
-    cotangents.sums[lossValue] =
+    Value start =
         graph::ConstantOp::create(builder, lossValue.getLoc(), DenseElementsAttr::get(type, seed));
+    FailureOr<Value> scaled = scale(function, builder, start);
+    if (failed(scaled))
+      return failure();
+    cotangents.sums[lossValue] = *scaled;
     for (Operation *op : activity.ops()) {
       if (llvm::none_of(op->getResults(),
                         [&](Value result) { return cotangents.sums.contains(result); }))
@@ -265,6 +269,24 @@ struct DifferentiatePass : impl::DifferentiateBase<DifferentiatePass> {
       return failure();
     eraseUnused(function);
     return success();
+  }
+
+  /// The cotangent of the loss times the loss scale, an argument more, if the module has one.
+  FailureOr<Value> scale(func::FuncOp function, OpBuilder &builder, Value start) {
+    if (!getOperation()->hasAttr(graph::kLossScaleAttr))
+      return start;
+    auto f64 = RankedTensorType::get({}, builder.getF64Type());
+    auto place = graph::MemberAttr::get(&getContext(), builder.getStringAttr(graph::kLossScaleKind),
+                                        /*index=*/0, /*offset=*/0);
+    unsigned index = function.getNumArguments();
+    if (failed(function.insertArgument(
+            index, f64, builder.getDictionaryAttr(builder.getNamedAttr(graph::kMemberAttr, place)),
+            start.getLoc())))
+      return failure();
+    Value scale = function.getArgument(index);
+    if (start.getType() != f64)
+      scale = graph::ConvertOp::create(builder, start.getLoc(), start.getType(), scale);
+    return graph::MulOp::create(builder, start.getLoc(), scale, start).getResult();
   }
 
   /// Erases what rules built for operands that did not want it.

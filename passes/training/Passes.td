@@ -45,14 +45,14 @@ def SetPrecision : Pass<"set-precision", "::mlir::ModuleOp"> {
 }
 
 def MixedPrecision : Pass<"mixed-precision", "::mlir::ModuleOp"> {
-  let summary = "Compute products in bf16 and all else in f32, from values kept in bf16";
+  let summary = "Compute products in a narrow type and all else in f32, from values kept in the narrow type";
   let description = [{
-    Obeys `graph.mixed_precision` of the module; without it nothing changes. `compute` is the narrow type. Each op has a policy:
+    Obeys `graph.mixed_precision` of the module; without it nothing changes. `compute` is the narrow type, bf16 or f16. Each op has a policy:
     products (matmul, linear, convolution, attention) read and write the narrow type and sum in f32; ops that only move elements
     take what they get; all others compute in f32, between conversions. Sums stay in f32, other results are kept in the type of
     their widest operand. Cross entropy reads the logits as they are and gives f32.
 
-    With `parameters` = `compute` the parameters become narrow, as the modules of a bf16 model, and `graph.master` says that the
+    With `parameters` = `compute` the parameters become narrow, as the modules of a model in that type, and `graph.master` says that the
     optimizer keeps them in f32. With `parameters` = f32 they stay as they are and products convert them (torch.autocast);
     then normalisations, softmax and powers leave f32.
 
@@ -95,9 +95,10 @@ def Differentiate : Pass<"differentiate", "::mlir::ModuleOp"> {
     Reverse mode over the functional graph. A value is active if it is a float, depends on a `graph.parameter` and the
     loss depends on it. The ops are visited backwards; each active one builds its vector-Jacobian product
     (DifferentiableOpInterface). Cotangents that meet at a value are added in the order in which they arrive, which is
-    fixed by the order of the ops. Those of bf16 values are added in f32 and rounded once; the sum of a parameter with
+    fixed by the order of the ops. Those of bf16 and f16 values are added in f32 and rounded once; the sum of a parameter with
     `graph.master`, or of a rounded copy of a parameter, is not rounded at all. The walk starts from 1 / `graph.accumulation_steps` (1 without the attribute), as
-    `(loss / N).backward()` does, so that gradients of N micro-batches need only be added.
+    `(loss / N).backward()` does, so that gradients of N micro-batches need only be added. With `graph.loss_scale` it starts from
+    that times the scale: an f64 argument more, a member of bucket "loss_scale". The gradients carry the scale, the loss does not.
 
     The loss is the result whose `graph.output` is `loss`, by default the only float scalar among the outputs. It is
     marked `graph.metric = "loss"`. Parameters that do not reach the loss get a gradient of zeros and a warning.
@@ -191,6 +192,10 @@ def CreateUpdate : Pass<"create-update", "::mlir::ModuleOp"> {
     `graph.gradient_clipping` = C is given and not 0, and the optimizer of `graph.optimizer`. The padding of a
     gradient bucket is zero, and zero it stays in the other kinds: the moments of a zero gradient are zero, and so is
     the update of a zero parameter. So the padding adds nothing to the norm either.
+
+    With `graph.loss_scale` the gradients carry the scale: norm and clip coefficient are divided by it. The sum of squares is finite
+    if and only if all gradients are: the step applies (`applies` of the optimizer), or is skipped, and `update_loss_scale` counts it.
+    The state of that is bucket "loss_scale"; the scale, whether the step overflowed and the steps skipped so far are metrics.
 
     Parameters with `graph.master` = f32 have a bucket of kind "master" in their place, which @update steps and of which it
     gives the rounded copy as bucket "parameter".

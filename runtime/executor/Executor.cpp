@@ -36,8 +36,16 @@ const double *StepResult::find(const std::string &name) const {
 }
 
 void requireFiniteLoss(const StepResult &result) {
-  const double *loss = result.find("loss");
-  if (loss && !std::isfinite(*loss))
+  const double *loss = result.find("loss"), *overflow = result.find("overflow"),
+               *scale = result.find("loss_scale");
+  if (scale && *scale == 0)
+    throw Error(fmt::format("step {}: gradients overflow at the smallest loss scale; training "
+                            "stopped. Gradients or activations are too large for fp16, or not a "
+                            "number: try bf16, a smaller learning rate or fp16.min_loss_scale",
+                            result.step),
+                ExitCode::Diverged);
+  const bool isSkipped = overflow && *overflow != 0;
+  if (loss && !std::isfinite(*loss) && !isSkipped)
     throw Error(fmt::format("step {}: the loss is {}; training stopped. A smaller learning rate, a "
                             "longer warm-up or gradient_clipping may help",
                             result.step, *loss),
@@ -104,6 +112,9 @@ void Executor::initialise(const ExecutorOptions &options) {
   for (const planpb::Buffer &buffer : program->buffers())
     if (!buffer.constant().empty())
       device->write(memory->at(buffer), buffer.constant().data(), buffer.constant().size());
+  for (const planpb::Bucket &bucket : program->buckets())
+    if (!bucket.initial().empty())
+      device->write(memory->at(bucket.view()), bucket.initial().data(), bucket.initial().size());
   if (device->isHost()) {
     loadWeights(thePlan, options.weights, *memory, options.threads);
   } else {
@@ -320,7 +331,7 @@ void Executor::writeRunState(const PreparedSegment &segment, uint32_t microBatch
             else if (state.name == "learning_rate")
               write(state, result.learningRate);
             else if (state.name == "update_step")
-              write(state, step);
+              write(state, static_cast<int64_t>(result.updateStep));
             else if (state.name == "part")
               write(state, state.part);
           });
@@ -375,7 +386,8 @@ void Executor::captureSegments() {
 const StepResult &Executor::step() {
   auto start = std::chrono::steady_clock::now();
   ++result.step;
-  result.learningRate = schedule->at(result.step);
+  result.updateStep = result.step - skippedSteps();
+  result.learningRate = schedule->at(result.updateStep);
   device->beginStep();
   if (result.step == 2 && !isOneByOne)
     captureSegments();
@@ -391,6 +403,17 @@ const StepResult &Executor::step() {
   if (profiler)
     profiler->endStep(result.step, result.seconds);
   return result;
+}
+
+/// Of the steps so far, from the state of the loss scale; 0 without one.
+uint64_t Executor::skippedSteps() const {
+  for (const planpb::Bucket &bucket : program->buckets())
+    if (bucket.kind() == kLossScaleKind) {
+      double state[kLossScaleNumbers];
+      device->read(state, memory->at(bucket.view()), sizeof(state));
+      return static_cast<uint64_t>(state[kSkippedSteps]);
+    }
+  return 0;
 }
 
 void Executor::readMetrics() {

@@ -49,7 +49,8 @@ uint64_t jobWindowBytes(const planpb::Plan &plan);
 
 /// What a step gave.
 struct StepResult {
-  uint64_t step = 0; ///< from 1
+  uint64_t step = 0;       ///< from 1
+  uint64_t updateStep = 0; ///< from 1: those before it that were skipped do not count
   double learningRate = 0;
   double seconds = 0; ///< wall time
   std::vector<std::pair<std::string, double>>
@@ -59,7 +60,8 @@ struct StepResult {
   const double *find(const std::string &name) const;
 };
 
-/// Throws Error with ExitCode::Diverged, naming the step, if the loss is not finite.
+/// Throws Error with ExitCode::Diverged, naming the step, if the loss is not finite or no loss
+/// scale is left. The loss of a step that is skipped because gradients overflow may be anything.
 void requireFiniteLoss(const StepResult &result);
 
 /// Executes the training program of a plan as one rank, on the CPU or on a GPU.
@@ -67,7 +69,7 @@ void requireFiniteLoss(const StepResult &result);
 /// Run state (Program.run_state), written in the order of stream 0 before each segment call:
 ///   random_counter  i64[3]  {seed, step from 0, micro-batch}
 ///   learning_rate   f64     of this step
-///   update_step     i64     from 1: Adam's t
+///   update_step     i64     from 1: Adam's t. Steps that were skipped count in neither of the two
 ///   part            i64     the rank's part in the slot's axes
 ///
 /// On a GPU the first step runs task by task, so that libraries load what they need. Then each
@@ -120,6 +122,7 @@ private:
   void start(const PreparedTask &task, uint32_t microBatch);
   void feed(const PreparedTask &task, uint32_t microBatch) noexcept;
   void readMetrics();
+  uint64_t skippedSteps() const;
   void makeCommunicators(World &world);
   void copy(const PreparedTask &task);
   void collective(const PreparedTask &task);

@@ -28,12 +28,15 @@ struct AdamWOptions {
 /// (Loshchilov and Hutter, arXiv 1711.05101, as in torch.optim.AdamW.)
 struct AdamWStep {
   double clip, l2, beta1, oneMinusBeta1, beta2, oneMinusBeta2, keep, stepSize, rootScale, eps;
+  bool applies; // off: the step is skipped, p' = p, m' = m, v' = v
 
   /// `step` counts from 1.
-  AdamWStep(const AdamWOptions &options, double learningRate, int64_t step, double clip)
+  AdamWStep(const AdamWOptions &options, double learningRate, int64_t step, double clip,
+            bool applies)
       : clip(clip), l2(options.decoupled ? 0 : options.weightDecay), beta1(options.beta1),
         oneMinusBeta1(1 - options.beta1), beta2(options.beta2), oneMinusBeta2(1 - options.beta2),
-        keep(options.decoupled ? 1 - learningRate * options.weightDecay : 1), eps(options.eps) {
+        keep(options.decoupled ? 1 - learningRate * options.weightDecay : 1), eps(options.eps),
+        applies(applies) {
     const auto t = static_cast<double>(step);
     stepSize =
         options.biasCorrection ? learningRate / (1 - std::pow(options.beta1, t)) : learningRate;
@@ -41,17 +44,18 @@ struct AdamWStep {
   }
 
   /// From the scalar operands of the kernel: learning rate f64, step i64 and, if there, the clip
-  /// coefficient f64.
+  /// coefficient f64 and whether the step applies, i1.
   static AdamWStep of(const AdamWOptions &options, std::span<void *const> inputs) {
     return {options, *static_cast<const double *>(inputs[4]),
             *static_cast<const int64_t *>(inputs[5]),
-            inputs.size() > 6 ? *static_cast<const double *>(inputs[6]) : 1.0};
+            inputs.size() > 6 ? *static_cast<const double *>(inputs[6]) : 1.0,
+            inputs.size() <= 7 || *static_cast<const uint8_t *>(inputs[7]) != 0};
   }
 };
 
 /// Requires the operands of `adamw`: parameter, gradient, exp_avg, exp_avg_sq of one shape and
-/// type, learning rate f64, step i64, optionally clip f64 -> parameter, exp_avg, exp_avg_sq, and
-/// optionally the parameter rounded to bf16.
+/// type, learning rate f64, step i64, optionally clip f64 and then applies i1 -> parameter,
+/// exp_avg, exp_avg_sq, and optionally the parameter rounded to bf16 or f16.
 void requireAdamW(const KernelSpec &spec);
 
 } // namespace deepshard::runtime

@@ -10,8 +10,8 @@ namespace deepshard::runtime {
 /// "reference": every primitive of the graph dialect over strided operands.
 const KernelProvider &referenceProvider();
 
-/// "onednn": matmul, linear, convolution and its gradients on f32 and bf16; with f32 products where
-/// `level` (see CpuLevel.h) has no bf16 instructions.
+/// "onednn": matmul, linear, convolution and its gradients on f32, bf16 and f16; with f32 products
+/// for f16, and for bf16 where `level` (see CpuLevel.h) has no bf16 instructions.
 const KernelProvider &onednnProvider(std::string_view level);
 
 /// "native": attention, the loss and the update, for a machine of `level`.

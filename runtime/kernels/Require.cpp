@@ -48,8 +48,7 @@ void deepshard::runtime::requireOperands(const KernelSpec &spec, int inputs, int
 }
 
 bool deepshard::runtime::givesDType(DType operand, DType result) {
-  const bool isNarrow = operand == DType::BF16 || operand == DType::F16;
-  return operand == result || (isNarrow && result == DType::F32);
+  return operand == result || (isNarrowFloat(operand) && result == DType::F32);
 }
 
 std::string deepshard::runtime::textOf(const TensorDesc &desc) {

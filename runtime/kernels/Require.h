@@ -23,6 +23,9 @@ void require(bool holds, const std::string &reason);
 /// 0 on a size above 1) and at least one thread. `inputs` < 0: any number but at least one.
 void requireOperands(const KernelSpec &spec, int inputs, int outputs);
 
+/// bf16 and f16: kernels compute with them in f32.
+constexpr bool isNarrowFloat(DType dtype) { return dtype == DType::BF16 || dtype == DType::F16; }
+
 /// Whether a sum of products of `operand` elements may be a `result`: of the same type, or the f32
 /// that products of bf16 and f16 are summed in.
 bool givesDType(DType operand, DType result);

@@ -3,6 +3,7 @@
 #include "runtime/plan/CheckerParts.h"
 #include "runtime/plan/Geometry.h"
 #include "runtime/plan/Pieces.h"
+#include "runtime/plan/Types.h"
 
 #include <algorithm>
 #include <set>
@@ -60,6 +61,7 @@ public:
 
 private:
   void checkBucket(const planpb::Bucket &bucket);
+  void checkInitial(const planpb::Bucket &bucket, const std::string &what);
   void checkMember(const planpb::Parameter &parameter);
   void checkCopy(const planpb::Parameter &parameter, const planpb::Bucket &master,
                  const std::string &what);
@@ -95,9 +97,28 @@ void BucketsCheck::checkBucket(const planpb::Bucket &bucket) {
            bucket.elements() / parts != static_cast<uint64_t>(view.shape(0)))
     faults.add("{}: {} elements in {} parts ({}) are not the {} of its view", what,
                bucket.elements(), parts, mesh.text(bucket.axes()), view.shape(0));
+  checkInitial(bucket, what);
   uint64_t begin = buffer.offset() + view.offset();
   places.push_back({buffer.arena(), begin,
                     begin + *byteSpan(view) + mesh.largestShift(view).value_or(0), bucket.name()});
+}
+
+/// Only what is no tensor of the model has a first content, and every rank all of it; the state of
+/// a loss scale is such.
+void BucketsCheck::checkInitial(const planpb::Bucket &bucket, const std::string &what) {
+  const bool isTensors =
+      bucket.kind() == "parameter" || bucket.kind() == "master" || bucket.kind() == "buffer";
+  const uint64_t bytes = bucket.elements() * elementBytes(bucket.view().dtype());
+  if (!bucket.initial().empty() &&
+      (isTensors || mesh.parts(bucket.axes()) != 1 || bucket.initial().size() != bytes))
+    faults.add("{}: its first content has {} bytes; only a bucket that is whole on every rank and "
+               "holds no tensor of the model has one, of its {} bytes",
+               what, bucket.initial().size(), bytes);
+  if (bucket.kind() == kLossScaleKind &&
+      (bucket.view().dtype() != planpb::F64 || bucket.elements() != kLossScaleNumbers ||
+       bucket.initial().empty()))
+    faults.add("{}: a loss scale is {} numbers of f64 with a first content", what,
+               kLossScaleNumbers);
 }
 
 /// A copy lies where the master does, in as many elements of a type that a value can be rounded to.

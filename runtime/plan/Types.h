@@ -29,6 +29,11 @@ bool isRowMajor(const planpb::View &view);
 /// The attributes of a launch as a kernel reads them.
 Attributes attributesOf(const planpb::Launch &launch);
 
+/// The kind of the bucket that is the state of the loss scale (kernel update_loss_scale), how many
+/// numbers it has, and which one counts the steps that were skipped.
+inline constexpr std::string_view kLossScaleKind = "loss_scale";
+inline constexpr size_t kLossScaleNumbers = 4, kSkippedSteps = 3;
+
 } // namespace deepshard::runtime
 
 #endif // DEEPSHARD_RUNTIME_PLAN_TYPES_H

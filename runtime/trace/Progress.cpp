@@ -29,8 +29,16 @@ static std::string groupDigits(double number) {
 
 std::string describeStep(const StepMetrics &metrics, uint64_t steps, const char *unit) {
   std::string text = fmt::format("step {}/{}", metrics.step, steps);
-  for (const auto &[name, value] : metrics.model)
-    text += fmt::format(" | {} {:.4f}", name, value);
+  for (const auto &[name, value] : metrics.model) {
+    if (name == "overflow")
+      text += value != 0 ? " | overflow: skipped" : "";
+    else if (name == "skipped_steps")
+      text += value != 0 ? fmt::format(" | {} skipped so far", value) : "";
+    else if (name == "loss_scale")
+      text += fmt::format(" | loss_scale {}", value);
+    else
+      text += fmt::format(" | {} {:.4f}", name, value);
+  }
   return text + fmt::format(" | lr {:.2e} | {} {}/s", metrics.learningRate,
                             groupDigits(metrics.tokensPerSecond), unit);
 }

@@ -31,11 +31,15 @@ class AllDouble(torch.overrides.TorchFunctionMode):
 
 @dataclass
 class Result:
-    """What a run leaves: a value a step, and the weights by name, in f64 (exact for both precisions)."""
+    """What a run leaves: a value a step, and the weights by name, in f64 (exact for both precisions).
+
+    `loss_scales` are those after the steps, `skipped` the steps whose gradients overflowed."""
 
     losses: list = field(default_factory=list)
     grad_norms: list = field(default_factory=list)
     learning_rates: list = field(default_factory=list)
+    loss_scales: list = field(default_factory=list)
+    skipped: list = field(default_factory=list)
     initial: dict = field(default_factory=dict)
     weights: dict = field(default_factory=dict)
 
@@ -116,10 +120,11 @@ def make_optimizer(parameters, config):
                 eps=params.get("eps", 1e-8), weight_decay=params.get("weight_decay", 0.0), foreach=False, fused=False)
 
 
-def train(module, data, config, steps, dtype=torch.float32, autocast=False):
+def train(module, data, config, steps, dtype=torch.float32, autocast=None, scaler=None):
     """Trains `module` in place. `data`: int64 arrays of rows by the names of forward's arguments; the loss is the
     tensor that forward returns or its `.loss`. The config gives micro-batch, accumulation, clipping, optimizer and
-    schedule under DeepSpeed's keys. With `autocast` the forward runs under torch.autocast in bf16."""
+    schedule under DeepSpeed's keys. With `autocast`, a dtype, the forward runs under torch.autocast in that. With `scaler`,
+    a torch.amp.GradScaler, the loss is scaled; a step that it skips does not advance the schedule."""
     module.to(dtype).train()
     micro = config["train_micro_batch_size_per_gpu"]
     accumulation = config.get("gradient_accumulation_steps", 1)
@@ -127,22 +132,33 @@ def train(module, data, config, steps, dtype=torch.float32, autocast=False):
     optimizer = make_optimizer(parameters, config)
     result = Result(initial=snapshot(module))
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = learning_rate(config, step)
+        optimizer.param_groups[0]["lr"] = learning_rate(config, step - len(result.skipped))
         optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for batch in micro_batches(data, step, micro, accumulation):
             if autocast:
-                context = torch.autocast("cpu", torch.bfloat16)
+                context = torch.autocast("cpu", autocast)
             else:
                 context = AllDouble() if dtype == torch.float64 else contextlib.nullcontext()
             with context:
                 output = module(**batch)
                 loss = output if isinstance(output, torch.Tensor) else output.loss
-            (loss / accumulation).backward()
+            scaled = scaler.scale(loss) if scaler else loss
+            (scaled / accumulation).backward()
             total += loss.item() / accumulation
         result.losses.append(total)
+        if scaler:
+            scaler.unscale_(optimizer)
         result.grad_norms.append(clip(parameters, config.get("gradient_clipping", 1.0)))
         result.learning_rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
+        if scaler:
+            before = scaler.get_scale()
+            scaler.step(optimizer)
+            scaler.update()
+            result.loss_scales.append(scaler.get_scale())
+            if result.loss_scales[-1] < before:
+                result.skipped.append(step)
+        else:
+            optimizer.step()
     result.weights = snapshot(module)
     return result

@@ -20,43 +20,62 @@ STEPS = 100
 MODES = {"bf16": {"bf16": {"enabled": True}}, "autocast": {"torch_autocast": {"enabled": True}}, "f32": {}}
 
 
-def make_config(mode):
-    optimizer = {"type": "AdamW", "params": {"lr": 1e-3, "betas": [0.9, 0.95], "weight_decay": 0.1}}
-    return gpt2.make_config(SIZE, optimizer=optimizer, gradient_clipping=1.0,
-                            scheduler={"type": "WarmupLR", "params": {"warmup_num_steps": 10}}) | MODES[mode]
+class Trainer(unittest.TestCase):
+    """Trains the model under `modes`: keys of the configuration by name."""
 
+    modes = {}
 
-class MixedPrecision(unittest.TestCase):
+    @classmethod
+    def make_config(cls, mode):
+        optimizer = {"type": "AdamW", "params": {"lr": 1e-3, "betas": [0.9, 0.95], "weight_decay": 0.1}}
+        return gpt2.make_config(SIZE, optimizer=optimizer, gradient_clipping=1.0,
+                                scheduler={"type": "WarmupLR", "params": {"warmup_num_steps": 10}}) | cls.modes[mode]
+
     @classmethod
     def setUpClass(cls):
         cls.shop = Workshop()
         cls.addClassCleanup(cls.shop.close)
-        cls.archive = cls.shop.path("bf16.pt")
+        cls.archive = cls.shop.path("model.pt")
         script = os.path.join(gpt2.ROOT, "examples/export_hf.py")
         call([sys.executable, script, *gpt2.export_arguments(SIZE, "sdpa", cls.archive)])
-        cls.rows = cls.shop.path("bf16-rows.npy")
+        cls.rows = cls.shop.path("rows.npy")
         np.save(cls.rows, gpt2.make_data(SIZE)["input_ids"])
+
+    @classmethod
+    @functools.cache
+    def plan(cls, mode):
+        path = cls.shop.path(mode)
+        with open(f"{path}.json", "w", encoding="utf-8") as stream:
+            json.dump(cls.make_config(mode), stream)
+        inputs = [f"--input={name}=i64[batchx{SIZE['seq']}]" for name in ("input_ids", "labels")]
+        call([DS_OPT, cls.archive, *inputs, "--config", f"{path}.json", "-o", f"{path}.dsplan", "--threads", "1"])
+        return f"{path}.dsplan"
+
+    @classmethod
+    def data(cls):
+        """What tells ds-run of the rows."""
+        return ["--data", f"input_ids={cls.rows}", "--data", f"labels={cls.rows}", "--no-shuffle"]
 
     @classmethod
     @functools.cache
     def train(cls, mode):
         """(metrics of every step, text of `ds-run --check`, path of the weights)"""
-        path = cls.shop.path(mode)
-        with open(f"{path}.json", "w", encoding="utf-8") as stream:
-            json.dump(make_config(mode), stream)
-        inputs = [f"--input={name}=i64[batchx{SIZE['seq']}]" for name in ("input_ids", "labels")]
-        call([DS_OPT, cls.archive, *inputs, "--config", f"{path}.json", "-o", f"{path}.dsplan", "--threads", "1"])
-        call([DS_RUN, f"{path}.dsplan", "--data", f"input_ids={cls.rows}", "--data", f"labels={cls.rows}", "--no-shuffle",
-              "--steps", STEPS, "--metrics", f"{path}.jsonl", "--save-weights", f"{path}.safetensors"])
+        plan, path = cls.plan(mode), cls.shop.path(mode)
+        call([DS_RUN, plan, *cls.data(), "--steps", STEPS, "--metrics", f"{path}.jsonl", "--save-weights",
+              f"{path}.safetensors"])
         with open(f"{path}.jsonl", encoding="utf-8") as stream:
             metrics = [json.loads(line) for line in stream]
-        return metrics, call([DS_RUN, f"{path}.dsplan", "--check"]).stdout, f"{path}.safetensors"
+        return metrics, call([DS_RUN, plan, "--check"]).stdout, f"{path}.safetensors"
+
+
+class MixedPrecision(Trainer):
+    modes = MODES
 
     @classmethod
     @functools.cache
     def reference(cls):
-        return reference_train.train(gpt2.build(SIZE, "sdpa"), gpt2.make_data(SIZE), make_config("autocast"), STEPS,
-                                     autocast=True)
+        return reference_train.train(gpt2.build(SIZE, "sdpa"), gpt2.make_data(SIZE), cls.make_config("autocast"), STEPS,
+                                     autocast=torch.bfloat16)
 
     def test_losses_follow_autocast(self):
         """Within 1 % at each of 100 steps, and within 0.1 % of the mean: no drift to one side."""
@@ -99,8 +118,7 @@ class MixedPrecision(unittest.TestCase):
         """A plan started from the weights that another run saved computes with their rounded copies."""
         path = self.shop.path("resumed.jsonl")
         weights = self.train("bf16")[2]
-        call([DS_RUN, self.shop.path("bf16.dsplan"), "--weights", weights, "--data", f"input_ids={self.rows}", "--data",
-              f"labels={self.rows}", "--no-shuffle", "--steps", 1, "--metrics", path])
+        call([DS_RUN, self.plan("bf16"), "--weights", weights, *self.data(), "--steps", 1, "--metrics", path])
         with open(path, encoding="utf-8") as stream:
             first = json.loads(stream.readline())["loss"]
         tail = np.mean(column(self.train("bf16")[0], "loss")[-10:])

@@ -51,7 +51,7 @@ class Workshop:
         path = self.path("fast_links.json")
         with open(path, "w", encoding="utf-8") as stream:
             json.dump({"device": {"memory_gib": 1, "memory_gb_per_s": 1,
-                                  "matmul": {dtype: {"peak_tflops": 0.001} for dtype in ("f32", "f64", "bf16")}},
+                                  "matmul": {dtype: {"peak_tflops": 0.001} for dtype in ("f32", "f64", "bf16", "f16")}},
                        "tiers": [{"name": "host", "size": 8, "latency_us": 0.01, "gb_per_s": 10}]}, stream)
         return path
 

@@ -95,6 +95,10 @@ class Ranks(unittest.TestCase):
         config["zero_optimization"] = {"stage3_param_persistence_threshold": 40} | (zero or {})
         if precision == "bf16":
             config["bf16"], precision = {"enabled": True}, "f32"
+        elif precision == "fp16":
+            # So high a scale that the first steps overflow.
+            config["fp16"] = {"enabled": True, "initial_scale_power": 26, "loss_scale_window": 3, "hysteresis": 1}
+            precision = "f32"
         elif precision == "autocast":
             config["torch_autocast"], precision = {"enabled": True}, "f32"
         config["deepshard"] = {"mesh": {"data": data, "tensor": tensor}, "bucket_size": 6000} | own
@@ -204,10 +208,12 @@ class Ranks(unittest.TestCase):
                         self.assertEqual(weights[name].tobytes(), tensor_value.tobytes(), name)
             self.assertLessEqual(gathers[3, 3], gathers[3, 1])
 
-    def test_zero_bits_in_bf16(self):
-        """The same of mixed precision: gradients are summed in f32 at every stage, and masters stepped alike."""
+    def test_zero_bits_in_16_bits(self):
+        """The same of mixed precision: gradients are summed in f32 at every stage, and masters stepped alike. An overflow
+        on any rank skips the step on all."""
         for precision, (data, tensor), reduction in [("bf16", (4, 1), "step"), ("bf16", (2, 2), "micro_batch"),
-                                                     ("autocast", (2, 1), "step")]:
+                                                     ("autocast", (2, 1), "step"), ("fp16", (4, 1), "step"),
+                                                     ("fp16", (2, 2), "micro_batch")]:
             first = None
             for stage, gather in [(0, "regather"), (1, "regather"), (2, "regather"), (3, "regather"), (3, "step")]:
                 with self.subTest(precision=precision, data=data, tensor=tensor, stage=stage, gather=gather):
@@ -215,9 +221,13 @@ class Ranks(unittest.TestCase):
                                      dropout=0.1, precision=precision, zero={"stage": stage},
                                      gradient_reduction=reduction, parameter_gather=gather)
                     metrics, weights = self.train(plan, "narrow", steps=20)
-                    values = [(step["loss"], step["grad_norm"]) for step in metrics]
+                    values = [[step.get(name) for name in ("loss", "grad_norm", "loss_scale", "skipped_steps")]
+                              for step in metrics]
                     first = first or (values, weights)
                     self.assertEqual(values, first[0])
+                    if precision == "fp16":
+                        self.assertGreater(values[-1][-1], 2)
+                        self.assertLess(values[-1][-1], 15)
                     for name, tensor_value in first[1].items():
                         self.assertEqual(weights[name].dtype, np.float32, name)
                         self.assertEqual(weights[name].tobytes(), tensor_value.tobytes(), name)

@@ -73,7 +73,9 @@ struct Settings {
 static StringRef precisionName(const Options &options, const TrainingConfig &config) {
   if (options.f64)
     return "f64";
-  return config.precision == Precision::F32 ? "f32" : "bf16";
+  return config.precision == Precision::F32    ? "f32"
+         : config.precision == Precision::BF16 ? "bf16"
+                                               : "f16";
 }
 
 /// The plan has to fit into the cluster, and the cluster to know its arithmetic.
@@ -316,7 +318,8 @@ static LogicalResult planWith(MLIRContext &context, Options options) {
   annotate(**module, config);
   // Every float type is f64 then.
   if (options.f64)
-    (**module)->removeAttr(graph::kMixedPrecisionAttr);
+    for (StringRef narrow : {graph::kMixedPrecisionAttr, graph::kLossScaleAttr})
+      (**module)->removeAttr(narrow);
   if (failed(pinLayouts(**module, config)))
     return failure();
   uint64_t modelHash = hashOf(**module);

@@ -17,12 +17,19 @@ void annotate(ModuleOp module, const TrainingConfig &config) {
   module->setAttr(graph::kAccumulationAttr, builder.getI64IntegerAttr(config.accumulation));
   module->setAttr(graph::kClippingAttr, number(config.gradientClipping));
   if (config.precision != Precision::F32) {
-    Type bf16 = builder.getBF16Type(), f32 = builder.getF32Type();
-    module->setAttr(
-        graph::kMixedPrecisionAttr,
-        graph::MixedPrecisionAttr::get(module.getContext(), bf16,
-                                       config.precision == Precision::BF16 ? bf16 : f32));
+    const bool isF16 = config.precision == Precision::F16;
+    Type narrow = isF16 ? Type(builder.getF16Type()) : builder.getBF16Type();
+    Type parameters = config.autocast ? Type(builder.getF32Type()) : narrow;
+    module->setAttr(graph::kMixedPrecisionAttr,
+                    graph::MixedPrecisionAttr::get(module.getContext(), narrow, parameters));
   }
+  if (config.lossScale)
+    module->setAttr(
+        graph::kLossScaleAttr,
+        graph::LossScaleAttr::get(module.getContext(), number(config.lossScale->initial),
+                                  config.lossScale->window, config.lossScale->hysteresis,
+                                  config.lossScale->consecutiveHysteresis,
+                                  number(config.lossScale->minimum)));
   if (!config.optimizer)
     return;
   const Optimizer &optimizer = *config.optimizer;

@@ -65,8 +65,8 @@ public:
   Value widen(Value x) {
     return arith::ExtFOp::create(b, loc, withElementType(x.getType(), b.getF32Type()), x);
   }
-  Value narrow(Value x) {
-    return arith::TruncFOp::create(b, loc, withElementType(x.getType(), b.getBF16Type()), x);
+  Value narrow(Value x, Type element) {
+    return arith::TruncFOp::create(b, loc, withElementType(x.getType(), element), x);
   }
 
   Value onFloats(Operation *op, ValueRange x);
@@ -181,17 +181,17 @@ Value Emitter::convert(Value x, Type to) {
   Type element = getElementTypeOrSelf(to);
   if (from == element)
     return x;
-  if (from.isBF16())
+  if (isNarrow(from))
     return convert(widen(x), to);
   if (from.isF32()) {
-    if (element.isBF16())
-      return narrow(x);
+    if (isNarrow(element))
+      return narrow(x, element);
     if (element.isInteger(1))
       return compare(arith::CmpFPredicate::UNE, x, number(x.getType(), 0));
     return truncate(x, to);
   }
-  if (element.isBF16())
-    return narrow(convert(x, withElementType(to, b.getF32Type())));
+  if (isNarrow(element))
+    return narrow(convert(x, withElementType(to, b.getF32Type())), element);
   if (element.isF32())
     return from.isInteger(1) ? Value(arith::UIToFPOp::create(b, loc, to, x))
                              : Value(arith::SIToFPOp::create(b, loc, to, x));
@@ -206,13 +206,15 @@ Value Emitter::convert(Value x, Type to) {
 
 } // namespace
 
+bool isNarrow(Type element) { return graph::accumulationType(element) != element; }
+
 bool canEmitElement(Operation *op) {
   Type type = cast<RankedTensorType>(op->getOperand(0).getType()).getElementType();
   if (isa<graph::DivOp>(op))
     return isa<FloatType>(type); // a vector of integers is divided one by one
   if (auto convert = dyn_cast<graph::ConvertOp>(op))
     // By way of f32 it would be rounded twice.
-    return !convert.getY().getType().getElementType().isBF16() || !type.isIntOrIndex() ||
+    return !isNarrow(convert.getY().getType().getElementType()) || !type.isIntOrIndex() ||
            type.isInteger(1);
   return isa<graph::AddOp, graph::SubOp, graph::MulOp, graph::MaximumOp, graph::MinimumOp,
              graph::NegOp, graph::FloorOp, graph::ExpOp, graph::LogOp, graph::SqrtOp,
@@ -230,8 +232,8 @@ Value emitElement(OpBuilder &builder, Operation *op, ValueRange operands) {
   if (isa<graph::ConvertOp>(op))
     return emitter.convert(operands[0], withElementType(operands[0].getType(), element));
   SmallVector<Value> x(operands);
-  bool isNarrow = getElementTypeOrSelf(x[0].getType()).isBF16();
-  if (isNarrow)
+  Type operand = getElementTypeOrSelf(x[0].getType());
+  if (isNarrow(operand))
     for (Value &value : x)
       value = emitter.widen(value);
   if (auto compare = dyn_cast<graph::CompareOp>(op))
@@ -239,7 +241,7 @@ Value emitElement(OpBuilder &builder, Operation *op, ValueRange operands) {
   if (!isa<FloatType>(getElementTypeOrSelf(x[0].getType())))
     return emitter.onIntegers(op, x);
   Value result = emitter.onFloats(op, x);
-  return isNarrow ? emitter.narrow(result) : result;
+  return isNarrow(operand) ? emitter.narrow(result, operand) : result;
 }
 
 Value emitCombine(OpBuilder &builder, Operation *reduction, Value a, Value b) {

@@ -7,13 +7,16 @@
 
 namespace deepshard {
 
+/// Whether elements of the type are computed with in f32: bf16 and f16.
+bool isNarrow(mlir::Type element);
+
 /// Whether `emitElement` knows how to compute the elementwise op.
 bool canEmitElement(mlir::Operation *op);
 
 /// Emits what the elementwise graph op computes for one element, or lane by lane for vectors of
 /// equal length, with the dialects arith and math. Operands have the element types of the op's
-/// operands, the result that of its result; arithmetic on bf16 is done in f32 and rounded once, as
-/// the reference kernels do it.
+/// operands, the result that of its result; arithmetic on bf16 and f16 is done in f32 and rounded
+/// once, as the reference kernels do it.
 mlir::Value emitElement(mlir::OpBuilder &builder, mlir::Operation *op, mlir::ValueRange operands);
 
 /// `element` as the element type of `like`: a vector of its length, or a scalar.

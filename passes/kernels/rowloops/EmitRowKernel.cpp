@@ -68,10 +68,10 @@ private:
     return y == 1 ? x : Value(arith::MulIOp::create(b, loc, x, number(y)));
   }
   VectorType vectorOf(Type element) const { return VectorType::get(width, element); }
-  /// A flag takes a byte. The bits of a bf16 are moved as an integer: CPUs without its instructions
-  /// would move it by way of f32.
+  /// A flag takes a byte. The bits of a bf16 or f16 are moved as an integer: CPUs without its
+  /// instructions would move it by way of f32.
   Type memoryType(Type element) {
-    return element.isInteger(1) ? b.getI8Type() : element.isBF16() ? b.getI16Type() : element;
+    return element.isInteger(1) ? b.getI8Type() : isNarrow(element) ? b.getI16Type() : element;
   }
   Value fromMemory(Value value, Type element);
   Value toMemory(Value value);
@@ -192,9 +192,9 @@ Value KernelEmitter::loadVector(Value base, Type element, Value offset, Value ma
 Value KernelEmitter::fromMemory(Value value, Type element) {
   if (element.isInteger(1))
     return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, value, zeros(value.getType()));
-  return element.isBF16() ? Value(arith::BitcastOp::create(
-                                b, loc, withElementType(value.getType(), element), value))
-                          : value;
+  return isNarrow(element) ? Value(arith::BitcastOp::create(
+                                 b, loc, withElementType(value.getType(), element), value))
+                           : value;
 }
 
 Value KernelEmitter::toMemory(Value value) {
@@ -202,7 +202,7 @@ Value KernelEmitter::toMemory(Value value) {
   Type memory = withElementType(value.getType(), memoryType(element));
   if (element.isInteger(1))
     return arith::ExtUIOp::create(b, loc, memory, value);
-  return element.isBF16() ? Value(arith::BitcastOp::create(b, loc, memory, value)) : value;
+  return isNarrow(element) ? Value(arith::BitcastOp::create(b, loc, memory, value)) : value;
 }
 
 void KernelEmitter::storeVector(Value value, Value base, Value offset, Value mask) {
@@ -397,15 +397,15 @@ Value KernelEmitter::dropoutVector(graph::DropoutOp op, Body &body) {
                                                  constant(words, threshold)));
   Value x = vectorValue(op.getX(), body);
   Type type = x.getType();
-  bool isNarrow = getElementTypeOrSelf(type).isBF16();
+  bool rounds = isNarrow(getElementTypeOrSelf(type));
   VectorType f32 = vectorOf(b.getF32Type());
-  if (isNarrow)
+  if (rounds)
     x = arith::ExtFOp::create(b, loc, f32, x);
   Value scaled = arith::MulFOp::create(
       b, loc, x,
       emitSplat(b, loc, f32, b.getF32FloatAttr(static_cast<float>(p < 1 ? 1 / (1 - p) : 0))));
   Value result = arith::SelectOp::create(b, loc, kept, scaled, zeros(f32));
-  return isNarrow ? Value(arith::TruncFOp::create(b, loc, type, result)) : result;
+  return rounds ? Value(arith::TruncFOp::create(b, loc, type, result)) : result;
 }
 
 /// The chunks' sums are added in their order.

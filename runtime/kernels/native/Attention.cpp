@@ -28,10 +28,6 @@ void requireTensor(const TensorDesc &desc, DType dtype, const std::vector<int64_
                       textOf(TensorDesc::contiguous(dtype, shape))));
 }
 
-const ElementLoops &loopsFor(DType dtype, const Loops &loops) {
-  return dtype == DType::F32 ? loops.f32 : loops.bf16;
-}
-
 /// Reads where the scores lie in larger ones, if they do.
 int offsetsOperand(const KernelSpec &spec, size_t next, AttentionCall &call) {
   const int64_t scores[4] = {call.b, call.h, call.s, call.t};
@@ -110,8 +106,8 @@ AttentionCall callOf(const KernelSpec &spec, size_t first, const TensorDesc &o,
   call.e = v.shape[3];
   require(call.g > 0 && call.h % call.g == 0,
           fmt::format("{} heads are not a multiple of {} key/value heads", call.h, call.g));
-  require(q.dtype == DType::F32 || q.dtype == DType::BF16,
-          fmt::format("q is {}, expected f32 or bf16", textOf(q)));
+  require(q.dtype == DType::F32 || isNarrowFloat(q.dtype),
+          fmt::format("q is {}, expected f32, bf16 or f16", textOf(q)));
   requireTensor(q, q.dtype, {call.b, call.h, call.s, call.d}, "q");
   requireTensor(k, q.dtype, {call.b, call.g, call.t, call.d}, "k");
   requireTensor(v, q.dtype, {call.b, call.g, call.t, call.e}, "v");

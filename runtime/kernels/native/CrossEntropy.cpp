@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstring>
 #include <fmt/format.h>
+#include <immintrin.h>
 #include <limits>
 
 using namespace deepshard::runtime;
@@ -18,6 +19,7 @@ namespace {
 /// The operands that both directions share, and how their rows are read.
 struct Rows {
   ElementLoops loops;
+  DType type; // of the logits
   size_t elementBytes;
   int64_t count, columns;
   bool isWide; // targets are i64
@@ -25,8 +27,8 @@ struct Rows {
   int threads;
 
   Rows(const KernelSpec &spec, const Loops &loops)
-      : loops(spec.inputs[0].dtype == DType::F32 ? loops.f32 : loops.bf16),
-        elementBytes(sizeOf(spec.inputs[0].dtype)), count(spec.inputs[1].elements()),
+      : loops(loopsFor(spec.inputs[0].dtype, loops)), type(spec.inputs[0].dtype),
+        elementBytes(sizeOf(type)), count(spec.inputs[1].elements()),
         columns(spec.inputs[0].shape.back()), isWide(spec.inputs[1].dtype == DType::I64),
         ignored(spec.attributes.integer("ignore_index")), threads(spec.threads) {}
 
@@ -72,7 +74,8 @@ private:
       return std::numeric_limits<float>::quiet_NaN();
     uint16_t bits;
     std::memcpy(&bits, row + static_cast<size_t>(target) * sizeof(bits), sizeof(bits));
-    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+    return rows.type == DType::F16 ? _cvtsh_ss(bits)
+                                   : std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
   }
 
   Rows rows;
@@ -105,10 +108,10 @@ private:
 };
 
 void requireLogitsAndTargets(const TensorDesc &logits, const TensorDesc &target) {
-  require(
-      (logits.dtype == DType::F32 || logits.dtype == DType::BF16) && logits.rank() >= 2 &&
-          logits.isContiguous(),
-      fmt::format("the logits are {}, expected contiguous rows of f32 or bf16", textOf(logits)));
+  require((logits.dtype == DType::F32 || isNarrowFloat(logits.dtype)) && logits.rank() >= 2 &&
+              logits.isContiguous(),
+          fmt::format("the logits are {}, expected contiguous rows of f32, bf16 or f16",
+                      textOf(logits)));
   const std::vector<int64_t> rows(logits.shape.begin(), logits.shape.end() - 1);
   require(
       (target.dtype == DType::I64 || target.dtype == DType::I32) && target.shape == rows &&
@@ -133,8 +136,8 @@ Prepared deepshard::runtime::native::prepareCrossEntropy(const KernelSpec &spec,
   requireOperands(spec, 2, 3);
   const TensorDesc &logits = spec.inputs[0], &target = spec.inputs[1];
   requireLogitsAndTargets(logits, target);
-  require(logits.dtype == DType::BF16 && logits.shape.back() > 0,
-          fmt::format("the logits are {}, expected bf16", textOf(logits)));
+  require(isNarrowFloat(logits.dtype) && logits.shape.back() > 0,
+          fmt::format("the logits are {}, expected bf16 or f16", textOf(logits)));
   requireScalar(spec.outputs[0], "loss_sum");
   requireScalar(spec.outputs[1], "count");
   requirePerRow(spec.outputs[2], target);

@@ -24,13 +24,12 @@ constexpr int kRows = 12;  // 32 vector registers: 24 sums, 2 columns, 1 element
 #include "runtime/kernels/native/Update.inc"
 // clang-format on
 
+template <typename T> static constexpr ElementLoops elementLoops() {
+  return {forward<T>, backward<T>, logSumExp<T>, crossEntropyGrad<T>, adamw<T>};
+}
+
 const Loops &deepshard::runtime::native::loopsLevel4() {
-  static constexpr Loops kLoops = {
-      forwardScratch,
-      backwardScratch,
-      {forward<float>, backward<float>, logSumExp<float>, crossEntropyGrad<float>},
-      {forward<Bf16>, backward<Bf16>, logSumExp<Bf16>, crossEntropyGrad<Bf16>},
-      adamw,
-      sumSquares};
+  static constexpr Loops kLoops = {forwardScratch,       backwardScratch,     elementLoops<float>(),
+                                   elementLoops<Bf16>(), elementLoops<F16>(), sumSquares};
   return kLoops;
 }

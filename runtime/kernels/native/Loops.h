@@ -69,17 +69,17 @@ struct ElementLoops {
   /// One row of the gradient of cross entropy; `out` may be x.
   void (*crossEntropyGrad)(const void *x, int64_t columns, int64_t target, float lse, float scale,
                            void *out);
+  /// Elements [begin, end) of p, g, m, v -> p', m', v', all f32, and, unless `copy` is null, p'
+  /// rounded to the type of the loops.
+  void (*adamw)(const AdamWStep &step, const float *const *in, float *const *out, void *copy,
+                int64_t begin, int64_t end);
 };
 
 struct Loops {
   /// Bytes of scratch memory, 64-byte aligned, that one thread needs.
   size_t (*forwardScratch)(const AttentionCall &call);
   size_t (*backwardScratch)(const AttentionCall &call);
-  ElementLoops f32, bf16;
-  /// Elements [begin, end) of p, g, m, v -> p', m', v' and, unless `copy` is null, p' rounded to
-  /// bf16.
-  void (*adamw)(const AdamWStep &step, const float *const *in, float *const *out, uint16_t *copy,
-                int64_t begin, int64_t end);
+  ElementLoops f32, bf16, f16;
   /// The sum of squares of `count` elements in f64, kept in 16 lanes that are added in order.
   double (*sumSquares)(const float *x, int64_t count);
 };

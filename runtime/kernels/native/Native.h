@@ -16,26 +16,32 @@ struct Prepared {
 };
 
 /// q, k, v, [mask], [counter, [offsets]], [diagonal] -> o, lse; and dO, q, k, v, o, lse, [mask],
-/// [counter, [offsets]], [diagonal] -> dq, dk, dv; all f32 or all bf16 but lse and an added mask,
-/// which are f32; any strides. A mask has rank 4, the counter
-/// rank 1, the diagonal rank 0: which of them are there follows from the operands; offsets are
-/// there with attribute global_shape. Attributes: scale, causal, dropout (absent: 0), id. See
-/// `graph.attention` for the meaning.
+/// [counter, [offsets]], [diagonal] -> dq, dk, dv; all f32, all bf16 or all f16 but lse and an
+/// added mask, which are f32; any strides. A mask has rank 4, the counter rank 1, the diagonal rank
+/// 0: which of them are there follows from the operands; offsets are there with attribute
+/// global_shape. Attributes: scale, causal, dropout (absent: 0), id. See `graph.attention` for the
+/// meaning.
 Prepared prepareAttention(const KernelSpec &spec, const Loops &loops);
 Prepared prepareAttentionGrad(const KernelSpec &spec, const Loops &loops);
 
-/// logits, target -> loss_sum, count, lse; contiguous bf16 logits (of f32 ones nothing is kept by
-/// not converting them), f32 results, targets i64 or i32. Attribute: ignore_index.
+/// logits, target -> loss_sum, count, lse; contiguous bf16 or f16 logits (of f32 ones nothing is
+/// kept by not converting them), f32 results, targets i64 or i32. Attribute: ignore_index.
 Prepared prepareCrossEntropy(const KernelSpec &spec, const Loops &loops);
 /// logits, target, lse, dloss_sum -> dlogits, which may lie where the logits do; contiguous, logits
-/// f32 or bf16, targets i64 or i32. Attribute: ignore_index. `lse` is that of the logits: e^(logits
+/// f32, bf16 or f16, targets i64 or i32. Attribute: ignore_index. `lse` is that of the logits:
+/// e^(logits
 /// - lse) must not overflow.
 Prepared prepareCrossEntropyGrad(const KernelSpec &spec, const Loops &loops);
 
-/// As the reference kernels, for contiguous f32 (and the bf16 copy of adamw): adamw rounds after
-/// every operation, sum_squares adds a block in 16 lanes.
+/// As the reference kernels, for contiguous f32 (and the bf16 or f16 copy of adamw): adamw rounds
+/// after every operation, sum_squares adds a block in 16 lanes.
 Prepared prepareAdamW(const KernelSpec &spec, const Loops &loops);
 Prepared prepareSumSquares(const KernelSpec &spec, const Loops &loops);
+
+/// The loops for elements of f32, bf16 or f16.
+inline const ElementLoops &loopsFor(DType dtype, const Loops &loops) {
+  return dtype == DType::BF16 ? loops.bf16 : dtype == DType::F16 ? loops.f16 : loops.f32;
+}
 
 } // namespace deepshard::runtime::native
 

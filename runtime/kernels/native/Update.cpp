@@ -24,7 +24,9 @@ void requireFlat(const TensorDesc &desc, const char *what, size_t index) {
 class AdamWKernel : public Kernel {
 public:
   AdamWKernel(const KernelSpec &spec, const Loops &loops)
-      : options(AdamWOptions::of(spec.attributes)), loop(loops.adamw),
+      : options(AdamWOptions::of(spec.attributes)),
+        loop(spec.outputs.size() > 3 ? loopsFor(spec.outputs[3].dtype, loops).adamw
+                                     : loops.f32.adamw),
         count(spec.inputs[0].elements()), threads(spec.threads) {}
 
   void run(const KernelArguments &arguments) noexcept override {
@@ -35,16 +37,14 @@ public:
       in[i] = static_cast<const float *>(arguments.inputs[i]);
     for (int i = 0; i < 3; ++i)
       out[i] = static_cast<float *>(arguments.outputs[i]);
-    auto *copy =
-        arguments.outputs.size() > 3 ? static_cast<uint16_t *>(arguments.outputs[3]) : nullptr;
+    void *copy = arguments.outputs.size() > 3 ? arguments.outputs[3] : nullptr;
     parallelRanges(threads, count, kGrain,
                    [&](int64_t begin, int64_t end) { loop(step, in, out, copy, begin, end); });
   }
 
 private:
   AdamWOptions options;
-  void (*loop)(const AdamWStep &, const float *const *, float *const *, uint16_t *, int64_t,
-               int64_t);
+  void (*loop)(const AdamWStep &, const float *const *, float *const *, void *, int64_t, int64_t);
   int64_t count;
   int threads;
 };

@@ -82,7 +82,10 @@ private:
   }
 
   bool widens(const KernelSpec &spec) const {
-    return !multipliesBf16 && !spec.inputs.empty() && spec.inputs[0].dtype == DType::BF16;
+    if (spec.inputs.empty())
+      return false;
+    const DType type = spec.inputs[0].dtype;
+    return type == DType::F16 || (type == DType::BF16 && !multipliesBf16);
   }
 
   bool multipliesBf16;

@@ -1,8 +1,8 @@
-//===- Widened.cpp - bf16 kernels on CPUs that multiply f32 -----------------------------------===//
+//===- Widened.cpp - bf16 and f16 kernels on CPUs that multiply f32 ---------------------------===//
 //
-// Without bf16 instructions the library's own bf16 kernels are ten times slower than its f32 ones.
-// Here operands are converted to f32 in the workspace, in the order in which they lie, multiplied
-// by the f32 kernel and the result is rounded.
+// Without bf16 instructions the library's own bf16 kernels are ten times slower than its f32 ones,
+// and f16 ones there are none. Here operands are converted to f32 in the workspace, in the order in
+// which they lie, multiplied by the f32 kernel and the result is rounded.
 //
 // Products of large matrices (a vocabulary) are cut along one dimension, so that the copies stay
 // small: along a free dimension each block is a part of the result,
@@ -29,6 +29,7 @@
 #include <array>
 #include <bit>
 #include <fmt/format.h>
+#include <immintrin.h>
 #include <numeric>
 
 using namespace deepshard::runtime;
@@ -39,13 +40,54 @@ namespace {
 constexpr int64_t kBlockElements = int64_t{1} << 22; // of the operands that are cut
 constexpr size_t kAlignment = 64;
 
-float widen(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+/// Conversions of rows from and to a type of 16 bits, whose elements lie `step` apart.
+struct Bf16 {
+  static float widen(uint16_t bits) {
+    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+  }
+  static uint16_t narrow(float x) {
+    const auto bits = std::bit_cast<uint32_t>(x);
+    const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16,
+                   quiet = (bits >> 16) | 0x40;
+    return static_cast<uint16_t>((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
+  }
+  // Two loops: the compiler makes vectors of the first.
+  static void widenRow(const uint16_t *from, int64_t step, float *to, int64_t length) {
+    if (step == 1)
+      for (int64_t i = 0; i < length; ++i)
+        to[i] = widen(from[i]);
+    else
+      for (int64_t i = 0; i < length; ++i)
+        to[i] = widen(from[i * step]);
+  }
+  static void narrowRow(const float *from, uint16_t *to, int64_t step, int64_t length) {
+    if (step == 1)
+      for (int64_t i = 0; i < length; ++i)
+        to[i] = narrow(from[i]);
+    else
+      for (int64_t i = 0; i < length; ++i)
+        to[i * step] = narrow(from[i]);
+  }
+};
 
-uint16_t narrow(float x) {
-  const auto bits = std::bit_cast<uint32_t>(x);
-  const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16, quiet = (bits >> 16) | 0x40;
-  return static_cast<uint16_t>((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
-}
+struct F16 {
+  static void widenRow(const uint16_t *from, int64_t step, float *to, int64_t length) {
+    int64_t i = 0;
+    for (; step == 1 && i + 8 <= length; i += 8)
+      _mm256_storeu_ps(
+          to + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(from + i))));
+    for (; i < length; ++i)
+      to[i] = _cvtsh_ss(from[i * step]);
+  }
+  static void narrowRow(const float *from, uint16_t *to, int64_t step, int64_t length) {
+    int64_t i = 0;
+    for (; step == 1 && i + 8 <= length; i += 8)
+      _mm_storeu_si128(reinterpret_cast<__m128i *>(to + i),
+                       _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
+    for (; i < length; ++i)
+      to[i * step] = _cvtss_sh(from[i], _MM_FROUND_TO_NEAREST_INT);
+  }
+};
 
 /// Dimensions from the largest step to the smallest.
 std::vector<size_t> byStride(const TensorDesc &desc) {
@@ -80,11 +122,11 @@ int64_t storedElements(const TensorDesc &desc) {
   return count;
 }
 
-/// The loops that copy between a bf16 tensor and its packed f32 copy: rows of neighbours.
+/// The loops that copy between a tensor of 16 bits and its packed f32 copy: rows of neighbours.
 class Rows {
 public:
   Rows() = default;
-  explicit Rows(const TensorDesc &narrowDesc) {
+  explicit Rows(const TensorDesc &narrowDesc) : isF16(narrowDesc.dtype == DType::F16) {
     const TensorDesc wideDesc = packed(narrowDesc);
     std::vector<size_t> order = byStride(narrowDesc);
     for (size_t dim : order) {
@@ -127,27 +169,16 @@ public:
 
   void widenAll(const uint16_t *from, float *to, int threads) const noexcept {
     forEach(threads, [&](int64_t narrowAt, int64_t wideAt, int64_t length) {
-      const uint16_t *in = from + narrowAt;
-      float *out = to + wideAt; // the packed row has no gaps
-      if (row.narrowStep == 1)
-        for (int64_t i = 0; i < length; ++i)
-          out[i] = widen(in[i]);
-      else
-        for (int64_t i = 0; i < length; ++i)
-          out[i] = widen(in[i * row.narrowStep]);
+      // The packed row has no gaps.
+      (isF16 ? F16::widenRow : Bf16::widenRow)(from + narrowAt, row.narrowStep, to + wideAt,
+                                               length);
     });
   }
 
   void narrowAll(const float *from, uint16_t *to, int threads) const noexcept {
     forEach(threads, [&](int64_t narrowAt, int64_t wideAt, int64_t length) {
-      const float *in = from + wideAt;
-      uint16_t *out = to + narrowAt;
-      if (row.narrowStep == 1)
-        for (int64_t i = 0; i < length; ++i)
-          out[i] = narrow(in[i]);
-      else
-        for (int64_t i = 0; i < length; ++i)
-          out[i * row.narrowStep] = narrow(in[i]);
+      (isF16 ? F16::narrowRow : Bf16::narrowRow)(from + wideAt, to + narrowAt, row.narrowStep,
+                                                 length);
     });
   }
 
@@ -158,6 +189,7 @@ private:
   std::vector<Loop> loops; // outermost first, the rows apart
   Loop row{1, 1, 1};
   int64_t count = 1;
+  bool isF16 = false; // else bf16
 };
 
 /// The dimension along which a product is cut, in each tensor that has it; -1: it does not.
@@ -241,7 +273,7 @@ struct Block {
 class Widened : public Kernel {
 public:
   Widened(const KernelSpec &spec, bool accumulates)
-      : spec(spec), cut(cutOf(spec)), rounds(spec.outputs[0].dtype == DType::BF16),
+      : spec(spec), cut(cutOf(spec)), rounds(isNarrowFloat(spec.outputs[0].dtype)),
         accumulates(accumulates) {
     size_t used = 0;
     auto reserve = [&](int64_t elements) {
@@ -337,12 +369,13 @@ WidenedKernel deepshard::runtime::onednn::widened(const KernelSpec &spec, bool a
   require(spec.inputs.size() >= 2 && spec.inputs.size() <= 3 && spec.outputs.size() == 1,
           fmt::format("{} operands and {} results", spec.inputs.size(), spec.outputs.size()));
   for (const TensorDesc &desc : spec.inputs) {
-    require(desc.dtype == DType::BF16,
-            fmt::format("an operand is {}, expected bf16", textOf(desc)));
+    require(isNarrowFloat(desc.dtype) && desc.dtype == spec.inputs[0].dtype,
+            fmt::format("an operand is {}, expected bf16 or f16 for all", textOf(desc)));
     require(desc.elements() > 0, fmt::format("an operand {} is empty", textOf(desc)));
   }
-  require(givesDType(DType::BF16, spec.outputs[0].dtype),
-          fmt::format("the result is {}, expected bf16 or f32", textOf(spec.outputs[0])));
+  require(givesDType(spec.inputs[0].dtype, spec.outputs[0].dtype),
+          fmt::format("the result is {}, expected {} or f32", textOf(spec.outputs[0]),
+                      nameOf(spec.inputs[0].dtype)));
   require(!adds || spec.outputs[0].dtype == DType::F32,
           fmt::format("the result is {}, expected f32 to add to", textOf(spec.outputs[0])));
   auto kernel = std::make_unique<Widened>(spec, adds);

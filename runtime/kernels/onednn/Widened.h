@@ -1,4 +1,4 @@
-//===- Widened.h - bf16 kernels on CPUs that multiply f32 -------------------------------------===//
+//===- Widened.h - bf16 and f16 kernels on CPUs that multiply f32 -----------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_KERNELS_ONEDNN_WIDENED_H
 #define DEEPSHARD_RUNTIME_KERNELS_ONEDNN_WIDENED_H
@@ -7,8 +7,8 @@
 
 namespace deepshard::runtime::onednn {
 
-/// A kernel on bf16 operands as the f32 kernel on copies of them, and the bytes of workspace it
-/// uses.
+/// A kernel on bf16 or f16 operands as the f32 kernel on copies of them, and the bytes of workspace
+/// it uses.
 struct WidenedKernel {
   std::unique_ptr<Kernel> kernel;
   size_t workspaceBytes;

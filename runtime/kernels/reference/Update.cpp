@@ -1,4 +1,4 @@
-//===- Update.cpp - the optimizer's step and the gradient's norm ------------------------------===//
+//===- Update.cpp - the optimizer's step, the gradient's norm, the loss scale -----------------===//
 
 #include "runtime/kernels/AdamW.h"
 #include "runtime/kernels/Parallel.h"
@@ -40,14 +40,26 @@ public:
           at[k] = base[k] + offsetOf(descs[k], i);
         update(step, at);
         if (copyDesc)
-          static_cast<BFloat16 *>(arguments.outputs[3])[offsetOf(*copyDesc, i)] =
-              BFloat16::from(*at[4]);
+          copy(*at[4], arguments.outputs[3], offsetOf(*copyDesc, i));
       }
     });
   }
 
 private:
+  void copy(T value, void *to, int64_t offset) const {
+    if (copyDesc->dtype == DType::F16)
+      static_cast<Float16 *>(to)[offset] = Float16::from(value);
+    else
+      static_cast<BFloat16 *>(to)[offset] = BFloat16::from(value);
+  }
+
   static void update(const AdamWStep &step, T *const *at) {
+    if (!step.applies) {
+      *at[4] = *at[0];
+      *at[5] = *at[2];
+      *at[6] = *at[3];
+      return;
+    }
     const double p = *at[0];
     const double g = step.clip * *at[1] + step.l2 * p;
     const double m = step.beta1 * *at[2] + step.oneMinusBeta1 * g;
@@ -102,6 +114,59 @@ private:
   int threads;
 };
 
+/// `graph.update_loss_scale` has the table.
+class UpdateLossScaleKernel : public Kernel {
+public:
+  explicit UpdateLossScaleKernel(const KernelSpec &spec)
+      : window(spec.attributes.integer("window")),
+        hysteresis(static_cast<double>(spec.attributes.integer("hysteresis"))),
+        consecutive(spec.attributes.flag("consecutive_hysteresis")),
+        minimum(spec.attributes.number("minimum")) {}
+
+  void run(const KernelArguments &arguments) noexcept override {
+    const auto *state = static_cast<const double *>(arguments.inputs[0]);
+    const bool finite = *static_cast<const uint8_t *>(arguments.inputs[1]) != 0;
+    double scale = state[0], clean = state[1], left = state[2], skipped = state[3];
+    if (!finite) {
+      if (window > 0 && left == 1)
+        scale = scale == minimum ? 0 : std::max(scale / 2, minimum);
+      else if (window > 0)
+        --left;
+      clean = 0;
+      ++skipped;
+    } else {
+      const bool grows = window > 0 && clean > 0 && static_cast<int64_t>(clean) % window == 0;
+      if (grows)
+        scale *= 2;
+      if (grows || consecutive)
+        left = hysteresis;
+      ++clean;
+    }
+    auto *next = static_cast<double *>(arguments.outputs[0]);
+    next[0] = scale;
+    next[1] = clean;
+    next[2] = left;
+    next[3] = skipped;
+  }
+
+private:
+  int64_t window;
+  double hysteresis;
+  bool consecutive;
+  double minimum;
+};
+
+std::unique_ptr<Kernel> prepareUpdateLossScale(const KernelSpec &spec) {
+  requireOperands(spec, 2, 1);
+  const TensorDesc state = TensorDesc::contiguous(DType::F64, {4});
+  require(spec.inputs[0] == state && spec.outputs[0] == state,
+          fmt::format("the state is {} and becomes {}, expected a contiguous {}",
+                      textOf(spec.inputs[0]), textOf(spec.outputs[0]), textOf(state)));
+  require(spec.inputs[1].dtype == DType::I1 && spec.inputs[1].elements() == 1,
+          "operand 1 is " + textOf(spec.inputs[1]) + ", expected a scalar i1");
+  return std::make_unique<UpdateLossScaleKernel>(spec);
+}
+
 size_t sumSquaresWorkspace(const KernelSpec &spec) {
   return static_cast<size_t>((spec.inputs[0].elements() + kBlock - 1) / kBlock) * sizeof(double);
 }
@@ -121,5 +186,6 @@ std::unique_ptr<Kernel> prepareSumSquares(const KernelSpec &spec) {
 
 void deepshard::runtime::reference::addUpdate(KernelTable &table) {
   table["adamw"] = {prepareAdamW};
+  table["update_loss_scale"] = {prepareUpdateLossScale};
   table["sum_squares"] = {prepareSumSquares, sumSquaresWorkspace};
 }

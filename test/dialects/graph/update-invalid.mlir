@@ -28,3 +28,13 @@ func.func @adamw_moments(%p: tensor<4xf32>, %m: tensor<4xf64>, %s: tensor<f64>, 
       : tensor<4xf32>, tensor<4xf32>, tensor<4xf64>, tensor<4xf32>, tensor<f64>, tensor<i64>, tensor<f64>
   return
 }
+
+// -----
+
+// Update_loss_scale 1.
+func.func @loss_scale_state(%s: tensor<3xf64>, %finite: tensor<i1>) {
+  // expected-error @+1 {{dimension 0 of 'state' is 3; expected 4 from its four numbers, which is 4}}
+  %r = graph.update_loss_scale %s, %finite
+      {window = 1 : i64, hysteresis = 1 : i64, consecutive_hysteresis = false, minimum = 1.0 : f64} : tensor<3xf64>, tensor<i1>
+  return
+}

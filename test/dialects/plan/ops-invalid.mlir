@@ -119,6 +119,15 @@ plan.program @bucket streams ["compute"] {
 
 // -----
 
+plan.program @bucket_initial streams ["compute"] {
+  %0 = plan.buffer "x" persistent bytes 64 align 64
+  %1 = plan.view %0 offset 0 : !plan.view<4xf64>
+  // expected-error @+1 {{starts with 'tensor<3xf64>', but is seen as '!plan.view<4xf64>'}}
+  plan.bucket "loss_scale.0" "loss_scale" elements 4 over <{}> %1 initial dense<2.0> : tensor<3xf64> : !plan.view<4xf64>
+}
+
+// -----
+
 plan.program @overwrites streams ["compute"] {
   %0 = plan.buffer "x" transient bytes 64 align 64
   plan.segment @s {

@@ -41,6 +41,8 @@ plan.program @train streams ["compute", "copy"] arena 4096 max_live 4000 window 
   %3 = plan.view %w offset 0 : !plan.view<16xf32>
   // CHECK: plan.bucket "parameter.0" "parameter" elements 32 over <{"data"}> %{{.*}} : <16xf32>
   plan.bucket "parameter.0" "parameter" elements 32 over <{"data"}> %3 : !plan.view<16xf32>
+  // CHECK: plan.bucket "loss_scale.0" "loss_scale" elements 16 over <{}> %{{.*}} initial dense<2.000000e+00> : tensor<16xf32> : <16xf32>
+  plan.bucket "loss_scale.0" "loss_scale" elements 16 over <{}> %3 initial dense<2.0> : tensor<16xf32> : !plan.view<16xf32>
   // CHECK: plan.parameter "h.weight" : tensor<15xf32> in "parameter.0" at 0 cut [15] padded [16] layout <@mesh, [{"tensor"}]> from #graph.storage<file = "m.pt", offset = 64, element_type = f32, strides = [1]> {aliases = ["tied"], trainable = true}
   plan.parameter "h.weight" : tensor<15xf32> in "parameter.0" at 0 cut [15] padded [16] layout <@mesh, [{"tensor"}]> from #graph.storage<file = "m.pt", offset = 64, element_type = f32, strides = [1]> {aliases = ["tied"], trainable = true}
   // CHECK: plan.run_state "learning_rate"

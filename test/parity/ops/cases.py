@@ -401,6 +401,16 @@ def updates(c):
               "{a0}, {a1}, {a2}, {a3}, {a4}, {a5}, {a6} {{beta1 = 0.9, beta2 = 0.98, eps = 1.0e-8, weight_decay = 0.1, "
               f"bias_correction = {str(correct).lower()}, adam_w_mode = {str(adam_w).lower()}}}}} : "
               "{t0}, {t1}, {t2}, {t3}, {t4}, {t5}, {t6}", adamw, [c.element] * 3)
+    # {scale, steps since an overflow, overflows until it is halved, steps skipped}, whether gradients are finite.
+    options = "window = 4 : i64, hysteresis = 3 : i64, minimum = 2.0 : f64, consecutive_hysteresis = "
+    for state, finite, consecutive, expected in [
+            ((8, 3, 1, 5), True, False, (8, 4, 1, 5)), ((8, 4, 1, 5), True, False, (16, 5, 3, 5)),
+            ((8, 0, 1, 5), True, False, (8, 1, 1, 5)), ((8, 1, 1, 5), True, True, (8, 2, 3, 5)),
+            ((8, 4, 3, 5), False, False, (8, 0, 2, 6)), ((8, 4, 1, 5), False, True, (4, 0, 1, 6)),
+            ((3, 4, 1, 5), False, False, (2, 0, 1, 6)), ((2, 0, 1, 5), False, False, (0, 0, 1, 6))]:
+        c.add("update_loss_scale", [(np.array(state, np.float64), "f64"), (np.array(finite), "i1")],
+              f"{{a0}}, {{a1}} {{{{{options}{str(consecutive).lower()}}}}} : {{t0}}, {{t1}}",
+              lambda state, finite, expected=expected: torch.tensor(expected, dtype=torch.float64), ["f64"])
 
 
 def philox4x32(counter, key):

@@ -72,3 +72,40 @@ module @unclipped attributes {graph.optimizer = #adamw, graph.gradient_clipping 
   // CHECK: %[[ONE:.*]] = graph.constant {graph.phase = "update"} dense<1.000000e+00>
   // CHECK-NEXT: graph.adamw {{.*}}, %[[ONE]]
 }
+
+// -----
+
+#adamw = #graph.adamw<learning_rate = 1.0e-03 : f64, beta1 = 9.0e-01 : f64, beta2 = 9.5e-01 : f64, eps = 1.0e-08 : f64,
+                      weight_decay = 0.0 : f64, bias_correction = true, adam_w_mode = true>
+
+// Gradients carry the loss scale: the norm is divided by it, and so is the clip coefficient. The step applies where the
+// sum of squares is finite (an infinity or a NaN in any gradient makes it one), and so does the next scale.
+// CHECK-LABEL: module @loss_scale
+module @loss_scale attributes {graph.optimizer = #adamw, graph.gradient_clipping = 5.0e-01 : f64,
+                               graph.loss_scale = #graph.loss_scale<initial = 1.6e+01 : f64, window = 20, hysteresis = 3,
+                                                                    consecutive_hysteresis = true, minimum = 2.0 : f64>} {
+  func.func @forward(%loss: tensor<f32> {graph.input = "x"}, %a: tensor<16xf32> {graph.parameter = "a"},
+      %s: tensor<f64> {graph.member = #graph.member<kind = "loss_scale", index = 0, offset = 0>})
+      -> (tensor<f32> {graph.metric = "loss"}, tensor<16xf32> {graph.gradient = "a"}) {
+    return %loss, %a : tensor<f32>, tensor<16xf32>
+  }
+  // CHECK: func.func @update(
+  // CHECK-SAME: %[[STATE:[a-z0-9]+]]: tensor<4xf64> {graph.bucket = #graph.bucket<kind = "loss_scale", index = 0>, graph.state = "loss_scale.0"})
+  // CHECK-SAME: tensor<f64> {graph.metric = "grad_norm"}, tensor<4xf64> {graph.bucket = #graph.bucket<kind = "loss_scale", index = 0>, graph.state = "loss_scale.0"}
+  // CHECK-SAME: tensor<f64> {graph.metric = "loss_scale"}, tensor<f64> {graph.metric = "overflow"}, tensor<f64> {graph.metric = "skipped_steps"})
+  // CHECK: %[[SQUARES:.*]] = graph.sum_squares
+  // CHECK-DAG: %[[ROOT:.*]] = graph.sqrt %[[SQUARES]]
+  // CHECK-DAG: %[[FIRST:.*]] = graph.slice %[[STATE]] [0] to [1] by [1]
+  // CHECK-DAG: %[[SCALE:.*]] = graph.reshape %[[FIRST]]
+  // CHECK-DAG: %[[INF:.*]] = graph.constant {{.*}}dense<0x7FF0000000000000> : tensor<f64>
+  // CHECK: %[[FINITE:.*]] = graph.compare "lt" %[[SQUARES]], %[[INF]]
+  // CHECK: %[[NORM:.*]] = graph.div %[[ROOT]], %[[SCALE]]
+  // CHECK: graph.add %[[NORM]]
+  // CHECK: %[[COEFFICIENT:.*]] = graph.minimum
+  // CHECK: %[[CLIP:.*]] = graph.div %[[COEFFICIENT]], %[[SCALE]]
+  // CHECK: graph.adamw {{.*}}, %[[CLIP]], %[[FINITE]] {
+  // CHECK: %[[NEXT:.*]] = graph.update_loss_scale %[[STATE]], %[[FINITE]] {consecutive_hysteresis = true, {{.*}}hysteresis = 3 : i64, minimum = 2.000000e+00 : f64, window = 20 : i64}
+  // CHECK: %[[OVER:.*]] = graph.not %[[FINITE]]
+  // CHECK: graph.convert %[[OVER]]
+  // CHECK: return {{.*}}, %[[NORM]], %[[NEXT]],
+}

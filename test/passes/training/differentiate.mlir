@@ -67,3 +67,24 @@ func.func @forward(%a: tensor<4xf32> {graph.parameter = "a"}, %b: tensor<3xf32> 
   %6 = graph.reduce_sum %5 dims [0] : tensor<4xf32>
   return %6, %0 : tensor<f32>, tensor<3xf32>
 }
+
+// -----
+
+// With a loss scale the walk starts from scale / N: gradients carry the scale, the loss does not.
+module attributes {graph.accumulation_steps = 4 : i64,
+                   graph.loss_scale = #graph.loss_scale<initial = 1.024000e+03 : f64, window = 1000, hysteresis = 2,
+                                                        consecutive_hysteresis = false, minimum = 1.0 : f64>} {
+  // CHECK-LABEL: func.func @forward(
+  // CHECK-SAME: %[[W:.*]]: tensor<2xf32> {graph.parameter = "w"}
+  // CHECK-SAME: %[[S:.*]]: tensor<f64> {graph.member = #graph.member<kind = "loss_scale", index = 0, offset = 0>})
+  // CHECK: %[[LOSS:.*]] = graph.reduce_sum %[[W]] dims [0] {graph.phase = "forward"}
+  // CHECK: %[[SEED:.*]] = graph.constant {graph.phase = "backward"} dense<2.500000e-01> : tensor<f32>
+  // CHECK: %[[S32:.*]] = graph.convert %[[S]] {graph.phase = "backward"} : tensor<f64> to tensor<f32>
+  // CHECK: %[[D:.*]] = graph.mul %[[S32]], %[[SEED]] {graph.phase = "backward"} : tensor<f32>, tensor<f32>
+  // CHECK: %[[DW:.*]] = graph.broadcast %[[D]]
+  // CHECK: return %[[LOSS]], %[[DW]]
+  func.func @forward(%w: tensor<2xf32> {graph.parameter = "w"}) -> (tensor<f32> {graph.output = "loss"}) {
+    %0 = graph.reduce_sum %w dims [0] : tensor<2xf32>
+    return %0 : tensor<f32>
+  }
+}

@@ -88,3 +88,26 @@ func.func @forward(%w: tensor<4xf32> {graph.parameter = "w"}) -> (tensor<f32> {g
   %0 = graph.reduce_sum %w dims [0] : tensor<4xf32>
   return %0 : tensor<f32>
 }
+
+// -----
+
+// The same in f16. A mask keeps what f16 cannot hold: it is added in f32.
+module attributes {graph.mixed_precision = #graph.mixed_precision<compute = f16, parameters = f16>} {
+  // CHECK-LABEL: func.func @forward(
+  // CHECK-SAME:    %[[W:.*]]: tensor<4x4xf16> {graph.master = f32, graph.parameter = "w"}
+  // GRAD-LABEL: func.func @forward(
+  // GRAD-SAME: -> (tensor<f32> {{.*}}, tensor<4x4xf32> {graph.gradient = "w"})
+  func.func @forward(%w: tensor<4x4xf32> {graph.parameter = "w"}, %x: tensor<1x1x4x4xf32> {graph.input = "x"},
+                     %m: tensor<1x1x4x4xf32> {graph.input = "m"}) -> (tensor<f32> {graph.output = "loss"}) {
+    // CHECK: %[[X16:.*]] = graph.convert %{{.*}} : tensor<1x1x4x4xf32> to tensor<1x1x4x4xf16>
+    // CHECK: %[[Q:.*]] = graph.linear %[[X16]], %[[W]] : tensor<1x1x4x4xf16>, tensor<4x4xf16>
+    %q = graph.linear %x, %w : tensor<1x1x4x4xf32>, tensor<4x4xf32>
+    // CHECK: graph.attention %[[Q]], %[[Q]], %[[Q]] mask %{{.*}} scale {{.*}} : tensor<1x1x4x4xf16>, tensor<1x1x4x4xf16>, tensor<1x1x4x4xf16>, tensor<1x1x4x4xf32>
+    %o, %lse = graph.attention %q, %q, %q mask %m scale 5.0e-01 : tensor<1x1x4x4xf32>, tensor<1x1x4x4xf32>, tensor<1x1x4x4xf32>, tensor<1x1x4x4xf32>
+    // CHECK: graph.reduce_sum %{{.*}} : tensor<1x1x4x4xf32>
+    %loss = graph.reduce_sum %o dims [0, 1, 2, 3] : tensor<1x1x4x4xf32>
+    return %loss : tensor<f32>
+    // GRAD: %[[DW:.*]] = graph.matmul {{.*}} in f32 {graph.phase = "backward"} : tensor<1x1x4x4xf16>, tensor<1x1x4x4xf16>
+    // GRAD: return %{{.*}}, %[[DW]]
+  }
+}

@@ -40,7 +40,7 @@ TEST(Config, faultsOfOneFileTogether) {
     "stage": 4,
     "overlap_com": true
   },
-  "fp16": {"enabled": true},
+  "amp": {"enabled": true},
   "activation_checkpointing": {"partitioned_activations": true},
   "steps_per_print": "often",
   "stage": 1,
@@ -57,7 +57,7 @@ TEST(Config, faultsOfOneFileTogether) {
           "c.json:6: zero_optimization.stage: expected 0, 1, 2 or 3, found the number 4",
           "c.json:7: zero_optimization.overlap_com: unknown key; did you mean "
           "\"zero_optimization.overlap_comm\"?",
-          "c.json:9: fp16.enabled: known, not supported yet (found true); leave "
+          "c.json:9: amp.enabled: known, not supported yet (found true); leave "
           "it out or set "
           "it to false",
           "c.json:10: activation_checkpointing.partitioned_activations: unknown key; did you mean "

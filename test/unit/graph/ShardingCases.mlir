@@ -632,3 +632,17 @@ func.func @adamw(%p: tensor<4x6xf64>, %g: tensor<4x6xf64>, %m: tensor<4x6xf64>, 
       : tensor<4x6xf64>, tensor<4x6xf64>, tensor<4x6xf64>, tensor<4x6xf64>, tensor<f64>, tensor<i64>, tensor<f64>
   return
 }
+func.func @adamw_predicated(%p: tensor<4x6xf64>, %g: tensor<4x6xf64>, %m: tensor<4x6xf64>,
+                            %v: tensor<4x6xf64> {test.low = 0}, %lr: tensor<f64> {test.real, test.low = 0, test.high = 1},
+                            %t: tensor<i64> {test.low = 1}, %clip: tensor<f64> {test.real, test.low = 0, test.high = 1},
+                            %applies: tensor<i1>) attributes {test.exact} {
+  %r:3 = graph.adamw %p, %g, %m, %v, %lr, %t, %clip, %applies
+      {beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8, weight_decay = 0.1, bias_correction = true, adam_w_mode = true}
+      : tensor<4x6xf64>, tensor<4x6xf64>, tensor<4x6xf64>, tensor<4x6xf64>, tensor<f64>, tensor<i64>, tensor<f64>, tensor<i1>
+  return
+}
+func.func @update_loss_scale(%s: tensor<4xf64> {test.low = 1}, %finite: tensor<i1>) attributes {test.exact} {
+  %r = graph.update_loss_scale %s, %finite
+      {window = 2 : i64, hysteresis = 2 : i64, consecutive_hysteresis = false, minimum = 1.0 : f64} : tensor<4xf64>, tensor<i1>
+  return
+}

@@ -164,14 +164,15 @@ void check(const Problem &p, const KernelProvider &provider, Layout layout) {
     EXPECT_TRUE(first == bytes) << "attention differs with " << threads << " threads";
   }
   const Expected expected = naive(p, x, scale);
-  // bf16 operands are exact in f32: lse is as exact, results are rounded once, and the gradients
+  // Narrow operands are exact in f32: lse is as exact, results are rounded once, and the gradients
   // see the rounding of o.
-  const bool isNarrow = p.dtype == DType::BF16;
-  expectNear(o, expected.o, isNarrow ? 1.0 / 256 : 2e-6, "o");
+  const bool isNarrow = p.dtype != DType::F32;
+  const double rounding = roundingOf(p.dtype);
+  expectNear(o, expected.o, isNarrow ? rounding : 2e-6, "o");
   expectNear(lse, expected.lse, 2e-6, "lse");
-  expectNear(dQ, expected.dQ, isNarrow ? 1.0 / 64 : 4e-6, "dq");
-  expectNear(dK, expected.dK, isNarrow ? 1.0 / 64 : 4e-6, "dk");
-  expectNear(dV, expected.dV, isNarrow ? 1.0 / 256 : 4e-6, "dv");
+  expectNear(dQ, expected.dQ, isNarrow ? 4 * rounding : 4e-6, "dq");
+  expectNear(dK, expected.dK, isNarrow ? 4 * rounding : 4e-6, "dk");
+  expectNear(dV, expected.dV, isNarrow ? rounding : 4e-6, "dv");
 }
 
 /// Both variants where this machine has them.
@@ -193,13 +194,14 @@ TEST(Attention, Causal) {
   checkLevels({1, 2, 2, 130, 130, 48, 48, true});
 }
 
-TEST(Attention, Bf16) {
-  for (Problem p : {Problem{2, 3, 3, 20, 20, 8, 8}, Problem{1, 4, 2, 130, 130, 48, 40, true},
-                    Problem{2, 2, 2, 19, 31, 8, 8, false, Mask::Added, 0.3},
-                    Problem{1, 2, 1, 60, 9, 8, 8, true}}) {
-    p.dtype = DType::BF16;
-    checkLevels(p);
-  }
+TEST(Attention, Narrow) {
+  for (DType dtype : kNarrow)
+    for (Problem p : {Problem{2, 3, 3, 20, 20, 8, 8}, Problem{1, 4, 2, 130, 130, 48, 40, true},
+                      Problem{2, 2, 2, 19, 31, 8, 8, false, Mask::Added, 0.3},
+                      Problem{1, 2, 1, 60, 9, 8, 8, true}}) {
+      p.dtype = dtype;
+      checkLevels(p);
+    }
 }
 
 TEST(Attention, SeveralBlocksOfKeys) {
@@ -356,7 +358,7 @@ TEST(Attention, FaultsAreNamed) {
   spec.attributes.set("causal", true);
   EXPECT_EQ(native.whyNot(spec), std::nullopt);
   spec.inputs[0] = TensorDesc::contiguous(DType::F64, {1, 4, 8, 8});
-  EXPECT_EQ(native.whyNot(spec), "q is f64[1x4x8x8], expected f32 or bf16");
+  EXPECT_EQ(native.whyNot(spec), "q is f64[1x4x8x8], expected f32, bf16 or f16");
 }
 
 } // namespace

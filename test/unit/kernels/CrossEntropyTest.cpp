@@ -58,14 +58,19 @@ TEST(CrossEntropyGrad, AgreesWithDoubles) {
       }
 }
 
-/// Loss and gradient of bf16 logits: sums in f32, the gradient rounded once; a row that hits no
+/// Loss and gradient of narrow logits: sums in f32, the gradient rounded once; a row that hits no
 /// column makes the loss NaN.
-TEST(CrossEntropy, Bf16Logits) {
+class NarrowCrossEntropy : public testing::TestWithParam<DType> {};
+
+INSTANTIATE_TEST_SUITE_P(Types, NarrowCrossEntropy, testing::ValuesIn(kNarrow),
+                         [](const auto &info) { return std::string(nameOf(info.param)); });
+
+TEST_P(NarrowCrossEntropy, LossAndGradient) {
   Random random(4);
   for (const KernelProvider *provider : nativeLevels())
     for (auto [rows, columns] : {std::pair<int64_t, int64_t>{1, 1}, {5, 7}, {40, 130}, {3, 1000}}) {
       CrossEntropyGrad call(random, DType::I64, rows, columns);
-      Tensor logits(TensorDesc::contiguous(DType::BF16, {rows, columns}));
+      Tensor logits(TensorDesc::contiguous(GetParam(), {rows, columns}));
       std::vector<double> lse, gradient;
       double loss = 0, count = 0;
       for (int64_t i = 0; i < rows * columns; ++i)
@@ -95,17 +100,17 @@ TEST(CrossEntropy, Bf16Logits) {
         expectNear(lossSum, {loss}, 1e-6, "loss");
         runOnce(*provider, "cross_entropy_grad", {{"ignore_index", kIgnored}},
                 {&logits, &call.target, &out, &call.scale}, {&slope}, threads);
-        expectNear(slope, gradient, 1.0 / 256, "gradient");
+        expectNear(slope, gradient, roundingOf(GetParam()), "gradient");
       }
     }
 }
 
 /// What is not a number does not pass for a loss.
-TEST(CrossEntropy, BrokenLogits) {
+TEST_P(NarrowCrossEntropy, BrokenLogits) {
   for (const KernelProvider *provider : nativeLevels())
     for (auto [broken, expected] :
          {std::pair(std::nan(""), std::nan("")), {HUGE_VAL, HUGE_VAL}, {-HUGE_VAL, -HUGE_VAL}}) {
-      Tensor logits(TensorDesc::contiguous(DType::BF16, {1, 21})),
+      Tensor logits(TensorDesc::contiguous(GetParam(), {1, 21})),
           target(TensorDesc::contiguous(DType::I64, {1}));
       for (int64_t i = 0; i < 21; ++i)
         logits.set(i, broken == -HUGE_VAL || i == 18 ? broken : 1);
@@ -165,10 +170,10 @@ TEST(CrossEntropyGrad, SaysWhatItCannotDo) {
   spec.inputs[1] = target;
   spec.inputs[0].strides = {1, 4};
   EXPECT_EQ(native.whyNot(spec),
-            "the logits are f32[4x6], expected contiguous rows of f32 or bf16");
+            "the logits are f32[4x6], expected contiguous rows of f32, bf16 or f16");
   spec.inputs[0] = TensorDesc::contiguous(DType::F64, {4, 6});
   EXPECT_EQ(native.whyNot(spec),
-            "the logits are f64[4x6], expected contiguous rows of f32 or bf16");
+            "the logits are f64[4x6], expected contiguous rows of f32, bf16 or f16");
 }
 
 } // namespace

@@ -95,7 +95,7 @@ TEST(Matmul, ReferenceOfAnyDimensionLists) {
     const size_t b = p.batch.size();
     p.lhsOrder = randomOrder(random, b + p.m.size() + p.k.size(), b, b + p.m.size());
     p.rhsOrder = randomOrder(random, b + p.n.size() + p.k.size(), b, b + p.n.size());
-    for (DType dtype : {DType::F32, DType::F64, DType::BF16}) {
+    for (DType dtype : {DType::F32, DType::F64, DType::BF16, DType::F16}) {
       Tensor lhs =
           uniform(random, randomDesc(random, dtype,
                                      permuted(joined({&p.batch, &p.m, &p.k}), p.lhsOrder), true));
@@ -104,14 +104,16 @@ TEST(Matmul, ReferenceOfAnyDimensionLists) {
                                      permuted(joined({&p.batch, &p.n, &p.k}), p.rhsOrder), true));
       Tensor out(randomDesc(random, dtype, joined({&p.batch, &p.m, &p.n}), false));
       runThreads("reference", "matmul", attributesOf(p), {&lhs, &rhs}, {&out});
-      const double tolerance = dtype == DType::F32 ? 1e-7 : dtype == DType::F64 ? 1e-14 : 1.0 / 256;
+      const double tolerance = dtype == DType::F32   ? 1e-7
+                               : dtype == DType::F64 ? 1e-14
+                                                     : roundingOf(dtype);
       expectNear(out, naive(p, lhs, rhs), tolerance, "matmul");
-      if (dtype != DType::BF16)
+      if (dtype == DType::F32 || dtype == DType::F64)
         continue;
       // The sum leaves the accumulators in f32.
       Tensor wide(randomDesc(random, DType::F32, out.desc.shape, false));
       runThreads("reference", "matmul", attributesOf(p), {&lhs, &rhs}, {&wide});
-      expectNear(wide, naive(p, lhs, rhs), 1e-7, "matmul of bf16 in f32");
+      expectNear(wide, naive(p, lhs, rhs), 1e-7, "matmul of 16 bits in f32");
     }
   }
 }
@@ -211,21 +213,27 @@ TEST(Matmul, OnednnLinear) {
     }
 }
 
-/// Both ways to multiply bf16: bits repeat, and an f32 result is as exact as the products of f32.
-void checkBf16(const Problem &p, Tensor &lhs, Tensor &rhs, const std::string &what) {
+/// Every way to multiply bf16 and f16: bits repeat, and an f32 result is as exact as the products
+/// of f32.
+void checkNarrow(const Problem &p, Tensor &lhs, Tensor &rhs, const std::string &what) {
   const Sizes shape = joined({&p.batch, &p.m, &p.n});
   for (const KernelProvider *onednn : onednnLevels())
-    for (DType dtype : {DType::BF16, DType::F32})
+    for (DType dtype : {lhs.desc.dtype, DType::F32})
       for (int threads : {1, 2}) {
         Tensor out(TensorDesc::contiguous(dtype, shape)), again(out.desc);
         runOnce(*onednn, "matmul", attributesOf(p), {&lhs, &rhs}, {&out}, threads);
-        expectNear(out, naive(p, lhs, rhs), dtype == DType::F32 ? 2e-6 : 1.0 / 256, what);
+        expectNear(out, naive(p, lhs, rhs), dtype == DType::F32 ? 2e-6 : roundingOf(dtype), what);
         runOnce(*onednn, "matmul", attributesOf(p), {&lhs, &rhs}, {&again}, threads);
         EXPECT_TRUE(out.bytes == again.bytes) << what;
       }
 }
 
-TEST(Matmul, OnednnOfBf16) {
+class NarrowMatmul : public testing::TestWithParam<DType> {};
+
+INSTANTIATE_TEST_SUITE_P(Types, NarrowMatmul, testing::ValuesIn(kNarrow),
+                         [](const auto &info) { return std::string(nameOf(info.param)); });
+
+TEST_P(NarrowMatmul, Onednn) {
   Random random(7);
   for (const Sizes &mnk : std::vector<Sizes>{{17, 33, 20}, {1, 40, 8}, {5, 6, 1}, {64, 48, 32}})
     for (bool isLhsTransposed : {false, true})
@@ -235,21 +243,21 @@ TEST(Matmul, OnednnOfBf16) {
           p.lhsOrder = {1, 0};
         if (isRhsTransposed)
           p.rhsOrder = {1, 0};
-        Tensor lhs = uniform(random, DType::BF16, permuted({mnk[0], mnk[2]}, p.lhsOrder));
-        Tensor rhs = uniform(random, DType::BF16, permuted({mnk[1], mnk[2]}, p.rhsOrder));
-        checkBf16(p, lhs, rhs, "bf16");
+        Tensor lhs = uniform(random, GetParam(), permuted({mnk[0], mnk[2]}, p.lhsOrder));
+        Tensor rhs = uniform(random, GetParam(), permuted({mnk[1], mnk[2]}, p.rhsOrder));
+        checkNarrow(p, lhs, rhs, "products");
       }
   Problem gradient{{}, {8}, {5}, {4, 6}, {2, 0, 1}, {2, 0, 1}}; // x^T dy over all positions
-  Tensor x = uniform(random, DType::BF16, {4, 6, 8}), dy = uniform(random, DType::BF16, {4, 6, 5});
-  checkBf16(gradient, x, dy, "bf16 weight gradient");
+  Tensor x = uniform(random, GetParam(), {4, 6, 8}), dy = uniform(random, GetParam(), {4, 6, 5});
+  checkNarrow(gradient, x, dy, "weight gradient");
   Problem batched{{2, 3}, {10}, {12}, {8}, {0, 2, 1, 3}, {0, 2, 1, 3}};
-  Tensor q = uniform(random, DType::BF16, {2, 10, 3, 8}),
-         k = uniform(random, DType::BF16, {2, 12, 3, 8});
-  checkBf16(batched, q, k, "bf16 heads");
+  Tensor q = uniform(random, GetParam(), {2, 10, 3, 8}),
+         k = uniform(random, GetParam(), {2, 12, 3, 8});
+  checkNarrow(batched, q, k, "heads");
 }
 
 /// Matrices so long that their f32 copies are made in blocks, along each of the three dimensions.
-TEST(Matmul, WidenedInBlocks) {
+TEST_P(NarrowMatmul, WidenedInBlocks) {
   constexpr int64_t kLong = 140000, kShort = 40;
   Random random(8);
   const KernelProvider &onednn = onednnProvider("x86-64-v3");
@@ -259,27 +267,27 @@ TEST(Matmul, WidenedInBlocks) {
       mnk = {kShort, 2, 2};
     mnk[dim] = kLong;
     Problem p{{}, {mnk[0]}, {mnk[1]}, {mnk[2]}, {0, 1}, {1, 0}};
-    Tensor lhs = uniform(random, DType::BF16, {mnk[0], mnk[2]}, -1, 1),
-           rhs = uniform(random, DType::BF16, {mnk[2], mnk[1]}, -1, 1);
+    Tensor lhs = uniform(random, GetParam(), {mnk[0], mnk[2]}, -1, 1),
+           rhs = uniform(random, GetParam(), {mnk[2], mnk[1]}, -1, 1);
     const std::vector<double> expected = naive(p, lhs, rhs);
-    for (DType dtype : {DType::BF16, DType::F32}) {
+    for (DType dtype : {GetParam(), DType::F32}) {
       Tensor out(TensorDesc::contiguous(dtype, {mnk[0], mnk[1]}));
       KernelSpec spec{"matmul", {lhs.desc, rhs.desc}, {out.desc}, attributesOf(p), 2};
       EXPECT_LT(onednn.workspaceBytes(spec), 40u << 20) << "the copies are not cut";
       runOnce(onednn, "matmul", attributesOf(p), {&lhs, &rhs}, {&out}, 2);
-      expectNear(out, expected, dtype == DType::F32 ? 1e-5 : 1.0 / 256, "blocks");
+      expectNear(out, expected, dtype == DType::F32 ? 1e-5 : roundingOf(dtype), "blocks");
     }
   }
 }
 
-TEST(Matmul, OnednnLinearOfBf16) {
+TEST_P(NarrowMatmul, OnednnLinear) {
   Random random(9);
   for (const KernelProvider *onednn : onednnLevels())
     for (bool isTransposed : {false, true}) {
-      Tensor x = uniform(random, DType::BF16, {3, 7, 12});
-      Tensor weight = uniform(random, DType::BF16, isTransposed ? Sizes{10, 12} : Sizes{12, 10});
-      Tensor bias = uniform(random, DType::BF16, {10});
-      Tensor out(TensorDesc::contiguous(DType::BF16, {3, 7, 10}));
+      Tensor x = uniform(random, GetParam(), {3, 7, 12});
+      Tensor weight = uniform(random, GetParam(), isTransposed ? Sizes{10, 12} : Sizes{12, 10});
+      Tensor bias = uniform(random, GetParam(), {10});
+      Tensor out(TensorDesc::contiguous(GetParam(), {3, 7, 10}));
       std::vector<double> expected;
       for (int64_t row = 0; row < 21; ++row)
         for (int64_t j = 0; j < 10; ++j) {
@@ -290,7 +298,7 @@ TEST(Matmul, OnednnLinearOfBf16) {
         }
       runOnce(*onednn, "linear", {{"transpose_weight", isTransposed}}, {&x, &weight, &bias}, {&out},
               2);
-      expectNear(out, expected, 1.0 / 256, "linear of bf16");
+      expectNear(out, expected, roundingOf(GetParam()), "linear");
     }
 }
 

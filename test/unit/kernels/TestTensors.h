@@ -84,6 +84,8 @@ struct Tensor {
       std::memcpy(&value, &wide, sizeof(value));
       return value;
     }
+    case DType::F16:
+      return valueOfF16(read<uint16_t>(at));
     default:
       return read<uint8_t>(at);
     }
@@ -104,6 +106,8 @@ struct Tensor {
       return write(at, static_cast<int8_t>(value));
     case DType::BF16:
       return write(at, roundedToBf16(value));
+    case DType::F16:
+      return write(at, roundedToF16(value));
     default:
       return write(at, static_cast<uint8_t>(value != 0));
     }
@@ -126,6 +130,31 @@ struct Tensor {
     return static_cast<uint16_t>(bits >> 16);
   }
 
+  static double valueOfF16(uint16_t bits) {
+    const int exponent = bits >> 10 & 0x1f, fraction = bits & 0x3ff;
+    const double magnitude = exponent == 0x1f ? (fraction ? std::nan("") : HUGE_VAL)
+                             : exponent == 0  ? std::ldexp(fraction, -24)
+                                              : std::ldexp(1024 + fraction, exponent - 25);
+    return bits & 0x8000 ? -magnitude : magnitude;
+  }
+
+  /// To nearest, ties to even: of units of the last of 11 bits, but not below 2^-24.
+  static uint16_t roundedToF16(double value) {
+    const auto sign = static_cast<uint16_t>(std::signbit(value) ? 0x8000 : 0);
+    if (std::isnan(value))
+      return sign | 0x7e00;
+    if (value == 0)
+      return sign;
+    int exponent;
+    std::frexp(value, &exponent);
+    const int unit = std::max(exponent - 11, -24);
+    const double units = std::nearbyint(std::ldexp(std::abs(value), -unit));
+    if (std::isinf(value) || std::ldexp(units, unit) > 65504)
+      return sign | 0x7c00;
+    // Normal numbers carry the implicit bit, which raises the exponent field by one.
+    return static_cast<uint16_t>(sign | (static_cast<int>(units) + 1024 * (unit + 24)));
+  }
+
   std::vector<double> values() const {
     std::vector<double> result(desc.elements());
     for (size_t i = 0; i < result.size(); ++i)
@@ -141,6 +170,12 @@ private:
   }
   template <typename T> static void write(char *at, T value) { std::memcpy(at, &value, sizeof(T)); }
 };
+
+/// Half a unit in the last place of a narrow type, relative to the smallest number that has it.
+inline double roundingOf(DType dtype) { return dtype == DType::F16 ? 1.0 / 2048 : 1.0 / 256; }
+
+/// Floats of 16 bits.
+inline constexpr DType kNarrow[] = {DType::BF16, DType::F16};
 
 using Random = std::mt19937_64;
 

@@ -82,6 +82,40 @@ struct AdamWCase {
   bool biasCorrection, decoupled, hasClip;
 };
 
+/// With the operand `applies` the step is the same; where it is false nothing changes, whatever the
+/// gradient holds, and a copy is that of the parameter.
+void checkSkipping(const KernelProvider &provider, const Attributes &attributes,
+                   std::vector<Tensor *> inputs, const std::vector<std::vector<char>> &stepped) {
+  Tensor applies(TensorDesc::contiguous(DType::I1, {})), broken = *inputs[1];
+  inputs.push_back(&applies);
+  const TensorDesc desc = inputs[0]->desc;
+  Tensor outP(desc), outM(desc), outV(desc), copy(TensorDesc::contiguous(DType::F16, desc.shape)),
+      rounded(copy.desc);
+  applies.set(0, 1);
+  runOnce(provider, "adamw", attributes, inputs, {&outP, &outM, &outV}, 2);
+  EXPECT_TRUE((stepped == std::vector<std::vector<char>>{outP.bytes, outM.bytes, outV.bytes}));
+  applies.set(0, 0);
+  broken.set(7, HUGE_VAL);
+  broken.set(8, std::nan(""));
+  inputs[1] = &broken;
+  std::vector<Tensor *> outputs = {&outP, &outM, &outV};
+  for (int64_t i = 0; i < desc.elements(); ++i)
+    rounded.set(i, inputs[0]->get(i));
+  if (desc.dtype == DType::F32)
+    outputs.push_back(&copy);
+  runOnce(provider, "adamw", attributes, inputs, outputs, 2);
+  EXPECT_TRUE(outP.bytes == inputs[0]->bytes && outM.bytes == inputs[2]->bytes &&
+              outV.bytes == inputs[3]->bytes)
+      << "a skipped step changes something";
+  if (desc.dtype == DType::F32) {
+    EXPECT_TRUE(copy.bytes == rounded.bytes);
+  }
+  Tensor p = *inputs[0], m = *inputs[2], v = *inputs[3];
+  inputs[0] = &p, inputs[2] = &m, inputs[3] = &v;
+  runOnce(provider, "adamw", attributes, inputs, {&p, &m, &v}, 2);
+  EXPECT_TRUE(p.bytes == outP.bytes && m.bytes == outM.bytes && v.bytes == outV.bytes);
+}
+
 void checkAdamW(const KernelProvider &provider, DType dtype, const AdamWCase &each, int64_t count) {
   Random random(3);
   Tensor p = uniform(random, dtype, {count}), g = uniform(random, dtype, {count}, -1e-2, 1e-2);
@@ -128,14 +162,18 @@ void checkAdamW(const KernelProvider &provider, DType dtype, const AdamWCase &ea
   expectNear(outP, newP, tolerance, "parameter");
   expectNear(outM, newM, tolerance, "exp_avg");
   expectNear(outV, newV, tolerance, "exp_avg_sq");
-  if (dtype == DType::F32) {
-    Tensor copy(TensorDesc::contiguous(DType::BF16, {count})), rounded(copy.desc);
+  for (DType narrow : kNarrow) {
+    if (dtype != DType::F32)
+      break;
+    Tensor copy(TensorDesc::contiguous(narrow, {count})), rounded(copy.desc);
     runOnce(provider, "adamw", attributes, inputs, {&outP, &outM, &outV, &copy}, 2);
     EXPECT_TRUE(outP.bytes == first[0]) << "the copy changes the step";
     for (int64_t i = 0; i < count; ++i)
       rounded.set(i, outP.get(i));
     EXPECT_TRUE(copy.bytes == rounded.bytes) << "the copy is not the rounded parameter";
   }
+  if (each.hasClip)
+    checkSkipping(provider, attributes, inputs, {outP.bytes, outM.bytes, outV.bytes});
   // In place.
   runOnce(provider, "adamw", attributes, inputs, {&p, &m, &v}, 2);
   EXPECT_TRUE(p.bytes == first[0] && m.bytes == first[1] && v.bytes == first[2])
@@ -177,6 +215,111 @@ TEST(Update, SumSquares) {
     for (const KernelProvider *native : nativeLevels())
       checkSumSquares(*native, DType::F32, count);
   }
+}
+
+/// DeepSpeed's DynamicLossScaler (deepspeed/runtime/fp16/loss_scaler.py), line by line.
+struct DynamicLossScaler {
+  double scale;
+  int64_t window, hysteresis;
+  bool consecutive;
+  double minimum;
+  int64_t iteration = 0, lastOverflow = -1, left = hysteresis;
+  bool raised = false;
+
+  void update(bool overflow) {
+    if (overflow) {
+      if (hysteresis == 1 || left == 1) {
+        raised |= scale == minimum;
+        scale = std::max(scale / 2, minimum);
+      } else {
+        --left;
+      }
+      lastOverflow = iteration;
+    } else {
+      if (consecutive)
+        left = hysteresis;
+      const int64_t stable = iteration - lastOverflow - 1;
+      if (stable > 0 && stable % window == 0) {
+        if (!consecutive)
+          left = hysteresis;
+        scale *= 2;
+      }
+    }
+    ++iteration;
+  }
+};
+
+void stepLossScale(Tensor &state, bool finite, const Attributes &attributes) {
+  Tensor flag(TensorDesc::contiguous(DType::I1, {}));
+  flag.set(0, finite);
+  runOnce(referenceProvider(), "update_loss_scale", attributes, {&state, &flag}, {&state}, 1);
+}
+
+Tensor lossScaleState(double scale, int64_t hysteresis) {
+  Tensor state(TensorDesc::contiguous(DType::F64, {4}));
+  state.set(0, scale);
+  state.set(2, static_cast<double>(hysteresis));
+  return state;
+}
+
+TEST(Update, LossScaleFollowsDeepSpeed) {
+  Random random(5);
+  for (int64_t window : {1, 2, 5})
+    for (int64_t hysteresis : {1, 2, 3})
+      for (bool consecutive : {false, true})
+        for (double minimum : {1.0, 3.0, 64.0})
+          for (double rate : {0.1, 0.5}) {
+            DynamicLossScaler expected{256, window, hysteresis, consecutive, minimum};
+            Tensor state = lossScaleState(256, hysteresis);
+            const Attributes attributes{{"window", window},
+                                        {"hysteresis", hysteresis},
+                                        {"consecutive_hysteresis", consecutive},
+                                        {"minimum", minimum}};
+            double skipped = 0;
+            for (int step = 0; step < 200; ++step) {
+              const bool overflows = std::bernoulli_distribution(rate)(random);
+              expected.update(overflows);
+              skipped += overflows;
+              stepLossScale(state, !overflows, attributes);
+              ASSERT_EQ(state.get(0), expected.raised ? 0 : expected.scale)
+                  << "step " << step << " window " << window << " hysteresis " << hysteresis;
+              ASSERT_EQ(state.get(3), skipped);
+              if (expected.raised)
+                break;
+            }
+          }
+}
+
+/// The figures of DeepSpeed's own tests (tests/unit/runtime/half_precision), by hand.
+TEST(Update, LossScaleByHand) {
+  const Attributes attributes{{"window", int64_t{2}},
+                              {"hysteresis", int64_t{1}},
+                              {"consecutive_hysteresis", false},
+                              {"minimum", 1.0}};
+  auto scales = [&](double first, const std::string &steps) {
+    Tensor state = lossScaleState(first, 1);
+    std::vector<double> result;
+    for (char step : steps) {
+      stepLossScale(state, step == '.', attributes);
+      result.push_back(state.get(0));
+    }
+    return result;
+  };
+  EXPECT_EQ(scales(256, ".........."),
+            (std::vector<double>{256, 256, 512, 512, 1024, 1024, 2048, 2048, 4096, 4096}));
+  EXPECT_EQ(scales(16, "xxxxx"), (std::vector<double>{8, 4, 2, 1, 0}));
+  EXPECT_EQ(scales(256, "xx...x"), (std::vector<double>{128, 64, 64, 64, 128, 64}));
+}
+
+TEST(Update, ConstantLossScaleCountsSteps) {
+  const Attributes attributes{{"window", int64_t{0}},
+                              {"hysteresis", int64_t{2}},
+                              {"consecutive_hysteresis", false},
+                              {"minimum", 1.0}};
+  Tensor state = lossScaleState(128, 2);
+  for (char step : std::string("x..xx......xx"))
+    stepLossScale(state, step == '.', attributes);
+  EXPECT_EQ(state.values(), (std::vector<double>{128, 0, 2, 5}));
 }
 
 TEST(Update, NativeRefusesWhatIsNotFlat) {

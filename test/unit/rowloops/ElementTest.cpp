@@ -125,6 +125,7 @@ protected:
     Builder b(&context);
     Type elementType = element == "f32"    ? Type(b.getF32Type())
                        : element == "bf16" ? Type(b.getBF16Type())
+                       : element == "f16"  ? Type(b.getF16Type())
                        : element == "i64"  ? Type(b.getI64Type())
                        : element == "i32"  ? Type(b.getI32Type())
                                            : Type(b.getI1Type());
@@ -133,7 +134,7 @@ protected:
 
   /// Special numbers in an element type, which the reference kernels convert.
   HostTensor specials(StringRef element) {
-    if (element == "f32" || element == "bf16") {
+    if (element == "f32" || element == "bf16" || element == "f16") {
       HostTensor tensor(type({static_cast<int64_t>(kFloats.size())}, "f32"));
       llvm::copy(kFloats, tensor.as<float>());
       return element == "f32" ? tensor : converted(tensor, element);
@@ -199,9 +200,9 @@ constexpr const char *kExactUnary[] = {"neg",   "abs",        "floor", "sqrt",
 constexpr const char *kBinary[] = {"add", "sub", "mul", "div", "maximum", "minimum"};
 constexpr const char *kDirections[] = {"eq", "ne", "lt", "le", "gt", "ge"};
 
-/// Arithmetic on bf16 is done in f32 and rounded once.
+/// Arithmetic on bf16 and f16 is done in f32 and rounded once.
 TEST_F(ElementTest, ExactOpsOnFloats) {
-  for (std::string element : {"f32", "bf16"}) {
+  for (std::string element : {"f32", "bf16", "f16"}) {
     auto [x, y] = pairs(element);
     std::string t = textOf(x.getType()),
                 flags = textOf(x.getType().clone(IntegerType::get(&context, 1)));
@@ -270,13 +271,13 @@ TEST_F(ElementTest, Flags) {
 
 /// Of every type to every other that kernels are generated for.
 TEST_F(ElementTest, Conversions) {
-  for (std::string from : {"f32", "bf16", "i64", "i32", "i1"}) {
+  for (std::string from : {"f32", "bf16", "f16", "i64", "i32", "i1"}) {
     HostTensor x = specials(from);
     std::string t = textOf(x.getType());
     OpsText ops("f");
     ops.argument("%x", t);
     int generated = 0;
-    for (std::string to : {"f32", "bf16", "i64", "i32", "i1"}) {
+    for (std::string to : {"f32", "bf16", "f16", "i64", "i32", "i1"}) {
       if (from == to)
         continue;
       std::string u = textOf(type(x.getType().getShape(), to));

@@ -22,8 +22,8 @@ Value GroupGenerator::newInput() {
   if (chance(0.2))
     sizes.erase(sizes.begin(), sizes.begin() + pick(static_cast<int64_t>(sizes.size())));
   bool isNarrow = chance(0.15);
-  Value input = argument(RankedTensorType::get(sizes, isNarrow ? Type(builder->getBF16Type())
-                                                               : builder->getF32Type()));
+  Type narrow = chance(0.5) ? Type(builder->getBF16Type()) : builder->getF16Type();
+  Value input = argument(RankedTensorType::get(sizes, isNarrow ? narrow : builder->getF32Type()));
   graph::PrimitiveBuilder b(*builder, function.getLoc());
   return isNarrow ? b.convert(input, builder->getF32Type()) : input;
 }

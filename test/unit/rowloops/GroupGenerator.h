@@ -14,8 +14,8 @@
 namespace deepshard {
 
 /// Functions that one nest of row loops can compute: elementwise ops on broadcast operands,
-/// reductions along columns and rows, dropout, conversions to bf16 and back. Values stay near 1, so
-/// that differences are rounding.
+/// reductions along columns and rows, dropout, conversions to bf16, f16 and back. Values stay near
+/// 1, so that differences are rounding.
 class GroupGenerator {
 public:
   using Random = std::mt19937_64;

@@ -64,6 +64,8 @@ static double elementOf(HostTensor &tensor, int64_t index) {
     std::memcpy(&value, &bits, 4);
     return value;
   }
+  if (element.isF16())
+    return APFloat(APFloat::IEEEhalf(), APInt(16, tensor.as<uint16_t>()[index])).convertToDouble();
   if (element.isInteger(64))
     return static_cast<double>(tensor.as<int64_t>()[index]);
   return element.isInteger(32) ? tensor.as<int32_t>()[index] : tensor.as<int8_t>()[index];
@@ -80,8 +82,9 @@ std::string difference(HostTensor got, HostTensor want, double tolerance) {
     double a = elementOf(got, i), b = elementOf(want, i);
     if (std::isnan(a) && std::isnan(b))
       continue;
-    // Half a unit in bf16's last place decides which way a sum is rounded.
-    double allowed = element.isBF16() && tolerance > 0 ? std::max(tolerance, 8e-3) : tolerance;
+    // Half a unit in a narrow type's last place decides which way a sum is rounded.
+    double unit = element.isBF16() ? 8e-3 : element.isF16() ? 1e-3 : 0;
+    double allowed = tolerance > 0 ? std::max(tolerance, unit) : 0;
     if (isa<FloatType>(element) && tolerance > 0 && std::isfinite(b) &&
         std::abs(a - b) <= allowed * std::max(1.0, std::abs(b)))
       continue;
@@ -220,6 +223,11 @@ HostTensor RowKernelTest::randomTensor(RankedTensorType type) {
       uint32_t bits;
       std::memcpy(&bits, &value, 4);
       tensor.as<uint16_t>()[i] = static_cast<uint16_t>(bits >> 16);
+    } else if (element.isF16()) {
+      APFloat value(normal(random));
+      bool losesInfo;
+      value.convert(APFloat::IEEEhalf(), APFloat::rmNearestTiesToEven, &losesInfo);
+      tensor.as<uint16_t>()[i] = static_cast<uint16_t>(value.bitcastToAPInt().getZExtValue());
     } else if (element.isInteger(64))
       tensor.as<int64_t>()[i] = static_cast<int64_t>(random() % 1000);
     else if (element.isInteger(32))

@@ -245,6 +245,92 @@ TEST_F(ExecutorTest, DivergenceIsNamed) {
   }
 }
 
+/// A plan whose steps overflow where the input "finite" is 0; its loss is the input "loss". The
+/// loss scale starts at 8 and is 2 at least.
+planpb::Plan scaledPlan() {
+  PlanBuilder b;
+  planpb::Training &training = *b.plan.mutable_training();
+  training.set_global_batch(1);
+  training.set_learning_rate(1);
+  training.mutable_schedule()->set_type("WarmupLR");
+  training.mutable_schedule()->set_warmup_type("linear");
+  for (auto [name, value] :
+       {std::pair("warmup_min_lr", 0.0), {"warmup_max_lr", 10.0}, {"warmup_num_steps", 10.0}})
+    (*training.mutable_schedule()->mutable_numbers())[name] = value;
+  using planpb::F64, planpb::I1, planpb::PERSISTENT, planpb::STEP;
+  planpb::View state = b.buffer("loss_scale.0", PERSISTENT, F64, {4});
+  b.bucketAt("loss_scale.0", "loss_scale", state, 4)
+      .set_initial(bytesOf(std::vector<double>{8, 0, 1, 0}));
+  planpb::View finite = b.buffer("finite", STEP, F64, {1}), loss = b.buffer("loss", STEP, F64, {1}),
+               flag = b.buffer("flag", STEP, I1, {1}), overflows = b.buffer("not", STEP, I1, {1}),
+               overflow = b.buffer("overflow", STEP, F64, {1}),
+               update = b.buffer("update", PERSISTENT, planpb::I64, {});
+  addInput(b.plan, "finite", finite);
+  addInput(b.plan, "loss", loss);
+  addRunState(b, "update_step", update);
+  uint32_t segment = b.segment("update");
+  b.feed(0, finite);
+  b.feed(1, loss);
+  b.launch("convert", {finite}, {flag});
+  b.launch("not", {flag}, {overflows});
+  b.launch("convert", {overflows}, {overflow});
+  auto &attributes =
+      *b.launch("update_loss_scale", {state, flag}, {state}).mutable_launch()->mutable_attributes();
+  attributes["window"].set_integer(1000);
+  attributes["hysteresis"].set_integer(1);
+  attributes["minimum"].set_number(2);
+  b.call(segment);
+  addMetric(b, "loss", loss);
+  addMetric(b, "overflow", overflow);
+  planpb::View scale = state;
+  scale.clear_shape();
+  scale.clear_strides();
+  addMetric(b, "loss_scale", scale);
+  addMetric(b, "update", update);
+  return b.plan;
+}
+
+class LossScaleTest : public ExecutorTest {
+protected:
+  /// Steps with this and that in the inputs.
+  Executor executor(const std::vector<double> &finite, const std::vector<double> &losses) {
+    writeFile(directory.path("finite.bin"), bytesOf(finite));
+    writeFile(directory.path("loss.bin"), bytesOf(losses));
+    ExecutorOptions rows;
+    rows.data.files = {{"finite", directory.path("finite.bin") + ":float64"},
+                       {"loss", directory.path("loss.bin") + ":float64"}};
+    rows.data.shuffle = false;
+    return Executor(scaledPlan(), rows);
+  }
+};
+
+/// Adam's step and the learning rate stand still where a step is skipped.
+TEST_F(LossScaleTest, SkippedStepsDoNotCount) {
+  Executor run = executor({1, 0, 0, 1, 1}, {1, 1, 1, 1, 1});
+  const double scales[] = {8, 4, 2, 2, 2}, steps[] = {1, 2, 2, 2, 3}, rates[] = {0, 0, 0, 0, 1};
+  for (int i = 0; i < 5; ++i) {
+    const StepResult &result = run.step();
+    EXPECT_EQ(*result.find("loss_scale"), scales[i]);
+    EXPECT_EQ(*result.find("update"), steps[i]);
+    EXPECT_EQ(result.learningRate, rates[i]) << i;
+    EXPECT_EQ(result.step, static_cast<uint64_t>(i + 1));
+    requireFiniteLoss(result);
+  }
+}
+
+/// A step that is skipped may have any loss; another may not, and the scale does not end at
+/// nothing.
+TEST_F(LossScaleTest, WhatStopsARun) {
+  const double nan = std::nan("");
+  Executor run = executor({0, 0, 0}, {nan, nan, nan});
+  requireFiniteLoss(run.step());
+  requireFiniteLoss(run.step());
+  EXPECT_THAT(messageOf([&] { requireFiniteLoss(run.step()); }),
+              HasSubstr("step 3: gradients overflow at the smallest loss scale"));
+  Executor broken = executor({1}, {nan});
+  EXPECT_THAT(messageOf([&] { requireFiniteLoss(broken.step()); }), HasSubstr("the loss is nan"));
+}
+
 TEST_F(ExecutorTest, BadDataStopTheStep) {
   Executor executor(plan, options);
   executor.step();

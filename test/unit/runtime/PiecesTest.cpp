@@ -164,6 +164,13 @@ const Damage kDamages[] = {
      "50 elements in 4 parts (data) are not the 12 of its view"},
     {"BucketOfOtherView", [](TwoAxes &p) { p.bucket(0).mutable_axes()->Clear(); },
      "48 elements in 1 parts (none) are not the 12"},
+    {"ContentOfParameters", [](TwoAxes &p) { p.bucket(0).set_initial(std::string(192, 0)); },
+     "bucket parameter.0: its first content has 192 bytes; only a bucket that is whole on every "
+     "rank and holds no tensor of the model has one"},
+    {"ContentOfAPart", [](TwoAxes &p) { p.bucket(1).set_initial(std::string(384, 0)); },
+     "bucket exp_avg.0: its first content has 384 bytes"},
+    {"LossScaleOfOtherNumbers", [](TwoAxes &p) { p.bucket(1).set_kind("loss_scale"); },
+     "bucket exp_avg.0: a loss scale is 4 numbers of f64 with a first content"},
     {"BucketsOverlap", [](TwoAxes &p) { *p.bucket(1).mutable_view() = p.bucket(0).view(); },
      "buckets parameter.0 and exp_avg.0 share bytes of arena 0"},
     {"BucketNotPersistent",

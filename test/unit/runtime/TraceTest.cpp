@@ -113,6 +113,16 @@ TEST(ProgressTest, TerminalHasOneLine) {
   EXPECT_THAT(text, HasSubstr("\rstep 10/10"));
 }
 
+TEST(ProgressTest, LossScale) {
+  StepMetrics metrics = someMetrics(1);
+  metrics.model = {{"loss", 1.5}, {"loss_scale", 16777216}, {"overflow", 0}, {"skipped_steps", 0}};
+  EXPECT_THAT(describeStep(metrics, 10, "tokens"),
+              HasSubstr("loss 1.5000 | loss_scale 16777216 | lr"));
+  metrics.model = {{"loss", 1.5}, {"loss_scale", 0.5}, {"overflow", 1}, {"skipped_steps", 3}};
+  EXPECT_THAT(describeStep(metrics, 10, "tokens"),
+              HasSubstr("| loss_scale 0.5 | overflow: skipped | 3 skipped so far | lr"));
+}
+
 TEST(ProgressTest, Durations) {
   EXPECT_EQ(formatDuration(0), "0:00");
   EXPECT_EQ(formatDuration(61.4), "1:01");
