@@ -3,15 +3,19 @@
 #include "passes/kernels/Passes.h"
 
 #include "dialects/plan/Plan.h"
+#include "passes/kernels/gpu/GpuKernel.h"
 #include "passes/kernels/rowloops/RowKernel.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/xxhash.h"
+
+#include <numeric>
 
 using namespace mlir;
 
@@ -53,10 +57,12 @@ private:
   };
 
   LogicalResult generate(plan::LaunchOp launch) {
-    // Equal launches: the same ops on the same views.
+    // Equal launches: the same ops on the same views; accesses of GPUs have to be aligned.
     SmallVector<Attribute> key = {launch.getKernelAttr()};
     for (Type type : launch->getOperandTypes())
       key.push_back(TypeAttr::get(type));
+    if (isGpu)
+      key.push_back(Builder(&getContext()).getDenseI64ArrayAttr(alignmentsOf(launch)));
     Generated &generated = known[ArrayAttr::get(&getContext(), key)];
     if (!generated.name && failed(emit(launch, generated)))
       return failure();
@@ -75,28 +81,28 @@ private:
         return Strides(cast<plan::ViewType>(view.getType()).getStrides());
       });
     };
-    std::optional<RowKernel> kernel;
+    SmallVector<Strides> inputs = strides(launch.getInputs()),
+                         outputs = strides(launch.getOutputs());
+    bool isEmitted = false;
     if (loops)
-      kernel = RowKernel::of(std::move(*loops), strides(launch.getInputs()),
-                             strides(launch.getOutputs()), threads);
-    if (!kernel)
+      isEmitted = !isGpu
+                      ? emitForCpu(std::move(*loops), inputs, outputs, generated)
+                      : emitForGpu(*loops, inputs, outputs, alignmentsOf(launch), generated);
+    if (!isEmitted)
       return launch.emitOpError() << "has views that no row loops fit";
+    return success();
+  }
 
-    // Named after what it is, so that equal kernels of other plans are found in the cache.
-    OpBuilder builder(&getContext());
-    auto source = ModuleOp::create(builder, builder.getUnknownLoc());
-    SmallVector<int64_t> extents = emitRowKernel(*kernel, "kernel", lanesOf(cpuLevel), source);
-    std::string text;
-    llvm::raw_string_ostream(text) << source;
-    std::string name = "k" + llvm::utohexstr(llvm::xxh3_64bits(text), /*LowerCase=*/true, 16);
-    source.setName(name);
-    for (auto [i, loop] : llvm::enumerate(source.getOps<func::FuncOp>()))
-      loop.setName((name + "_" + llvm::Twine(i)).str());
-    if (kernels.lookupSymbol(name))
-      source.erase();
-    else
-      kernels.push_back(source);
-    generated.name = builder.getStringAttr(name);
+  bool emitForCpu(RowLoops loops, ArrayRef<Strides> inputs, ArrayRef<Strides> outputs,
+                  Generated &generated) {
+    std::optional<RowKernel> kernel = RowKernel::of(std::move(loops), inputs, outputs, threads);
+    if (!kernel)
+      return false;
+    Builder builder(&getContext());
+    SmallVector<int64_t> extents;
+    generated.name = add([&](StringRef name, ModuleOp source) {
+      extents = emitRowKernel(*kernel, name, lanesOf(cpuLevel), source);
+    });
     SmallVector<int64_t> chunks = {kernel->getChunks()};
     if (extents.size() > 1)
       chunks.push_back(std::min(kernel->getChunks(), extents[1]));
@@ -105,7 +111,66 @@ private:
          builder.getNamedAttr("chunks", builder.getDenseI64ArrayAttr(chunks)),
          builder.getNamedAttr("workspace_bytes",
                               builder.getI64IntegerAttr(kernel->getWorkspaceBytes()))});
-    return success();
+    return true;
+  }
+
+  bool emitForGpu(const RowLoops &loops, ArrayRef<Strides> inputs, ArrayRef<Strides> outputs,
+                  ArrayRef<int64_t> alignments, Generated &generated) {
+    std::optional<GpuKernel> kernel = GpuKernel::of(loops, inputs, outputs, alignments);
+    if (!kernel)
+      return false;
+    Builder builder(&getContext());
+    SmallVector<GpuFunction> functions;
+    generated.name = add(
+        [&](StringRef name, ModuleOp source) { functions = emitGpuKernel(*kernel, name, source); });
+    // Of each function: blocks along x and y, and threads of a block.
+    SmallVector<int64_t> blocks, blockThreads;
+    for (const GpuFunction &function : functions) {
+      blocks.append({function.grid[0], function.grid[1]});
+      blockThreads.push_back(function.threads);
+    }
+    generated.attributes = builder.getDictionaryAttr(
+        {builder.getNamedAttr("blocks", builder.getDenseI64ArrayAttr(blocks)),
+         builder.getNamedAttr("threads", builder.getDenseI64ArrayAttr(blockThreads)),
+         builder.getNamedAttr("workspace_bytes",
+                              builder.getI64IntegerAttr(kernel->getWorkspaceBytes()))});
+    return true;
+  }
+
+  /// Adds what `emit` makes, unless it is there already, named after what it is, so that equal
+  /// kernels of other plans are found in the cache. Returns the name.
+  StringAttr add(llvm::function_ref<void(StringRef, ModuleOp)> emit) {
+    OpBuilder builder(&getContext());
+    OwningOpRef<ModuleOp> nameless = ModuleOp::create(builder.getUnknownLoc());
+    emit("kernel", *nameless);
+    std::string text;
+    llvm::raw_string_ostream(text) << *nameless;
+    std::string name = "k" + llvm::utohexstr(llvm::xxh3_64bits(text), /*LowerCase=*/true, 16);
+    if (!kernels.lookupSymbol(name)) {
+      auto source = ModuleOp::create(builder.getUnknownLoc(), name);
+      emit(name, source);
+      kernels.push_back(source);
+    }
+    return builder.getStringAttr(name);
+  }
+
+  /// What the addresses of the operands, inputs before outputs, are multiples of, up to what the
+  /// widest access needs.
+  static SmallVector<int64_t> alignmentsOf(plan::LaunchOp launch) {
+    auto alignmentOf = [](Value operand) {
+      auto view = operand.getDefiningOp<plan::ViewOp>();
+      auto buffer = view.getBuffer().getDefiningOp<plan::BufferOp>();
+      int64_t alignment =
+          std::gcd(GpuKernel::kAccessBytes, static_cast<int64_t>(buffer.getAlign()));
+      alignment = std::gcd(alignment, static_cast<int64_t>(view.getOffset()));
+      if (std::optional<ArrayAttr> strides = view.getAxisStrides())
+        for (auto stride : strides->getAsRange<plan::AxisStrideAttr>())
+          alignment = std::gcd(alignment, stride.getBytes());
+      return alignment;
+    };
+    SmallVector<int64_t> alignments = llvm::map_to_vector(launch.getInputs(), alignmentOf);
+    llvm::append_range(alignments, llvm::map_range(launch.getOutputs(), alignmentOf));
+    return alignments;
   }
 
   ModuleOp kernels;

@@ -123,14 +123,20 @@ def GenerateKernelsPass : Pass<"generate-kernels", "::mlir::ModuleOp"> {
     }
     ```
 
+    With `gpu` kernels are emitted for GPUs, as `passes/kernels/codegen/CompileGpu.h` wants them; the attributes
+    then say how the functions `NAME_0`, `NAME_1` are launched, one after the other, with pointers to the inputs, the
+    outputs and the workspace if there is one: `blocks` along x and y of each, and `threads` of a block of each.
+
     Requires: `lower-to-plan`. Leaves: no function of graph ops.
   }];
   let dependentDialects = ["::deepshard::plan::PlanDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::gpu::GPUDialect",
                            "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",
                            "::mlir::vector::VectorDialect"];
   let options = [
     Option<"threads", "threads", "int", /*default=*/"1", "Threads a rank will run its kernels with">,
-    Option<"cpuLevel", "cpu-level", "std::string", /*default=*/"\"x86-64-v3\"", "What the CPU offers (runtime/kernels/CpuLevel.h)">
+    Option<"cpuLevel", "cpu-level", "std::string", /*default=*/"\"x86-64-v3\"", "What the CPU offers (runtime/kernels/CpuLevel.h)">,
+    Option<"isGpu", "gpu", "bool", /*default=*/"false", "Whether kernels are for GPUs">
   ];
 }
 

@@ -32,13 +32,16 @@ struct KernelSource {
   mlir::ModuleOp module;
 };
 
-struct CodegenOptions {
-  /// What the machine offers: a level of runtime/kernels/CpuLevel.h.
-  std::string cpuLevel;
+struct CompileEachOptions {
   /// Threads that compile; 0: one per core.
   int threads = 0;
   /// Where objects of kernels are kept from run to run (KernelCache.h); empty: nowhere.
   std::string cacheDirectory;
+};
+
+struct CodegenOptions : CompileEachOptions {
+  /// What the machine offers: a level of runtime/kernels/CpuLevel.h.
+  std::string cpuLevel;
 };
 
 /// Compiles the kernels into one shared object for x86-64 Linux that needs no other library and

@@ -20,11 +20,12 @@ namespace deepshard {
 namespace {
 
 /// What `op` computes, built before it; null if it has no expansion.
-Value expand(Operation *op) {
+Value expand(Operation *op, bool isGpu) {
   if (op->getNumResults() != 1 || !getElementTypeOrSelf(op->getResult(0)).isF32())
     return nullptr;
   OpBuilder builder(op);
   Lanes lanes(builder, op->getLoc(), op->getResult(0).getType());
+  lanes.hasExp2 = isGpu;
   auto unary = [&](Value (*build)(Lanes &, Value)) { return build(lanes, op->getOperand(0)); };
   return llvm::TypeSwitch<Operation *, Value>(op)
       .Case([&](math::ExpOp) { return unary(buildExp); })
@@ -42,14 +43,18 @@ Value expand(Operation *op) {
 }
 
 struct ExpandMath : impl::ExpandMathPassBase<ExpandMath> {
+  using ExpandMathPassBase::ExpandMathPassBase;
+
   void runOnOperation() override {
     // Not by a driver that folds: constants would go through the libm of this machine.
-    getOperation()->walk<WalkOrder::PostOrder>([](Operation *op) {
-      if (Value result = expand(op)) {
+    getOperation()->walk<WalkOrder::PostOrder>([&](Operation *op) {
+      if (Value result = expand(op, isGpu)) {
         op->getResult(0).replaceAllUsesWith(result);
         op->erase();
       }
     });
+    if (isGpu)
+      return;
     RewritePatternSet patterns(&getContext());
     arith::populateExpandBFloat16Patterns(patterns);
     walkAndApplyPatterns(getOperation(), std::move(patterns));

@@ -27,9 +27,19 @@ static Value powerOfTwo(Lanes &l, Value exponent) {
   return l.bitcast(l.f32(), l.shiftLeft(l.addi(exponent, l.i32(127)), l.i32(23)));
 }
 
+/// 2^(x / ln 2), where the exponent is rounded, times e^(what that left out), which is near 1.
+static Value buildExpFromExp2(Lanes &l, Value x) {
+  constexpr double kLog2E = 1.44269502162933349609375, kLog2ERest = 1.92596303e-8;
+  Value exponent = l.mul(x, l.f32(kLog2E));
+  Value rest = l.fma(x, l.f32(kLog2ERest), l.fma(x, l.f32(kLog2E), l.neg(exponent)));
+  return l.mul(l.exp2(exponent), l.fma(rest, l.f32(0.69314718056), l.f32(1)));
+}
+
 /// x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its series to r^7 (relative error 2e-9).
 Value buildExp(Lanes &l, Value x) {
   x = clamp(l, x, -104, 89); // where the result is 0 and infinity
+  if (l.hasExp2)
+    return buildExpFromExp2(l, x);
   // Adding 1.5 * 2^23 rounds n to an integer in the low bits.
   constexpr double kShift = 12582912;
   Value shifted = l.fma(x, l.f32(1.44269504089), l.f32(kShift));

@@ -27,6 +27,8 @@ public:
 
   mlir::OpBuilder &builder;
   mlir::Location location;
+  /// Whether 2^x is an instruction.
+  bool hasExp2 = false;
 
   mlir::Type f32() { return lanesOf(builder.getF32Type()); }
   mlir::Type f64() { return lanesOf(builder.getF64Type()); }
@@ -50,6 +52,7 @@ public:
   Value neg(Value a) { return make<mlir::arith::NegFOp>(a); }
   Value abs(Value a) { return make<mlir::math::AbsFOp>(a); }
   Value floor(Value a) { return make<mlir::math::FloorOp>(a); }
+  Value exp2(Value a) { return make<mlir::math::Exp2Op>(a); }
   Value fma(Value a, Value b, Value c) { return make<mlir::math::FmaOp>(a, b, c); }
   Value copySign(Value magnitude, Value sign) {
     return make<mlir::math::CopySignOp>(magnitude, sign);

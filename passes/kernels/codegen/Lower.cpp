@@ -17,7 +17,9 @@
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/UB/IR/UBOps.h"
@@ -26,7 +28,9 @@
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/GPU/GPUToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "mlir/Transforms/Passes.h"
 #include "llvm/IR/LLVMContext.h"
@@ -38,10 +42,13 @@ namespace deepshard {
 
 static DialectRegistry kernelDialects() {
   DialectRegistry registry;
-  registry.insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, LLVM::LLVMDialect,
-                  math::MathDialect, scf::SCFDialect, ub::UBDialect, vector::VectorDialect>();
+  registry.insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, gpu::GPUDialect,
+                  LLVM::LLVMDialect, math::MathDialect, NVVM::NVVMDialect, scf::SCFDialect,
+                  ub::UBDialect, vector::VectorDialect>();
   registerBuiltinDialectTranslation(registry);
+  registerGPUDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
+  registerNVVMDialectTranslation(registry);
   return registry;
 }
 
@@ -61,18 +68,36 @@ static void buildLoweringPipeline(OpPassManager &passes) {
   passes.addPass(createReconcileUnrealizedCastsPass());
 }
 
+/// Loops and functions of f32 first, then what is left at once.
+static void buildGpuLoweringPipeline(OpPassManager &module) {
+  OpPassManager &passes = module.nest<gpu::GPUModuleOp>();
+  passes.addPass(createExpandMathPass({/*isGpu=*/true}));
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+  passes.addPass(createSCFToControlFlowPass());
+  passes.addPass(createConvertVectorToLLVMPass());
+  passes.addPass(createLowerGpuPass());
+  passes.addPass(createReconcileUnrealizedCastsPass());
+}
+
 struct Lowering::Impl {
-  Impl() : context(kernelDialects(), MLIRContext::Threading::DISABLED), passes(&context) {
+  explicit Impl(Target target)
+      : target(target), context(kernelDialects(), MLIRContext::Threading::DISABLED),
+        passes(&context) {
     context.loadAllAvailableDialects();
     context.printOpOnDiagnostic(false);
-    buildLoweringPipeline(passes);
+    if (target == Target::GPU)
+      buildGpuLoweringPipeline(passes);
+    else
+      buildLoweringPipeline(passes);
   }
 
+  Target target;
   MLIRContext context;
   PassManager passes;
 };
 
-Lowering::Lowering() : impl(std::make_unique<Impl>()) {}
+Lowering::Lowering(Target target) : impl(std::make_unique<Impl>(target)) {}
 Lowering::~Lowering() = default;
 
 llvm::Expected<std::unique_ptr<llvm::Module>> Lowering::lower(StringRef source,
@@ -88,7 +113,10 @@ llvm::Expected<std::unique_ptr<llvm::Module>> Lowering::lower(StringRef source,
       parseSourceString<ModuleOp>(source, ParserConfig(&impl->context), "kernel");
   if (!module || mlir::failed(impl->passes.run(*module)))
     return failed();
-  std::unique_ptr<llvm::Module> result = translateModuleToLLVMIR(*module, context, "kernel");
+  Operation *functions = *module;
+  if (impl->target == Target::GPU)
+    functions = *module->getOps<gpu::GPUModuleOp>().begin();
+  std::unique_ptr<llvm::Module> result = translateModuleToLLVMIR(functions, context, "kernel");
   if (!result)
     return failed();
   return result;

@@ -19,10 +19,13 @@ namespace deepshard {
 /// that several may work at once and what is compiled is what was printed. One thread at a time.
 class Lowering {
 public:
-  Lowering();
+  enum class Target { CPU, GPU };
+
+  explicit Lowering(Target target = Target::CPU);
   ~Lowering();
 
-  /// The functions of the module `source`. The error holds what MLIR had to say.
+  /// The functions of the module `source`; for a GPU, of the only gpu.module in it. The error holds
+  /// what MLIR had to say.
   llvm::Expected<std::unique_ptr<llvm::Module>> lower(llvm::StringRef source,
                                                       llvm::LLVMContext &context);
 

@@ -20,6 +20,8 @@ Type withElementType(Type like, Type element) {
   return vector ? Type(VectorType::get(vector.getShape(), element)) : element;
 }
 
+bool isNarrowFloat(Type element) { return element.isBF16() || element.isF16(); }
+
 Value emitSplat(OpBuilder &builder, Location location, Type type, TypedAttr value) {
   if (auto vector = dyn_cast<VectorType>(type))
     value = DenseElementsAttr::get(vector, Attribute(value));
@@ -181,16 +183,16 @@ Value Emitter::convert(Value x, Type to) {
   Type element = getElementTypeOrSelf(to);
   if (from == element)
     return x;
-  if (isNarrow(from))
+  if (isNarrowFloat(from))
     return convert(widen(x), to);
   if (from.isF32()) {
-    if (isNarrow(element))
+    if (isNarrowFloat(element))
       return narrow(x, element);
     if (element.isInteger(1))
       return compare(arith::CmpFPredicate::UNE, x, number(x.getType(), 0));
     return truncate(x, to);
   }
-  if (isNarrow(element))
+  if (isNarrowFloat(element))
     return narrow(convert(x, withElementType(to, b.getF32Type())), element);
   if (element.isF32())
     return from.isInteger(1) ? Value(arith::UIToFPOp::create(b, loc, to, x))
@@ -206,15 +208,13 @@ Value Emitter::convert(Value x, Type to) {
 
 } // namespace
 
-bool isNarrow(Type element) { return graph::accumulationType(element) != element; }
-
 bool canEmitElement(Operation *op) {
   Type type = cast<RankedTensorType>(op->getOperand(0).getType()).getElementType();
   if (isa<graph::DivOp>(op))
     return isa<FloatType>(type); // a vector of integers is divided one by one
   if (auto convert = dyn_cast<graph::ConvertOp>(op))
     // By way of f32 it would be rounded twice.
-    return !isNarrow(convert.getY().getType().getElementType()) || !type.isIntOrIndex() ||
+    return !isNarrowFloat(convert.getY().getType().getElementType()) || !type.isIntOrIndex() ||
            type.isInteger(1);
   return isa<graph::AddOp, graph::SubOp, graph::MulOp, graph::MaximumOp, graph::MinimumOp,
              graph::NegOp, graph::FloorOp, graph::ExpOp, graph::LogOp, graph::SqrtOp,
@@ -232,8 +232,8 @@ Value emitElement(OpBuilder &builder, Operation *op, ValueRange operands) {
   if (isa<graph::ConvertOp>(op))
     return emitter.convert(operands[0], withElementType(operands[0].getType(), element));
   SmallVector<Value> x(operands);
-  Type operand = getElementTypeOrSelf(x[0].getType());
-  if (isNarrow(operand))
+  bool isNarrow = isNarrowFloat(getElementTypeOrSelf(x[0].getType()));
+  if (isNarrow)
     for (Value &value : x)
       value = emitter.widen(value);
   if (auto compare = dyn_cast<graph::CompareOp>(op))
@@ -241,7 +241,7 @@ Value emitElement(OpBuilder &builder, Operation *op, ValueRange operands) {
   if (!isa<FloatType>(getElementTypeOrSelf(x[0].getType())))
     return emitter.onIntegers(op, x);
   Value result = emitter.onFloats(op, x);
-  return isNarrow(operand) ? emitter.narrow(result, operand) : result;
+  return isNarrow ? emitter.narrow(result, element) : result;
 }
 
 Value emitCombine(OpBuilder &builder, Operation *reduction, Value a, Value b) {

@@ -7,9 +7,6 @@
 
 namespace deepshard {
 
-/// Whether elements of the type are computed with in f32: bf16 and f16.
-bool isNarrow(mlir::Type element);
-
 /// Whether `emitElement` knows how to compute the elementwise op.
 bool canEmitElement(mlir::Operation *op);
 
@@ -21,6 +18,9 @@ mlir::Value emitElement(mlir::OpBuilder &builder, mlir::Operation *op, mlir::Val
 
 /// `element` as the element type of `like`: a vector of its length, or a scalar.
 mlir::Type withElementType(mlir::Type like, mlir::Type element);
+
+/// Whether an element is a float that is computed with in f32.
+bool isNarrowFloat(mlir::Type element);
 
 /// A number in every lane.
 mlir::Value emitSplat(mlir::OpBuilder &builder, mlir::Location location, mlir::Type type,

@@ -1,20 +1,12 @@
-//===- EmitRowKernel.cpp - row loops as scf, vector and llvm ----------------------------------===//
-//
-// Loads and stores go through pointers, so that strides, offsets and shapes are numbers in the code
-// and no descriptor or alias question arises. A value is computed where it is first asked for:
-// scalars of a row ahead of the loop that reads them, vectors inside it, each once per loop body.
-//
-//===------------------------------------------------------------------------------------------===//
+//===- EmitRowKernel.cpp - row loops as scf, vector and llvm for the CPU ----------------------===//
 
 #include "passes/kernels/rowloops/EmitElement.h"
-#include "passes/kernels/rowloops/RowKernel.h"
+#include "passes/kernels/rowloops/EmitValues.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-
-#include <cmath>
 
 using namespace mlir;
 
@@ -22,13 +14,11 @@ namespace deepshard {
 
 namespace {
 
-RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
-
-class KernelEmitter {
+class KernelEmitter : public ValueEmitter {
 public:
   KernelEmitter(const RowKernel &kernel, unsigned lanes, ModuleOp module)
-      : kernel(kernel), loops(kernel.getLoops()), domain(loops.getDomain()), module(module),
-        b(module.getContext()), loc(b.getUnknownLoc()) {
+      : ValueEmitter(kernel, module.getContext(), IntegerType::get(module.getContext(), 64)),
+        module(module) {
     // Two registers at a time keep the units busy; functions that need many registers take one. A
     // sum over columns takes as many partial sums in every group: it has the same bits then.
     bool sums = !loops.reductions(Direction::AlongColumns).empty();
@@ -50,71 +40,17 @@ public:
   int64_t getWidth() const { return width; }
 
 private:
-  /// What belongs to the body of one loop over columns.
-  struct Body {
-    Value column; // i64: of the first lane
-    Value mask;   // of the lanes that are columns; null: all
-    unsigned phase;
-    llvm::DenseMap<Value, Value> vectors = llvm::DenseMap<Value, Value>();
-  };
-
-  //===-- numbers and addresses ---------------------------------------------------------------===//
-
-  Value number(int64_t value) {
-    return arith::ConstantOp::create(b, loc, b.getI64IntegerAttr(value));
-  }
-  Value add(Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
-  Value mul(Value x, int64_t y) {
-    return y == 1 ? x : Value(arith::MulIOp::create(b, loc, x, number(y)));
-  }
-  VectorType vectorOf(Type element) const { return VectorType::get(width, element); }
-  /// A flag takes a byte. The bits of a bf16 or f16 are moved as an integer: CPUs without its
-  /// instructions would move it by way of f32.
-  Type memoryType(Type element) {
-    return element.isInteger(1) ? b.getI8Type() : isNarrow(element) ? b.getI16Type() : element;
-  }
-  Value fromMemory(Value value, Type element);
-  Value toMemory(Value value);
-  static unsigned bytesOf(Type element) {
-    return std::max(1u, element.getIntOrFloatBitWidth() / 8);
-  }
-  Value address(Value base, Type element, Value offset) {
-    return LLVM::GEPOp::create(b, loc, base.getType(), memoryType(element), base,
-                               LLVM::GEPArg(offset));
-  }
-  Value splat(Value scalar) {
-    return vector::BroadcastOp::create(b, loc, vectorOf(scalar.getType()), scalar);
-  }
-  Value zeros(Type type) { return arith::ConstantOp::create(b, loc, b.getZeroAttr(type)); }
-
   func::FuncOp startFunction(StringRef name);
-  Value operandPointer(unsigned index);
-  Value workspacePointer() {
-    return operandPointer(loops.getInputs().size() + loops.getOutputs().size());
-  }
 
-  //===-- memory ------------------------------------------------------------------------------===//
-
-  Value loadVector(Value base, Type element, Value offset, Value mask);
-  void storeVector(Value value, Value base, Value offset, Value mask);
-  Value loadScalar(Value base, Type element, Value offset);
-  void storeScalar(Value value, Value base, Value offset);
-
-  /// The offset of the row in elements.
-  Value rowOffset(const Access &access);
-  std::pair<Value, Type> rowPointer(Value operand);
-  Value inputColumn(Value input, Body &body);
-
-  //===-- values ------------------------------------------------------------------------------===//
-
-  Value rowValue(Value value);
-  Value vectorValue(Value value, Body &body);
-  Value dropoutVector(graph::DropoutOp op, Body &body);
-  Value sumOverChunks(Operation *reduction, Body &body);
+  // Masks are vectors of flags.
+  Value operandPointer(unsigned index) override;
+  Value loadVector(Value base, Type element, Value offset, Value mask) override;
+  void storeVector(Value value, Value base, Value offset, Value mask) override;
+  Value sumOfRows(Operation *reduction, Body &body) override;
 
   //===-- loops -------------------------------------------------------------------------------===//
 
-  void emitRow(Value row);
+  void emitRow(Value which);
   void emitPhase(unsigned phase);
   SmallVector<Value> emitBody(unsigned phase, Value column, Value mask, ValueRange sums);
   Value laneMask(Value first, Value end);
@@ -123,35 +59,12 @@ private:
   forColumns(Value end, SmallVector<Value> carried,
              llvm::function_ref<SmallVector<Value>(Value, Value, ValueRange)> emit);
   Value columnsOfRow();
-  SmallVector<Operation *> columnReductionsOf(unsigned phase) const;
 
-  const RowKernel &kernel;
-  const RowLoops &loops;
-  const IterationDomain &domain;
   ModuleOp module;
-  OpBuilder b;
-  Location loc;
-  int64_t width;
-
   func::FuncOp function;
-  Value chunk;       // i64
-  Value chunkMemory; // address of the chunk's part of the workspace
-  bool isColumnLoop = false;
-  OpBuilder::InsertPoint rowPoint; // ahead of the loop over columns that is being emitted
-  bool inBody = false;
+  Value chunk; // i64
   llvm::DenseMap<unsigned, Value> pointers;
-  SmallVector<Value> coordinates;          // of the row, per row loop
-  llvm::DenseMap<Value, Value> rowScalars; // per row
-  llvm::DenseMap<Value, std::pair<Value, Type>> rowPointers;
-  llvm::DenseMap<Operation *, Value> rowIndices; // of dropouts: index of the row's first element
-  llvm::DenseMap<Operation *, SmallVector<Value>> keys; // of dropouts
 };
-
-/// Inserts at the row level while it lives, wherever the builder stands.
-#define AT_ROW_LEVEL                                                                               \
-  OpBuilder::InsertionGuard guard(b);                                                              \
-  if (inBody)                                                                                      \
-  b.restoreInsertionPoint(rowPoint)
 
 func::FuncOp KernelEmitter::startFunction(StringRef name) {
   b.setInsertionPointToEnd(module.getBody());
@@ -189,22 +102,6 @@ Value KernelEmitter::loadVector(Value base, Type element, Value offset, Value ma
   return fromMemory(value, element);
 }
 
-Value KernelEmitter::fromMemory(Value value, Type element) {
-  if (element.isInteger(1))
-    return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, value, zeros(value.getType()));
-  return isNarrow(element) ? Value(arith::BitcastOp::create(
-                                 b, loc, withElementType(value.getType(), element), value))
-                           : value;
-}
-
-Value KernelEmitter::toMemory(Value value) {
-  Type element = getElementTypeOrSelf(value.getType());
-  Type memory = withElementType(value.getType(), memoryType(element));
-  if (element.isInteger(1))
-    return arith::ExtUIOp::create(b, loc, memory, value);
-  return isNarrow(element) ? Value(arith::BitcastOp::create(b, loc, memory, value)) : value;
-}
-
 void KernelEmitter::storeVector(Value value, Value base, Value offset, Value mask) {
   Type element = cast<VectorType>(value.getType()).getElementType();
   value = toMemory(value);
@@ -215,201 +112,8 @@ void KernelEmitter::storeVector(Value value, Value base, Value offset, Value mas
     LLVM::StoreOp::create(b, loc, value, to, bytesOf(element));
 }
 
-Value KernelEmitter::loadScalar(Value base, Type element, Value offset) {
-  Value value = LLVM::LoadOp::create(b, loc, memoryType(element), address(base, element, offset),
-                                     bytesOf(element));
-  return fromMemory(value, element);
-}
-
-void KernelEmitter::storeScalar(Value value, Value base, Value offset) {
-  Type element = value.getType();
-  LLVM::StoreOp::create(b, loc, toMemory(value), address(base, element, offset), bytesOf(element));
-}
-
-Value KernelEmitter::rowOffset(const Access &access) {
-  Value offset = number(0);
-  if (isColumnLoop)
-    return offset;
-  for (auto [coordinate, stride] : llvm::zip_equal(coordinates, access.rows))
-    if (stride != 0)
-      offset = add(offset, mul(coordinate, stride));
-  return offset;
-}
-
-std::pair<Value, Type> KernelEmitter::rowPointer(Value operand) {
-  auto [it, isNew] = rowPointers.try_emplace(operand);
-  if (isNew) {
-    AT_ROW_LEVEL;
-    const auto *input = llvm::find(loops.getInputs(), operand);
-    bool isInput = input != loops.getInputs().end();
-    unsigned index = isInput ? input - loops.getInputs().begin()
-                             : llvm::find(loops.getOutputs(), operand) - loops.getOutputs().begin();
-    const Access &access = isInput ? kernel.inputAccess(index) : kernel.outputAccess(index);
-    Type element = typeOf(operand).getElementType();
-    Value base = operandPointer(isInput ? index : loops.getInputs().size() + index);
-    rowPointers[operand] = {address(base, element, rowOffset(access)), element};
-  }
-  return rowPointers[operand];
-}
-
-/// Vectors of an input; one that repeats along the columns is loaded once a row.
-Value KernelEmitter::inputColumn(Value input, Body &body) {
-  unsigned index = llvm::find(loops.getInputs(), input) - loops.getInputs().begin();
-  if (kernel.inputAccess(index).column == 0)
-    return splat(rowValue(input));
-  auto [base, element] = rowPointer(input);
-  return loadVector(base, element, body.column, body.mask);
-}
-
-Value KernelEmitter::rowValue(Value value) {
-  if (Value known = rowScalars.lookup(value))
-    return known;
-  AT_ROW_LEVEL;
-  Value result;
-  Operation *op = value.getDefiningOp();
-  if (!loops.isInternal(value)) {
-    auto [base, element] = rowPointer(value);
-    result = loadScalar(base, element, number(0));
-  } else if (auto constant = dyn_cast<graph::ConstantOp>(op)) {
-    result = arith::ConstantOp::create(
-        b, loc,
-        cast<TypedAttr>(cast<DenseElementsAttr>(constant.getValue()).getSplatValue<Attribute>()));
-  } else if (isRenaming(op)) {
-    result = rowValue(op->getOperand(0));
-  } else {
-    SmallVector<Value> operands =
-        llvm::map_to_vector(op->getOperands(), [&](Value operand) { return rowValue(operand); });
-    result = emitElement(b, op, operands);
-  }
-  return rowScalars[value] = result;
-}
-
-Value KernelEmitter::vectorValue(Value value, Body &body) {
-  if (Value known = body.vectors.lookup(value))
-    return known;
-  Operation *op = value.getDefiningOp();
-  Value result;
-  if (!loops.isInternal(value)) {
-    result = inputColumn(value, body);
-  } else if (isa<graph::ConstantOp>(op) || domain.spanOf(value) == Span::Row ||
-             domain.spanOf(value) == Span::Scalar) {
-    result = splat(rowValue(value));
-  } else if (domain.spanOf(value) == Span::Full && loops.phaseOf(value) < body.phase &&
-             kernel.isStored(value)) {
-    auto [base, element] = rowPointer(value);
-    result = loadVector(base, element, body.column, body.mask);
-  } else if (loops.phaseOf(value) < body.phase && kernel.isSpilled(value)) {
-    Value base = address(chunkMemory, b.getI8Type(), number(kernel.spillOffset(value)));
-    result = loadVector(base, typeOf(value).getElementType(), body.column, body.mask);
-  } else if (IterationDomain::isReduction(op)) {
-    result = sumOverChunks(op, body);
-  } else if (isRenaming(op)) {
-    result = vectorValue(op->getOperand(0), body);
-  } else if (auto dropout = dyn_cast<graph::DropoutOp>(op)) {
-    result = dropoutVector(dropout, body);
-  } else {
-    SmallVector<Value> operands = llvm::map_to_vector(
-        op->getOperands(), [&](Value operand) { return vectorValue(operand, body); });
-    result = emitElement(b, op, operands);
-  }
-  return body.vectors[value] = result;
-}
-
-/// Philox4x32-10 of the element's index, as runtime/kernels/Philox.h defines it: every lane
-/// computes the four words of its group and takes its own.
-Value KernelEmitter::dropoutVector(graph::DropoutOp op, Body &body) {
-  Type i32 = b.getI32Type(), i64 = b.getI64Type();
-  VectorType words = vectorOf(i32), wide = vectorOf(i64);
-  SmallVector<Value> &key = keys[op];
-  if (key.empty()) {
-    AT_ROW_LEVEL;
-    // seed (low, high), step, id, index of the tensor's first element.
-    auto load = [&](Value operand, int64_t index) {
-      unsigned place = llvm::find(loops.getInputs(), operand) - loops.getInputs().begin();
-      return loadScalar(operandPointer(place), i64, number(index));
-    };
-    auto low = [&](Value x) { return arith::TruncIOp::create(b, loc, i32, x).getResult(); };
-    Value seed = load(op.getCounter(), 0), microBatch = load(op.getCounter(), 2);
-    auto argument = op->getAttrOfType<IntegerAttr>(graph::kIdArgumentAttr);
-    Value id = argument ? load(loops.getInputs()[argument.getInt()], 0)
-                        : number(static_cast<int64_t>(op.getId()));
-    std::optional<ArrayRef<int64_t>> whole = op.getGlobalShape();
-    int64_t elements = 1;
-    ArrayRef<int64_t> shape = whole ? *whole : op.getType().getShape();
-    for (int64_t size : shape)
-      elements *= size;
-    Value first = mul(microBatch, elements);
-    if (op.getOffsets()) {
-      int64_t stride = 1;
-      for (int64_t dim = static_cast<int64_t>(shape.size()); dim-- > 0; stride *= shape[dim])
-        first = add(first, mul(load(op.getOffsets(), dim), stride));
-    }
-    key = {low(seed), low(arith::ShRUIOp::create(b, loc, seed, number(32))),
-           low(load(op.getCounter(), 1)), low(id), first};
-  }
-  Value &rowIndex = rowIndices[op];
-  if (!rowIndex) {
-    AT_ROW_LEVEL;
-    rowIndex = add(key[4], rowOffset(kernel.indexAccess(op)));
-  }
-
-  auto constant = [&](VectorType type, uint64_t value) {
-    return emitSplat(b, loc, type,
-                     b.getIntegerAttr(type.getElementType(), static_cast<int64_t>(value)));
-  };
-  SmallVector<int64_t> lanes = llvm::to_vector(llvm::seq<int64_t>(width));
-  Value element = arith::AddIOp::create(
-      b, loc, splat(add(rowIndex, body.column)),
-      arith::ConstantOp::create(b, loc, DenseElementsAttr::get(wide, ArrayRef<int64_t>(lanes))));
-  Value group = arith::ShRUIOp::create(b, loc, element, constant(wide, 2));
-  auto low = [&](Value x) { return arith::TruncIOp::create(b, loc, words, x).getResult(); };
-  auto high = [&](Value x) { return low(arith::ShRUIOp::create(b, loc, x, constant(wide, 32))); };
-  auto product = [&](Value x, uint64_t factor) {
-    return arith::MulIOp::create(b, loc, arith::ExtUIOp::create(b, loc, wide, x),
-                                 constant(wide, factor))
-        .getResult();
-  };
-  auto exclusive = [&](Value x, Value y) {
-    return arith::XOrIOp::create(b, loc, x, y).getResult();
-  };
-  Value word[4] = {low(group), high(group), splat(key[3]), splat(key[2])};
-  Value key0 = splat(key[0]), key1 = splat(key[1]);
-  for (int round = 0; round < 10; ++round) {
-    Value product0 = product(word[0], 0xD2511F53), product1 = product(word[2], 0xCD9E8D57);
-    Value next[4] = {exclusive(exclusive(high(product1), word[1]), key0), low(product1),
-                     exclusive(exclusive(high(product0), word[3]), key1), low(product0)};
-    std::copy(next, next + 4, word);
-    key0 = arith::AddIOp::create(b, loc, key0, constant(words, 0x9E3779B9));
-    key1 = arith::AddIOp::create(b, loc, key1, constant(words, 0xBB67AE85));
-  }
-  Value which = arith::AndIOp::create(b, loc, low(element), constant(words, 3));
-  Value own = word[3];
-  for (int i = 2; i >= 0; --i) {
-    Value is = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, which, constant(words, i));
-    own = arith::SelectOp::create(b, loc, is, word[i], own);
-  }
-  // Kept if the word is not below p 2^32, rounded up; every word is below that for p = 1.
-  double p = op.getP().convertToDouble();
-  auto threshold = static_cast<uint64_t>(std::ceil(p * 4294967296.0));
-  Value kept = threshold > 0xFFFFFFFF
-                   ? zeros(vectorOf(b.getI1Type()))
-                   : Value(arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge, own,
-                                                 constant(words, threshold)));
-  Value x = vectorValue(op.getX(), body);
-  Type type = x.getType();
-  bool rounds = isNarrow(getElementTypeOrSelf(type));
-  VectorType f32 = vectorOf(b.getF32Type());
-  if (rounds)
-    x = arith::ExtFOp::create(b, loc, f32, x);
-  Value scaled = arith::MulFOp::create(
-      b, loc, x,
-      emitSplat(b, loc, f32, b.getF32FloatAttr(static_cast<float>(p < 1 ? 1 / (1 - p) : 0))));
-  Value result = arith::SelectOp::create(b, loc, kept, scaled, zeros(f32));
-  return rounds ? Value(arith::TruncFOp::create(b, loc, type, result)) : result;
-}
-
 /// The chunks' sums are added in their order.
-Value KernelEmitter::sumOverChunks(Operation *reduction, Body &body) {
+Value KernelEmitter::sumOfRows(Operation *reduction, Body &body) {
   const auto *place = llvm::find(loops.reductions(Direction::AlongRows), reduction);
   int64_t offset = kernel.sumOffset(place - loops.reductions(Direction::AlongRows).begin());
   Value sum;
@@ -436,7 +140,7 @@ Value KernelEmitter::columnsOfRow() {
   if (!kernel.isBlocked() || kernel.getAllColumns() % kernel.getColumns() == 0)
     return number(kernel.getColumns());
   Value left = arith::SubIOp::create(b, loc, number(kernel.getAllColumns()),
-                                     mul(coordinates.back(), kernel.getColumns()));
+                                     mul(row.coordinates.back(), kernel.getColumns()));
   return arith::MinSIOp::create(b, loc, left, number(kernel.getColumns()));
 }
 
@@ -470,12 +174,6 @@ KernelEmitter::forColumns(Value end, SmallVector<Value> carried,
   return carried;
 }
 
-SmallVector<Operation *> KernelEmitter::columnReductionsOf(unsigned phase) const {
-  return llvm::filter_to_vector(loops.reductions(Direction::AlongColumns), [&](Operation *op) {
-    return loops.phaseOf(op->getResult(0)) == phase + 1;
-  });
-}
-
 SmallVector<Value> KernelEmitter::emitBody(unsigned phase, Value column, Value mask,
                                            ValueRange sums) {
   Body body{column, mask, phase};
@@ -494,12 +192,11 @@ SmallVector<Value> KernelEmitter::emitBody(unsigned phase, Value column, Value m
       stores.emplace_back(vectorValue(output, body), rowPointer(output).first);
   for (Value spill : kernel.getSpills())
     if (loops.phaseOf(spill) == phase)
-      stores.emplace_back(vectorValue(spill, body),
-                          address(chunkMemory, b.getI8Type(), number(kernel.spillOffset(spill))));
+      stores.emplace_back(vectorValue(spill, body), spillPointer(spill));
   for (auto [i, op] : llvm::enumerate(loops.reductions(Direction::AlongRows)))
     if (loops.phaseOf(op->getResult(0)) == phase) {
       Value x = vectorValue(op->getOperand(0), body);
-      Value base = address(chunkMemory, b.getI8Type(), number(kernel.sumOffset(i)));
+      Value base = sumPointer(i);
       Value sum = loadVector(base, b.getF32Type(), column, mask);
       stores.emplace_back(emitCombine(b, op, sum, x), base);
     }
@@ -522,22 +219,12 @@ void KernelEmitter::emitPhase(unsigned phase) {
                                               : vector::CombiningKind::ADD;
     auto flags = kind == vector::CombiningKind::ADD ? arith::FastMathFlags::reassoc
                                                     : arith::FastMathFlags::none;
-    rowScalars[op->getResult(0)] = vector::ReductionOp::create(b, loc, kind, sum, flags);
+    row.scalars[op->getResult(0)] = vector::ReductionOp::create(b, loc, kind, sum, flags);
   }
 }
 
-void KernelEmitter::emitRow(Value row) {
-  coordinates.assign(kernel.getRowSizes().size(), Value());
-  Value rest = row;
-  for (size_t i = coordinates.size(); i-- > 0;) {
-    if (i == 0) {
-      coordinates[i] = rest;
-      break;
-    }
-    Value size = number(kernel.getRowSizes()[i]);
-    coordinates[i] = arith::RemUIOp::create(b, loc, rest, size);
-    rest = arith::DivUIOp::create(b, loc, rest, size);
-  }
+void KernelEmitter::emitRow(Value which) {
+  row.coordinates = coordinatesOf(which);
   for (unsigned phase = 0; phase < loops.getPhases(); ++phase)
     emitPhase(phase);
   for (Value output : loops.getOutputs())
@@ -555,13 +242,13 @@ void KernelEmitter::emitRows(StringRef name) {
       for (auto [i, op] : llvm::enumerate(sums))
         storeVector(
             emitSplat(b, loc, vectorOf(b.getF32Type()), b.getF32FloatAttr(neutralElement(op))),
-            address(chunkMemory, b.getI8Type(), number(kernel.sumOffset(i))), column, mask);
+            sumPointer(i), column, mask);
       return SmallVector<Value>();
     });
-  auto rows = [&](OpBuilder &builder, Location, Value row, ValueRange) {
+  auto rows = [&](OpBuilder &builder, Location, Value which, ValueRange) {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPoint(builder.getInsertionBlock(), builder.getInsertionPoint());
-    emitRow(row);
+    emitRow(which);
     scf::YieldOp::create(b, loc);
   };
   scf::ForOp::create(b, loc, function.getArgument(1), function.getArgument(2), number(1),
@@ -571,8 +258,7 @@ void KernelEmitter::emitRows(StringRef name) {
 
 void KernelEmitter::emitColumns(StringRef name) {
   isColumnLoop = true;
-  rowScalars.clear();
-  rowPointers.clear();
+  row = Row();
   startFunction(name);
   rowPoint = b.saveInsertionPoint();
   auto columns = [&](OpBuilder &builder, Location, Value block, ValueRange) {

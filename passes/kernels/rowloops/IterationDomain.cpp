@@ -15,7 +15,7 @@ static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(valu
 
 static bool hasGeneratedType(Value value) {
   Type type = typeOf(value).getElementType();
-  return type.isF32() || isNarrow(type) || type.isInteger(64) || type.isInteger(32) ||
+  return type.isF32() || isNarrowFloat(type) || type.isInteger(64) || type.isInteger(32) ||
          type.isInteger(1);
 }
 

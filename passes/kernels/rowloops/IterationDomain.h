@@ -35,7 +35,7 @@ enum class Direction {
 
 /// Whether `op` is one that a group may hold: a primitive that works element by element, a
 /// reduction by sum, maximum or minimum, dropout, or one that only renames dimensions, on element
-/// types that kernels are generated for (all but f16 and f64). A constant belongs to a group if all
+/// types that kernels are generated for (all but f64). A constant belongs to a group if all
 /// its elements are equal.
 bool isFusible(mlir::Operation *op);
 

@@ -8,8 +8,6 @@ namespace deepshard {
 
 namespace {
 
-/// Columns of a block where a group leaves open what rows are: a few pages.
-constexpr int64_t kBlockColumns = 4096;
 /// Elements that a chunk should have at least to pay for a thread.
 constexpr int64_t kChunkElements = 8192;
 /// The most operations to compute a value again rather than keep it.
@@ -44,10 +42,11 @@ bool hasElements(const RowLoops &loops, Value value) {
 } // namespace
 
 std::optional<RowKernel> RowKernel::of(RowLoops loops, ArrayRef<Strides> inputs,
-                                       ArrayRef<Strides> outputs, int threads) {
+                                       ArrayRef<Strides> outputs, int threads,
+                                       int64_t blockColumns) {
   RowKernel kernel;
   kernel.loops = std::move(loops);
-  if (!kernel.cutLoops(inputs, outputs))
+  if (!kernel.cutLoops(inputs, outputs, blockColumns))
     return std::nullopt;
   int64_t rows = kernel.getRows();
   kernel.chunks = std::clamp<int64_t>(rows * kernel.columns / kChunkElements, 1,
@@ -72,7 +71,8 @@ int64_t RowKernel::getRows() const {
   return rows;
 }
 
-bool RowKernel::cutLoops(ArrayRef<Strides> inputStrides, ArrayRef<Strides> outputStrides) {
+bool RowKernel::cutLoops(ArrayRef<Strides> inputStrides, ArrayRef<Strides> outputStrides,
+                         int64_t blockColumns) {
   const IterationDomain &domain = loops.getDomain();
   ArrayRef<int64_t> sizes = domain.getSizes();
   // All that moves: inputs, outputs, the indices of dropouts.
@@ -125,8 +125,8 @@ bool RowKernel::cutLoops(ArrayRef<Strides> inputStrides, ArrayRef<Strides> outpu
       access.rows.push_back(move[last]);
     i = last + 1;
   }
-  if (!domain.getRowDims() && allColumns > 2 * kBlockColumns) {
-    columns = kBlockColumns;
+  if (!domain.getRowDims() && allColumns > 2 * blockColumns) {
+    columns = blockColumns;
     rowSizes.push_back((allColumns + columns - 1) / columns);
     for (Access &access : accesses)
       access.rows.push_back(access.column * columns);

@@ -24,11 +24,15 @@ using Strides = llvm::SmallVector<int64_t>;
 
 class RowKernel {
 public:
+  /// Columns of a block where a group leaves open what rows are: a few pages.
+  static constexpr int64_t kBlockColumns = 4096;
+
   /// The kernel of `loops` on operands of these strides (elements, one per dimension of the tensor)
   /// for `threads` threads; nothing if the columns of an operand do not lie one after another or
   /// repeat.
   static std::optional<RowKernel> of(RowLoops loops, llvm::ArrayRef<Strides> inputs,
-                                     llvm::ArrayRef<Strides> outputs, int threads);
+                                     llvm::ArrayRef<Strides> outputs, int threads,
+                                     int64_t blockColumns = kBlockColumns);
   /// The same on row-major operands.
   static std::optional<RowKernel> ofContiguous(RowLoops loops, int threads);
 
@@ -66,7 +70,8 @@ public:
   int64_t getWorkspaceBytes() const { return chunks * chunkBytes(); }
 
 private:
-  bool cutLoops(llvm::ArrayRef<Strides> inputStrides, llvm::ArrayRef<Strides> outputStrides);
+  bool cutLoops(llvm::ArrayRef<Strides> inputStrides, llvm::ArrayRef<Strides> outputStrides,
+                int64_t blockColumns);
   void chooseSpills();
   void require(mlir::Value value, unsigned phase);
   int cost(mlir::Value value) const;

@@ -58,14 +58,13 @@ static double elementOf(HostTensor &tensor, int64_t index) {
     return tensor.as<float>()[index];
   if (element.isF64())
     return tensor.as<double>()[index];
-  if (element.isBF16()) {
-    uint32_t bits = static_cast<uint32_t>(tensor.as<uint16_t>()[index]) << 16;
-    float value;
-    std::memcpy(&value, &bits, 4);
-    return value;
+  if (element.isBF16() || element.isF16()) {
+    const llvm::fltSemantics &semantics = cast<FloatType>(element).getFloatSemantics();
+    llvm::APFloat value(semantics, llvm::APInt(16, tensor.as<uint16_t>()[index]));
+    bool losesInfo;
+    value.convert(llvm::APFloat::IEEEdouble(), llvm::APFloat::rmNearestTiesToEven, &losesInfo);
+    return value.convertToDouble();
   }
-  if (element.isF16())
-    return APFloat(APFloat::IEEEhalf(), APInt(16, tensor.as<uint16_t>()[index])).convertToDouble();
   if (element.isInteger(64))
     return static_cast<double>(tensor.as<int64_t>()[index]);
   return element.isInteger(32) ? tensor.as<int32_t>()[index] : tensor.as<int8_t>()[index];
@@ -82,9 +81,9 @@ std::string difference(HostTensor got, HostTensor want, double tolerance) {
     double a = elementOf(got, i), b = elementOf(want, i);
     if (std::isnan(a) && std::isnan(b))
       continue;
-    // Half a unit in a narrow type's last place decides which way a sum is rounded.
+    // Half a unit in the last place of a narrow float decides which way a sum is rounded.
     double unit = element.isBF16() ? 8e-3 : element.isF16() ? 1e-3 : 0;
-    double allowed = tolerance > 0 ? std::max(tolerance, unit) : 0;
+    double allowed = tolerance > 0 ? std::max(tolerance, unit) : tolerance;
     if (isa<FloatType>(element) && tolerance > 0 && std::isfinite(b) &&
         std::abs(a - b) <= allowed * std::max(1.0, std::abs(b)))
       continue;
@@ -143,8 +142,7 @@ HostTensor toFloats(const HostTensor &tensor) {
 // Groups
 //===------------------------------------------------------------------------------------------===//
 
-/// Row-major, with gaps behind rows and the leading dimensions in any order if it is strided.
-static Placed place(RankedTensorType type, bool isStrided, std::mt19937_64 &random) {
+Placed place(RankedTensorType type, bool isStrided, std::mt19937_64 &random) {
   Placed placed;
   placed.desc = runtime::TensorDesc::contiguous(graph::toDType(type.getElementType()),
                                                 {type.getShape().begin(), type.getShape().end()});
@@ -218,15 +216,10 @@ HostTensor RowKernelTest::randomTensor(RankedTensorType type) {
   for (int64_t i = 0, end = type.getNumElements(); i < end; ++i) {
     if (element.isF32())
       tensor.as<float>()[i] = normal(random);
-    else if (element.isBF16()) {
-      float value = normal(random);
-      uint32_t bits;
-      std::memcpy(&bits, &value, 4);
-      tensor.as<uint16_t>()[i] = static_cast<uint16_t>(bits >> 16);
-    } else if (element.isF16()) {
-      APFloat value(normal(random));
+    else if (auto narrow = dyn_cast<FloatType>(element)) {
+      llvm::APFloat value(normal(random));
       bool losesInfo;
-      value.convert(APFloat::IEEEhalf(), APFloat::rmNearestTiesToEven, &losesInfo);
+      value.convert(narrow.getFloatSemantics(), llvm::APFloat::rmTowardZero, &losesInfo);
       tensor.as<uint16_t>()[i] = static_cast<uint16_t>(value.bitcastToAPInt().getZExtValue());
     } else if (element.isInteger(64))
       tensor.as<int64_t>()[i] = static_cast<int64_t>(random() % 1000);
@@ -340,23 +333,27 @@ std::vector<HostTensor> RowKernelTest::expected(func::FuncOp function,
 }
 
 void RowKernelTest::check(Case &test, double tolerance, bool inF64) {
+  check(test.function, test.arguments, test.results(), tolerance, inF64);
+}
+
+void RowKernelTest::check(func::FuncOp function, ArrayRef<HostTensor> arguments,
+                          ArrayRef<HostTensor> got, double tolerance, bool inF64) {
   std::vector<HostTensor> want;
   if (inF64) {
-    func::FuncOp exact = inDoubles(test.function);
-    std::vector<HostTensor> arguments;
-    for (const HostTensor &argument : test.arguments)
-      arguments.push_back(toDoubles(argument));
-    for (const HostTensor &result : expected(exact, arguments))
+    func::FuncOp exact = inDoubles(function);
+    std::vector<HostTensor> doubles;
+    for (const HostTensor &argument : arguments)
+      doubles.push_back(toDoubles(argument));
+    for (const HostTensor &result : expected(exact, doubles))
       want.push_back(toFloats(result));
     exact.erase();
   } else {
-    want = expected(test.function, test.arguments);
+    want = expected(function, arguments);
   }
-  std::vector<HostTensor> got = test.results();
   ASSERT_EQ(got.size(), want.size());
   for (size_t i = 0; i < got.size(); ++i)
     if (std::string text = difference(got[i], want[i], tolerance); !text.empty()) {
-      llvm::raw_string_ostream(text) << "\n" << test.function;
+      llvm::raw_string_ostream(text) << "\n" << function;
       FAIL() << "result " << i << ": " << text;
     }
 }

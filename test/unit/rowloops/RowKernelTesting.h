@@ -31,6 +31,9 @@ private:
   void forRows(llvm::function_ref<void(char *, int64_t, int64_t)> body);
 };
 
+/// Row-major, with gaps behind rows and the leading dimensions in any order if it is strided.
+Placed place(mlir::RankedTensorType type, bool isStrided, std::mt19937_64 &random);
+
 /// Compares tensors of equal type. Floats differ by at most `tolerance` relative to the wanted
 /// magnitude or 1; 0 demands equal bits. NaN is equal to NaN. Returns what differs, or nothing.
 std::string difference(graph::HostTensor got, graph::HostTensor want, double tolerance);
@@ -98,6 +101,8 @@ protected:
   /// Fails the test if a result of the last run differs from what the interpreter computes, in f64
   /// if `inF64`.
   void check(Case &test, double tolerance, bool inF64 = false);
+  static void check(mlir::func::FuncOp function, llvm::ArrayRef<graph::HostTensor> arguments,
+                    llvm::ArrayRef<graph::HostTensor> got, double tolerance, bool inF64);
 
   mlir::MLIRContext context;
   mlir::OwningOpRef<mlir::ModuleOp> module;

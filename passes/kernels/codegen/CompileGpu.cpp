@@ -1,0 +1,70 @@
+//===- CompileGpu.cpp - kernels in the gpu dialect become code for NVIDIA GPUs ----------------===//
+
+#include "passes/kernels/codegen/CompileGpu.h"
+
+#include "passes/kernels/codegen/Assemble.h"
+#include "passes/kernels/codegen/CompileEach.h"
+#include "passes/kernels/codegen/KernelCache.h"
+#include "passes/kernels/codegen/Lower.h"
+#include "passes/kernels/codegen/Ptx.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+
+#include <memory>
+
+using namespace mlir;
+
+namespace deepshard {
+
+static KernelCompiler makeCompiler(StringRef chip) {
+  auto lowering = std::make_shared<Lowering>(Lowering::Target::GPU);
+  auto compiler = std::make_shared<PtxCompiler>(chip);
+  return [lowering, compiler](StringRef text) -> llvm::Expected<std::string> {
+    llvm::LLVMContext context;
+    llvm::Expected<std::unique_ptr<llvm::Module>> module = lowering->lower(text, context);
+    if (!module)
+      return module.takeError();
+    compiler->optimise(**module);
+    return compiler->compile(**module);
+  };
+}
+
+/// One text: the lines that say for what it is are those of the first.
+static std::string joined(ArrayRef<std::string> texts) {
+  constexpr StringLiteral kLastOfHead(".address_size");
+  std::string result;
+  for (StringRef text : texts) {
+    if (!result.empty())
+      text = text.substr(text.find('\n', text.find(kLastOfHead)));
+    result += text;
+  }
+  return result;
+}
+
+FailureOr<GpuCode> compileGpuKernels(ArrayRef<KernelSource> kernels,
+                                     const GpuCodegenOptions &options) {
+  GpuCode code;
+  if (kernels.empty())
+    return code;
+  ModuleOp first = kernels.front().module;
+  if (!llvm::is_contained(kGpuTargets, options.chip))
+    return first.emitError() << "there is no code generation for the GPU \"" << options.chip
+                             << "\"; there is for " << llvm::join(ArrayRef(kGpuTargets), ", ");
+  FailureOr<std::vector<std::string>> texts =
+      compileEach(kernels, options.chip, options, [&] { return makeCompiler(options.chip); });
+  if (failed(texts))
+    return failure();
+  code.ptx = joined(*texts);
+  if (options.assembler.empty())
+    return code;
+  llvm::Expected<Assembled> assembled = assemble(code.ptx, options.chip, options.assembler);
+  if (!assembled)
+    return first.emitError() << llvm::toString(assembled.takeError());
+  code.cubin = std::move(assembled->cubin);
+  code.resources = std::move(assembled->resources);
+  return code;
+}
+
+} // namespace deepshard

@@ -1,0 +1,322 @@
+//===- EmitValues.cpp - the values of row loops -----------------------------------------------===//
+
+#include "passes/kernels/rowloops/EmitValues.h"
+
+#include "passes/kernels/rowloops/EmitElement.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+#include <cmath>
+
+using namespace mlir;
+
+namespace deepshard {
+
+static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
+
+/// Inserts at the row level while it lives, wherever the builder stands.
+#define AT_ROW_LEVEL                                                                               \
+  OpBuilder::InsertionGuard guard(b);                                                              \
+  if (inBody)                                                                                      \
+  b.restoreInsertionPoint(rowPoint)
+
+ValueEmitter::ValueEmitter(const RowKernel &kernel, MLIRContext *context, Type index)
+    : kernel(kernel), loops(kernel.getLoops()), domain(loops.getDomain()), b(context),
+      loc(b.getUnknownLoc()), index(index) {}
+
+ValueEmitter::~ValueEmitter() = default;
+
+//===------------------------------------------------------------------------------------------===//
+// Numbers and addresses
+//===------------------------------------------------------------------------------------------===//
+
+Value ValueEmitter::wide(Value x) {
+  return x.getType().isInteger(64) ? x : arith::ExtUIOp::create(b, loc, b.getI64Type(), x);
+}
+
+Type ValueEmitter::memoryType(Type element) {
+  return element.isInteger(1) ? b.getI8Type() : isNarrowFloat(element) ? b.getI16Type() : element;
+}
+
+Value ValueEmitter::address(Value base, Type element, Value offset) {
+  return LLVM::GEPOp::create(b, loc, base.getType(), memoryType(element), base,
+                             LLVM::GEPArg(offset));
+}
+
+Value ValueEmitter::splat(Value scalar) {
+  return vector::BroadcastOp::create(b, loc, vectorOf(scalar.getType()), scalar);
+}
+
+unsigned ValueEmitter::placeOf(Value operand) const {
+  ArrayRef<Value> inputs = loops.getInputs(), outputs = loops.getOutputs();
+  if (const auto *input = llvm::find(inputs, operand); input != inputs.end())
+    return input - inputs.begin();
+  return inputs.size() + (llvm::find(outputs, operand) - outputs.begin());
+}
+
+//===------------------------------------------------------------------------------------------===//
+// Memory
+//===------------------------------------------------------------------------------------------===//
+
+Value ValueEmitter::fromMemory(Value value, Type element) {
+  if (element.isInteger(1))
+    return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, value, zeros(value.getType()));
+  return isNarrowFloat(element) ? Value(arith::BitcastOp::create(
+                                      b, loc, withElementType(value.getType(), element), value))
+                                : value;
+}
+
+Value ValueEmitter::toMemory(Value value) {
+  Type element = getElementTypeOrSelf(value.getType());
+  Type memory = withElementType(value.getType(), memoryType(element));
+  if (element.isInteger(1))
+    return arith::ExtUIOp::create(b, loc, memory, value);
+  return isNarrowFloat(element) ? Value(arith::BitcastOp::create(b, loc, memory, value)) : value;
+}
+
+Value ValueEmitter::loadScalar(Value base, Type element, Value offset) {
+  Value value = LLVM::LoadOp::create(b, loc, memoryType(element), address(base, element, offset),
+                                     bytesOf(element));
+  return fromMemory(value, element);
+}
+
+void ValueEmitter::storeScalar(Value value, Value base, Value offset) {
+  Type element = value.getType();
+  LLVM::StoreOp::create(b, loc, toMemory(value), address(base, element, offset), bytesOf(element));
+}
+
+SmallVector<Value> ValueEmitter::coordinatesOf(Value row) {
+  SmallVector<Value> coordinates(kernel.getRowSizes().size());
+  Value rest = row;
+  for (size_t i = coordinates.size(); i-- > 0;) {
+    if (i == 0) {
+      coordinates[i] = rest;
+      break;
+    }
+    Value size = number(kernel.getRowSizes()[i]);
+    coordinates[i] = arith::RemUIOp::create(b, loc, rest, size);
+    rest = arith::DivUIOp::create(b, loc, rest, size);
+  }
+  return coordinates;
+}
+
+/// The offset of the row in elements.
+Value ValueEmitter::rowOffset(const Access &access, Type type) {
+  Value offset = number(type, 0);
+  if (isColumnLoop)
+    return offset;
+  for (auto [coordinate, stride] : llvm::zip_equal(row.coordinates, access.rows))
+    if (stride != 0)
+      offset = add(offset, mul(type == index ? coordinate : wide(coordinate), stride));
+  return offset;
+}
+
+std::pair<Value, Type> ValueEmitter::rowPointer(Value operand) {
+  auto [it, isNew] = row.pointers.try_emplace(operand);
+  if (isNew) {
+    AT_ROW_LEVEL;
+    unsigned place = placeOf(operand), inputs = loops.getInputs().size();
+    const Access &access =
+        place < inputs ? kernel.inputAccess(place) : kernel.outputAccess(place - inputs);
+    Type element = typeOf(operand).getElementType();
+    Value base = operandPointer(place);
+    row.pointers[operand] = {address(base, element, rowOffset(access, index)), element};
+  }
+  return row.pointers[operand];
+}
+
+Value ValueEmitter::spillPointer(Value value) {
+  return address(chunkMemory, b.getI8Type(), number(kernel.spillOffset(value)));
+}
+
+Value ValueEmitter::sumPointer(unsigned reduction) {
+  return address(chunkMemory, b.getI8Type(), number(kernel.sumOffset(reduction)));
+}
+
+//===------------------------------------------------------------------------------------------===//
+// Values
+//===------------------------------------------------------------------------------------------===//
+
+/// Vectors of an input; one that repeats along the columns is loaded once a row.
+Value ValueEmitter::inputColumn(Value input, Body &body) {
+  unsigned place = llvm::find(loops.getInputs(), input) - loops.getInputs().begin();
+  if (kernel.inputAccess(place).column == 0)
+    return splat(rowValue(input));
+  auto [base, element] = rowPointer(input);
+  return loadVector(base, element, body.column, body.mask);
+}
+
+Value ValueEmitter::rowValue(Value value) {
+  if (Value known = row.scalars.lookup(value))
+    return known;
+  AT_ROW_LEVEL;
+  Value result;
+  Operation *op = value.getDefiningOp();
+  if (!loops.isInternal(value)) {
+    auto [base, element] = rowPointer(value);
+    result = loadScalar(base, element, number(0));
+  } else if (auto constant = dyn_cast<graph::ConstantOp>(op)) {
+    result = arith::ConstantOp::create(
+        b, loc,
+        cast<TypedAttr>(cast<DenseElementsAttr>(constant.getValue()).getSplatValue<Attribute>()));
+  } else if (isRenaming(op)) {
+    result = rowValue(op->getOperand(0));
+  } else {
+    SmallVector<Value> operands =
+        llvm::map_to_vector(op->getOperands(), [&](Value operand) { return rowValue(operand); });
+    result = emitElement(b, op, operands);
+  }
+  return row.scalars[value] = result;
+}
+
+Value ValueEmitter::vectorValue(Value value, Body &body) {
+  if (Value known = body.vectors.lookup(value))
+    return known;
+  Operation *op = value.getDefiningOp();
+  Value result;
+  if (!loops.isInternal(value)) {
+    result = inputColumn(value, body);
+  } else if (isa<graph::ConstantOp>(op) || domain.spanOf(value) == Span::Row ||
+             domain.spanOf(value) == Span::Scalar) {
+    result = splat(rowValue(value));
+  } else if (readsBack && loops.phaseOf(value) < body.phase && kernel.isStored(value)) {
+    auto [base, element] = rowPointer(value);
+    result = loadVector(base, element, body.column, body.mask);
+  } else if (readsBack && loops.phaseOf(value) < body.phase && kernel.isSpilled(value)) {
+    result =
+        loadVector(spillPointer(value), typeOf(value).getElementType(), body.column, body.mask);
+  } else if (IterationDomain::isReduction(op)) {
+    result = sumOfRows(op, body);
+  } else if (isRenaming(op)) {
+    result = vectorValue(op->getOperand(0), body);
+  } else if (auto dropout = dyn_cast<graph::DropoutOp>(op)) {
+    result = dropoutVector(dropout, body);
+  } else {
+    SmallVector<Value> operands = llvm::map_to_vector(
+        op->getOperands(), [&](Value operand) { return vectorValue(operand, body); });
+    result = emitElement(b, op, operands);
+  }
+  return body.vectors[value] = result;
+}
+
+SmallVector<Operation *> ValueEmitter::columnReductionsOf(unsigned phase) const {
+  return llvm::filter_to_vector(loops.reductions(Direction::AlongColumns), [&](Operation *op) {
+    return loops.phaseOf(op->getResult(0)) == phase + 1;
+  });
+}
+
+//===------------------------------------------------------------------------------------------===//
+// Dropout
+//===------------------------------------------------------------------------------------------===//
+
+/// Seed (low, high), step, id, and the index (i64) of the tensor's first element.
+ArrayRef<Value> ValueEmitter::dropoutKey(graph::DropoutOp op) {
+  SmallVector<Value> &key = row.keys[op];
+  if (!key.empty())
+    return key;
+  AT_ROW_LEVEL;
+  Type i64 = b.getI64Type();
+  auto load = [&](Value operand, int64_t index) {
+    return loadScalar(operandPointer(placeOf(operand)), i64, number(index));
+  };
+  auto low = [&](Value x) {
+    return arith::TruncIOp::create(b, loc, b.getI32Type(), x).getResult();
+  };
+  Value seed = load(op.getCounter(), 0), microBatch = load(op.getCounter(), 2);
+  auto argument = op->getAttrOfType<IntegerAttr>(graph::kIdArgumentAttr);
+  Value id = argument ? load(loops.getInputs()[argument.getInt()], 0)
+                      : number(i64, static_cast<int64_t>(op.getId()));
+  std::optional<ArrayRef<int64_t>> whole = op.getGlobalShape();
+  int64_t elements = 1;
+  ArrayRef<int64_t> shape = whole ? *whole : op.getType().getShape();
+  for (int64_t size : shape)
+    elements *= size;
+  Value first = mul(microBatch, elements);
+  if (op.getOffsets()) {
+    int64_t stride = 1;
+    for (int64_t dim = static_cast<int64_t>(shape.size()); dim-- > 0; stride *= shape[dim])
+      first = add(first, mul(load(op.getOffsets(), dim), stride));
+  }
+  key = {low(seed), low(arith::ShRUIOp::create(b, loc, seed, number(i64, 32))),
+         low(load(op.getCounter(), 1)), low(id), first};
+  return key;
+}
+
+/// Philox4x32-10 of the element's index, as runtime/kernels/Philox.h defines it: every lane
+/// computes the four words of its group and takes its own.
+Value ValueEmitter::dropoutWords(graph::DropoutOp op, Body &body) {
+  VectorType words = vectorOf(b.getI32Type()), wideWords = vectorOf(b.getI64Type());
+  ArrayRef<Value> key = dropoutKey(op);
+  Value &rowIndex = row.indices[op];
+  if (!rowIndex) {
+    AT_ROW_LEVEL;
+    rowIndex = add(key[4], rowOffset(kernel.indexAccess(op), b.getI64Type()));
+  }
+
+  auto constant = [&](VectorType type, uint64_t value) {
+    return emitSplat(b, loc, type,
+                     b.getIntegerAttr(type.getElementType(), static_cast<int64_t>(value)));
+  };
+  SmallVector<int64_t> lanes = llvm::to_vector(llvm::seq<int64_t>(width));
+  Value element = arith::AddIOp::create(
+      b, loc, splat(add(rowIndex, wide(body.column))),
+      arith::ConstantOp::create(b, loc,
+                                DenseElementsAttr::get(wideWords, ArrayRef<int64_t>(lanes))));
+  Value group = arith::ShRUIOp::create(b, loc, element, constant(wideWords, 2));
+  auto low = [&](Value x) { return arith::TruncIOp::create(b, loc, words, x).getResult(); };
+  auto high = [&](Value x) {
+    return low(arith::ShRUIOp::create(b, loc, x, constant(wideWords, 32)));
+  };
+  auto product = [&](Value x, uint64_t factor) {
+    return arith::MulIOp::create(b, loc, arith::ExtUIOp::create(b, loc, wideWords, x),
+                                 constant(wideWords, factor))
+        .getResult();
+  };
+  auto exclusive = [&](Value x, Value y) {
+    return arith::XOrIOp::create(b, loc, x, y).getResult();
+  };
+  Value word[4] = {low(group), high(group), splat(key[3]), splat(key[2])};
+  Value key0 = splat(key[0]), key1 = splat(key[1]);
+  for (int round = 0; round < 10; ++round) {
+    Value product0 = product(word[0], 0xD2511F53), product1 = product(word[2], 0xCD9E8D57);
+    Value next[4] = {exclusive(exclusive(high(product1), word[1]), key0), low(product1),
+                     exclusive(exclusive(high(product0), word[3]), key1), low(product0)};
+    std::copy(next, next + 4, word);
+    key0 = arith::AddIOp::create(b, loc, key0, constant(words, 0x9E3779B9));
+    key1 = arith::AddIOp::create(b, loc, key1, constant(words, 0xBB67AE85));
+  }
+  Value which = arith::AndIOp::create(b, loc, low(element), constant(words, 3));
+  Value own = word[3];
+  for (int i = 2; i >= 0; --i) {
+    Value is = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, which, constant(words, i));
+    own = arith::SelectOp::create(b, loc, is, word[i], own);
+  }
+  return own;
+}
+
+/// Kept if the word is not below p 2^32, rounded up; every word is below that for p = 1.
+Value ValueEmitter::dropoutVector(graph::DropoutOp op, Body &body) {
+  Value own = dropoutWords(op, body);
+  double p = op.getP().convertToDouble();
+  auto threshold = static_cast<uint64_t>(std::ceil(p * 4294967296.0));
+  auto isKept = [&] {
+    Value bound =
+        emitSplat(b, loc, own.getType(), b.getI32IntegerAttr(static_cast<int32_t>(threshold)));
+    return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge, own, bound).getResult();
+  };
+  Value kept = threshold > 0xFFFFFFFF ? zeros(vectorOf(b.getI1Type())) : isKept();
+  Value x = vectorValue(op.getX(), body);
+  Type type = x.getType();
+  bool isNarrow = isNarrowFloat(getElementTypeOrSelf(type));
+  VectorType f32 = vectorOf(b.getF32Type());
+  if (isNarrow)
+    x = arith::ExtFOp::create(b, loc, f32, x);
+  Value scaled = arith::MulFOp::create(
+      b, loc, x,
+      emitSplat(b, loc, f32, b.getF32FloatAttr(static_cast<float>(p < 1 ? 1 / (1 - p) : 0))));
+  Value result = arith::SelectOp::create(b, loc, kept, scaled, zeros(f32));
+  return isNarrow ? Value(arith::TruncFOp::create(b, loc, type, result)) : result;
+}
+
+} // namespace deepshard

@@ -1,0 +1,281 @@
+//===- PtxArithmetic.cpp - what instructions of PTX compute -----------------------------------===//
+
+#include "PtxArithmetic.h"
+
+#include "llvm/ADT/APFloat.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+namespace deepshard::ptx {
+
+namespace {
+
+float asFloat(uint64_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits)); }
+uint64_t bitsOf(float value) { return std::bit_cast<uint32_t>(value); }
+
+[[noreturn]] void unknown(const Instruction &instruction) {
+  throw std::runtime_error("unknown instruction: " + instruction.text);
+}
+
+//===------------------------------------------------------------------------------------------===//
+// Floats
+//===------------------------------------------------------------------------------------------===//
+
+float extremum(const Instruction &instruction, float x, float y, bool isMaximum) {
+  if (std::isnan(x) || std::isnan(y)) {
+    if (instruction.has("NaN"))
+      return std::numeric_limits<float>::quiet_NaN();
+    return std::isnan(x) ? y : x;
+  }
+  if (x == y) // zeros: -0 is below +0
+    return std::signbit(x) == isMaximum ? y : x;
+  return (x > y) == isMaximum ? x : y;
+}
+
+uint64_t onFloats(const Instruction &instruction, const uint64_t *values) {
+  float x = asFloat(values[0]), y = asFloat(values[1]), z = asFloat(values[2]);
+  std::string_view opcode = instruction.opcode();
+  float result;
+  if (opcode == "add")
+    result = x + y;
+  else if (opcode == "sub")
+    result = x - y;
+  else if (opcode == "mul")
+    result = x * y;
+  else if (opcode == "div")
+    result = x / y;
+  else if (opcode == "fma")
+    result = std::fma(x, y, z);
+  else if (opcode == "neg")
+    return values[0] ^ 0x80000000;
+  else if (opcode == "abs")
+    return lowBits(values[0], 31);
+  else if (opcode == "copysign") // of the first operand
+    return (values[0] & 0x80000000) | lowBits(values[1], 31);
+  else if (opcode == "max" || opcode == "min")
+    result = extremum(instruction, x, y, opcode == "max");
+  else if (opcode == "sqrt")
+    result = std::sqrt(x);
+  else if (opcode == "rcp")
+    result = 1 / x;
+  else if (opcode == "ex2")
+    result = std::exp2(x);
+  else
+    unknown(instruction);
+  return bitsOf(result);
+}
+
+//===------------------------------------------------------------------------------------------===//
+// Integers
+//===------------------------------------------------------------------------------------------===//
+
+uint64_t multiply(const Instruction &instruction, uint64_t x, uint64_t y) {
+  uint32_t bits = instruction.type.bits;
+  bool isSigned = instruction.type.kind == Type::Signed;
+  __extension__ using Wide = __int128;
+  Wide product =
+      isSigned
+          ? static_cast<Wide>(static_cast<int64_t>(signExtended(x, bits))) *
+                static_cast<int64_t>(signExtended(y, bits))
+          : static_cast<Wide>(static_cast<unsigned __int128>(lowBits(x, bits)) * lowBits(y, bits));
+  if (instruction.has("wide"))
+    return lowBits(static_cast<uint64_t>(product), 2 * bits);
+  return lowBits(static_cast<uint64_t>(instruction.has("hi") ? product >> bits : product), bits);
+}
+
+uint64_t permute(uint64_t a, uint64_t b, uint64_t selector) {
+  uint64_t bytes = lowBits(a, 32) | lowBits(b, 32) << 32, result = 0;
+  for (uint32_t i = 0; i < 4; ++i) {
+    uint64_t which = selector >> (4 * i) & 0xF;
+    uint64_t byte = bytes >> (8 * (which & 7)) & 0xFF;
+    if (which & 8)
+      byte = byte & 0x80 ? 0xFF : 0;
+    result |= byte << (8 * i);
+  }
+  return result;
+}
+
+uint64_t onIntegers(const Instruction &instruction, const uint64_t *values) {
+  const Type &type = instruction.type;
+  std::string_view opcode = instruction.opcode();
+  uint64_t x = values[0], y = values[1], z = values[2];
+  uint32_t bits = type.bits * type.elements;
+  bool isSigned = type.kind == Type::Signed;
+  auto extended = [&](uint64_t value) {
+    return isSigned ? signExtended(value, bits) : lowBits(value, bits);
+  };
+  auto less = [&](uint64_t a, uint64_t b) {
+    return isSigned ? static_cast<int64_t>(a) < static_cast<int64_t>(b) : a < b;
+  };
+  if (opcode == "mul")
+    return multiply(instruction, x, y);
+  if (opcode == "mad") {
+    uint64_t sum = multiply(instruction, x, y) + z;
+    return lowBits(sum, instruction.has("wide") ? 2 * bits : bits);
+  }
+  uint64_t result;
+  if (opcode == "mov" || opcode == "cvta")
+    result = x;
+  else if (opcode == "add")
+    result = x + y;
+  else if (opcode == "sub")
+    result = x - y;
+  else if (opcode == "neg")
+    result = 0 - x;
+  else if (opcode == "and")
+    result = x & y;
+  else if (opcode == "or")
+    result = x | y;
+  else if (opcode == "xor")
+    result = x ^ y;
+  else if (opcode == "not")
+    result = ~x;
+  else if (opcode == "shl")
+    result = lowBits(y, 32) >= bits ? 0 : x << lowBits(y, 32);
+  else if (opcode == "shr") {
+    uint64_t count = std::min<uint64_t>(lowBits(y, 32), isSigned ? bits - 1 : 64);
+    result = isSigned        ? static_cast<uint64_t>(static_cast<int64_t>(extended(x)) >> count)
+             : count >= bits ? 0
+                             : lowBits(x, bits) >> count;
+  } else if (opcode == "selp")
+    result = z != 0 ? x : y;
+  else if (opcode == "bfe" && !isSigned) // y: first bit, z: number of bits
+    result = (y & 0xFF) >= bits ? 0 : lowBits(lowBits(x, bits) >> (y & 0xFF), z & 0xFF);
+  else if (opcode == "bfi") { // x into y: z is the first bit, the last operand the number of bits
+    uint64_t mask = (z & 0xFF) >= bits ? 0 : lowBits(~uint64_t{0}, values[3] & 0xFF) << (z & 0xFF);
+    result = (y & ~mask) | (x << (z & 0xFF) & mask);
+  } else if (opcode == "prmt")
+    result = permute(x, y, z);
+  else if (opcode == "max" || opcode == "min")
+    result = less(extended(x), extended(y)) == (opcode == "max") ? y : x;
+  else if ((opcode == "div" || opcode == "rem") && !isSigned && lowBits(y, bits) != 0)
+    result =
+        opcode == "div" ? lowBits(x, bits) / lowBits(y, bits) : lowBits(x, bits) % lowBits(y, bits);
+  else if (opcode == "shf") { // funnel: the high half of (y, x) << z, or the low one of it >> z
+    uint64_t both = lowBits(x, 32) | lowBits(y, 32) << 32, count = z & 31;
+    result = instruction.has("l") ? both << count >> 32 : both >> count;
+  } else
+    unknown(instruction);
+  return lowBits(result, bits);
+}
+
+//===------------------------------------------------------------------------------------------===//
+// Comparisons and conversions
+//===------------------------------------------------------------------------------------------===//
+
+template <typename T> bool holds(const Instruction &instruction, T x, T y) {
+  const std::string &comparison = instruction.name[1];
+  if (comparison == "eq" || comparison == "equ")
+    return x == y;
+  if (comparison == "ne" || comparison == "neu")
+    return x != y;
+  if (comparison == "lt" || comparison == "lo" || comparison == "ltu")
+    return x < y;
+  if (comparison == "le" || comparison == "ls" || comparison == "leu")
+    return x <= y;
+  if (comparison == "gt" || comparison == "hi" || comparison == "gtu")
+    return x > y;
+  if (comparison == "ge" || comparison == "hs" || comparison == "geu")
+    return x >= y;
+  unknown(instruction);
+}
+
+uint64_t compare(const Instruction &instruction, const uint64_t *values) {
+  const Type &type = instruction.type;
+  uint64_t x = lowBits(values[0], type.bits), y = lowBits(values[1], type.bits);
+  if (type.kind == Type::Float) {
+    float a = asFloat(x), b = asFloat(y);
+    bool isUnordered = std::isnan(a) || std::isnan(b);
+    const std::string &comparison = instruction.name[1];
+    if (comparison == "nan" || comparison == "num")
+      return isUnordered == (comparison == "nan");
+    if (isUnordered) // those that end in u hold
+      return comparison.size() == 3;
+    return holds(instruction, a, b);
+  }
+  if (type.kind == Type::Signed)
+    return holds(instruction, static_cast<int64_t>(signExtended(x, type.bits)),
+                 static_cast<int64_t>(signExtended(y, type.bits)));
+  return holds(instruction, x, y);
+}
+
+const llvm::fltSemantics &semanticsOf(const Type &type) {
+  return type.kind == Type::BFloat ? llvm::APFloat::BFloat() : llvm::APFloat::IEEEhalf();
+}
+
+uint64_t narrowed(float value, const Type &type) {
+  llvm::APFloat number(value);
+  bool losesInfo;
+  number.convert(semanticsOf(type), llvm::APFloat::rmNearestTiesToEven, &losesInfo);
+  return number.bitcastToAPInt().getZExtValue();
+}
+
+float widened(uint64_t bits, const Type &type) {
+  llvm::APFloat number(semanticsOf(type), llvm::APInt(16, lowBits(bits, 16)));
+  bool losesInfo;
+  number.convert(llvm::APFloat::IEEEsingle(), llvm::APFloat::rmNearestTiesToEven, &losesInfo);
+  return number.convertToFloat();
+}
+
+uint64_t integerOf(float value, const Type &to) {
+  // What the type cannot hold becomes its nearest bound, NaN becomes 0.
+  if (std::isnan(value))
+    return 0;
+  bool isSigned = to.kind == Type::Signed;
+  double low = isSigned ? -std::ldexp(1.0, static_cast<int>(to.bits) - 1) : 0;
+  double above = std::ldexp(1.0, static_cast<int>(to.bits) - (isSigned ? 1 : 0));
+  if (value < low)
+    return lowBits(static_cast<uint64_t>(static_cast<int64_t>(low)), to.bits);
+  if (value >= above)
+    return lowBits(~uint64_t{0}, to.bits - (isSigned ? 1 : 0));
+  double whole = std::trunc(static_cast<double>(value));
+  return lowBits(isSigned ? static_cast<uint64_t>(static_cast<int64_t>(whole))
+                          : static_cast<uint64_t>(whole),
+                 to.bits);
+}
+
+bool isFloat(const Type &type) { return type.kind == Type::Float || type.kind == Type::BFloat; }
+
+uint64_t convert(const Instruction &instruction, const uint64_t *values) {
+  const Type &to = instruction.type, &from = instruction.from;
+  if (to.elements == 2) // the first operand goes to the high half
+    return narrowed(asFloat(values[0]), to) << 16 | narrowed(asFloat(values[1]), to);
+  if (isFloat(from)) {
+    float value = from.bits == 16 ? widened(values[0], from) : asFloat(values[0]);
+    if (to.kind == Type::Float && to.bits == 32)
+      return bitsOf(instruction.has("rmi") ? std::floor(value) : value);
+    return isFloat(to) ? narrowed(value, to) : integerOf(value, to);
+  }
+  bool isSigned = from.kind == Type::Signed;
+  uint64_t value = isSigned ? signExtended(values[0], from.bits) : lowBits(values[0], from.bits);
+  if (to.kind == Type::Float && to.bits == 32)
+    return bitsOf(isSigned ? static_cast<float>(static_cast<int64_t>(value))
+                           : static_cast<float>(value));
+  if (isFloat(to))
+    unknown(instruction);
+  return lowBits(value, to.bits);
+}
+
+} // namespace
+
+uint64_t compute(const Instruction &instruction, const uint64_t *values) {
+  std::string_view opcode = instruction.opcode();
+  if (opcode == "cvt")
+    return convert(instruction, values);
+  if (opcode == "setp")
+    return compare(instruction, values);
+  if (instruction.type.kind == Type::Predicate)
+    return opcode == "not" ? values[0] == 0 : onIntegers(instruction, values);
+  bool isMove = opcode == "mov" || opcode == "selp";
+  if (instruction.type.kind == Type::Float && instruction.type.bits == 32 && !isMove)
+    return onFloats(instruction, values);
+  if (isFloat(instruction.type) && !isMove)
+    unknown(instruction);
+  return onIntegers(instruction, values);
+}
+
+} // namespace deepshard::ptx
