@@ -36,37 +36,33 @@ float extremum(const Instruction &instruction, float x, float y, bool isMaximum)
   return (x > y) == isMaximum ? x : y;
 }
 
-uint64_t onFloats(const Instruction &instruction, const uint64_t *values) {
-  float x = asFloat(values[0]), y = asFloat(values[1]), z = asFloat(values[2]);
+float onFloats(const Instruction &instruction, float x, float y, float z) {
   std::string_view opcode = instruction.opcode();
-  float result;
   if (opcode == "add")
-    result = x + y;
-  else if (opcode == "sub")
-    result = x - y;
-  else if (opcode == "mul")
-    result = x * y;
-  else if (opcode == "div")
-    result = x / y;
-  else if (opcode == "fma")
-    result = std::fma(x, y, z);
-  else if (opcode == "neg")
-    return values[0] ^ 0x80000000;
-  else if (opcode == "abs")
-    return lowBits(values[0], 31);
-  else if (opcode == "copysign") // of the first operand
-    return (values[0] & 0x80000000) | lowBits(values[1], 31);
-  else if (opcode == "max" || opcode == "min")
-    result = extremum(instruction, x, y, opcode == "max");
-  else if (opcode == "sqrt")
-    result = std::sqrt(x);
-  else if (opcode == "rcp")
-    result = 1 / x;
-  else if (opcode == "ex2")
-    result = std::exp2(x);
-  else
-    unknown(instruction);
-  return bitsOf(result);
+    return x + y;
+  if (opcode == "sub")
+    return x - y;
+  if (opcode == "mul")
+    return x * y;
+  if (opcode == "div")
+    return x / y;
+  if (opcode == "fma")
+    return std::fma(x, y, z);
+  if (opcode == "neg")
+    return -x;
+  if (opcode == "abs")
+    return std::fabs(x);
+  if (opcode == "copysign") // of the first operand
+    return std::copysign(y, x);
+  if (opcode == "max" || opcode == "min")
+    return extremum(instruction, x, y, opcode == "max");
+  if (opcode == "sqrt")
+    return std::sqrt(x);
+  if (opcode == "rcp")
+    return 1 / x;
+  if (opcode == "ex2")
+    return std::exp2(x);
+  unknown(instruction);
 }
 
 //===------------------------------------------------------------------------------------------===//
@@ -221,6 +217,18 @@ float widened(uint64_t bits, const Type &type) {
   return number.convertToFloat();
 }
 
+/// One or two narrow floats at a time. The f32 result of one operation has enough bits to be
+/// rounded again.
+uint64_t onNarrowFloats(const Instruction &instruction, const uint64_t *values) {
+  const Type &type = instruction.type;
+  uint64_t result = 0;
+  for (uint32_t shift = 0; shift < 16 * type.elements; shift += 16) {
+    auto value = [&](int operand) { return widened(values[operand] >> shift, type); };
+    result |= narrowed(onFloats(instruction, value(0), value(1), value(2)), type) << shift;
+  }
+  return result;
+}
+
 uint64_t integerOf(float value, const Type &to) {
   // What the type cannot hold becomes its nearest bound, NaN becomes 0.
   if (std::isnan(value))
@@ -271,11 +279,11 @@ uint64_t compute(const Instruction &instruction, const uint64_t *values) {
   if (instruction.type.kind == Type::Predicate)
     return opcode == "not" ? values[0] == 0 : onIntegers(instruction, values);
   bool isMove = opcode == "mov" || opcode == "selp";
-  if (instruction.type.kind == Type::Float && instruction.type.bits == 32 && !isMove)
-    return onFloats(instruction, values);
-  if (isFloat(instruction.type) && !isMove)
-    unknown(instruction);
-  return onIntegers(instruction, values);
+  if (!isFloat(instruction.type) || isMove)
+    return onIntegers(instruction, values);
+  if (instruction.type.bits == 16)
+    return onNarrowFloats(instruction, values);
+  return bitsOf(onFloats(instruction, asFloat(values[0]), asFloat(values[1]), asFloat(values[2])));
 }
 
 } // namespace deepshard::ptx
