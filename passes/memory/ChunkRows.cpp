@@ -294,22 +294,24 @@ void Chunking::moveBehind(Operation *point) {
   llvm::DenseSet<Operation *> dependent;
   for (OpResult output : outputs)
     dependent.insert(output.getOwner());
+  SmallVector<Operation *> before;
   bool isBefore = true;
-  Block *block = point->getBlock();
-  for (auto it = region.wideValue().getDefiningOp()->getIterator(); it != block->end();) {
-    Operation *op = &*it++;
-    isBefore &= op != point;
-    if (region.getMembers().contains(op) || llvm::none_of(op->getOperands(), [&](Value operand) {
+  Operation *anchor = region.wideValue().getDefiningOp();
+  for (Operation &op : llvm::make_range(anchor->getIterator(), point->getBlock()->end())) {
+    isBefore &= &op != point;
+    if (region.getMembers().contains(&op) || llvm::none_of(op.getOperands(), [&](Value operand) {
           return dependent.contains(operand.getDefiningOp());
         }))
       continue;
-    dependent.insert(op);
-    if (op->getAttr(graph::kPhaseAttr))
-      op->setAttr(graph::kPhaseAttr, listener.phase);
-    op->removeAttr(graph::kRecomputeAttr);
+    dependent.insert(&op);
+    if (op.getAttr(graph::kPhaseAttr))
+      op.setAttr(graph::kPhaseAttr, listener.phase);
+    op.removeAttr(graph::kRecomputeAttr);
     if (isBefore)
-      op->moveBefore(point);
+      before.push_back(&op);
   }
+  for (Operation *op : before)
+    op->moveBefore(point);
 }
 
 LogicalResult Chunking::run() {

@@ -9,7 +9,7 @@
 // AUTO-LABEL: func @loss
 // AUTO: graph.linear {{.*}} {graph.phase = "forward"} : tensor<4x2xf32>
 // AUTO-NOT: graph.slice
-func.func @loss(%x: tensor<4x2xf32>, %w: tensor<9x2xf32>, %t: tensor<4xi64>) -> (tensor<f32>, tensor<4x2xf32>, tensor<9x2xf32>) {
+func.func @loss(%x: tensor<4x2xf32>, %w: tensor<9x2xf32>, %t: tensor<4xi64>) -> (tensor<f32>, tensor<4x2xf32>, tensor<9x2xf32>, tensor<f32>) {
   // CHECK: [[COUNT:%.*]] = graph.reduce_sum {{.*}} dims [0]
   // CHECK: [[SHARE:%.*]] = graph.div {{.*}}, [[COUNT]]
   // CHECK: [[X0:%.*]] = graph.slice [[X]] [0, 0] to [2, 2] {{.*}} {graph.chunk = 0 : i64, graph.phase = "backward"}
@@ -32,16 +32,20 @@ func.func @loss(%x: tensor<4x2xf32>, %w: tensor<9x2xf32>, %t: tensor<4xi64>) -> 
   // CHECK-NEXT: [[DW:%.*]] = graph.add [[DW0]], [[PART]]
   // CHECK-NEXT: [[DX:%.*]] = graph.concat [[DX0]], [[DX1]] dim 0 {graph.phase = "backward"} : tensor<2x2xf32>, tensor<2x2xf32>
   // CHECK-NEXT: [[LOSS:%.*]] = graph.div [[SUM]], [[COUNT]] {graph.phase = "backward"}
-  // CHECK-NEXT: return [[LOSS]], [[DX]], [[DW]]
+  // CHECK-NEXT: [[NEG:%.*]] = graph.neg [[LOSS]] {graph.phase = "backward"}
+  // CHECK-NEXT: [[SCALED:%.*]] = graph.mul [[NEG]], [[LOSS]] {graph.phase = "backward"}
+  // CHECK-NEXT: return [[LOSS]], [[DX]], [[DW]], [[SCALED]]
   %one = graph.constant {graph.phase = "backward"} dense<1.0> : tensor<f32>
   %logits = graph.linear %x, %w transpose_weight {graph.phase = "forward"} : tensor<4x2xf32>, tensor<9x2xf32>
   %sum, %count, %lse = graph.cross_entropy %logits, %t ignore_index -100 {graph.phase = "forward"} : tensor<4x9xf32>, tensor<4xi64>
   %loss = graph.div %sum, %count {graph.phase = "forward"} : tensor<f32>, tensor<f32>
+  %neg = graph.neg %loss {graph.phase = "forward"} : tensor<f32>
+  %scaled = graph.mul %neg, %loss {graph.phase = "forward"} : tensor<f32>, tensor<f32>
   %share = graph.div %one, %count {graph.phase = "backward"} : tensor<f32>, tensor<f32>
   %d = graph.cross_entropy_grad %logits, %t, %lse, %share ignore_index -100 {graph.phase = "backward"} : tensor<4x9xf32>, tensor<4xi64>, tensor<4xf32>, tensor<f32>
   %dx = graph.matmul %d, %w batch [] x [] contract [1] x [0] {graph.phase = "backward"} : tensor<4x9xf32>, tensor<9x2xf32>
   %dw = graph.matmul %d, %x batch [] x [] contract [0] x [0] {graph.phase = "backward"} : tensor<4x9xf32>, tensor<4x2xf32>
-  return %loss, %dx, %dw : tensor<f32>, tensor<4x2xf32>, tensor<9x2xf32>
+  return %loss, %dx, %dw, %scaled : tensor<f32>, tensor<4x2xf32>, tensor<9x2xf32>, tensor<f32>
 }
 
 // -----
