@@ -151,9 +151,9 @@ TEST_F(RowLoopsTest, ACounterComputedByTheGroupIsRefused) {
 
 TEST_F(RowLoopsTest, OpsWithoutKernels) {
   function = parse(
-      R"(func.func @f(%x: tensor<4xf64>, %h: tensor<4xf16>, %k: tensor<4xi64>, %e: tensor<0x4xf32>) {
+      R"(func.func @f(%x: tensor<4xf64>, %k: tensor<4xi64>, %e: tensor<0x4xf32>) {
     %0 = graph.neg %x : tensor<4xf64>
-    %1 = graph.convert %h : tensor<4xf16> to tensor<4xf32>
+    %1 = graph.convert %x : tensor<4xf64> to tensor<4xf32>
     %2 = graph.div %k, %k : tensor<4xi64>, tensor<4xi64>
     %3 = graph.reduce_sum %k dims [0] : tensor<4xi64>
     %4 = graph.neg %e : tensor<0x4xf32>
