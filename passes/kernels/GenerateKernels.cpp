@@ -85,9 +85,8 @@ private:
                          outputs = strides(launch.getOutputs());
     bool isEmitted = false;
     if (loops)
-      isEmitted = !isGpu
-                      ? emitForCpu(std::move(*loops), inputs, outputs, generated)
-                      : emitForGpu(*loops, inputs, outputs, alignmentsOf(launch), generated);
+      isEmitted = !isGpu ? emitForCpu(std::move(*loops), inputs, outputs, generated)
+                         : emitForGpu(*loops, inputs, outputs, alignmentsOf(launch), generated);
     if (!isEmitted)
       return launch.emitOpError() << "has views that no row loops fit";
     return success();
