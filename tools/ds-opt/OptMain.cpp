@@ -29,8 +29,8 @@ int runPasses(int argc, char **argv) {
   mlir::DialectRegistry registry;
   registerDialects(registry);
   // Those of kernels.
-  registry.insert<mlir::arith::ArithDialect, mlir::math::MathDialect, mlir::scf::SCFDialect,
-                  mlir::vector::VectorDialect>();
+  registry.insert<mlir::arith::ArithDialect, mlir::gpu::GPUDialect, mlir::LLVM::LLVMDialect,
+                  mlir::math::MathDialect, mlir::scf::SCFDialect, mlir::vector::VectorDialect>();
   mlir::registerTransformsPasses();
   registerSimplifyPasses();
   registerSimplifyPipeline();

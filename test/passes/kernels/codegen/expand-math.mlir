@@ -1,5 +1,6 @@
 // RUN: ds-opt %s --expand-math | FileCheck %s
 // RUN: ds-opt %s --expand-math | FileCheck %s --check-prefix=NONE
+// RUN: ds-opt %s --expand-math=gpu | FileCheck %s --check-prefix=GPU
 
 // What the functions compute is tested by running them (test/unit/codegen/MathTest.cpp).
 
@@ -23,6 +24,13 @@ func.func @tanh(%x: vector<16xf32>) -> vector<16xf32> {
 }
 
 // Scalars go the same way.
+
+// On a GPU from 2^x.
+
+// GPU-LABEL: func.func @scalar_exp
+// GPU: math.exp2 %{{.*}} : f32
+// GPU-NOT: arith.shli
+// GPU: return
 
 // CHECK-LABEL: func.func @scalar_exp
 // CHECK: math.fma %{{.*}} : f32
