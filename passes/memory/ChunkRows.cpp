@@ -40,7 +40,7 @@ namespace {
 constexpr int64_t kChunkBytes = int64_t(32) << 20, kWorth = 4;
 /// Every chunk reads the weights and adds to their gradient again: at most so many bytes for each
 /// that is saved.
-constexpr int64_t kMovedPerSaved = 16;
+constexpr int64_t kMovedPerSaved = 1;
 
 int64_t bytesOf(Value value) {
   auto type = cast<RankedTensorType>(value.getType());

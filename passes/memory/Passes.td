@@ -27,7 +27,7 @@ def ChunkRows : Pass<"chunk-rows", "::mlir::func::FuncOp"> {
     keeps `fuse-kernels` from joining ops of several chunks, which would bring the whole value back.
 
     With `chunks` = 0 the number follows from the shapes alone: chunks of about 32 MiB of values of 128 MiB or more, as long as
-    reading the weights and adding to their gradient once more a chunk moves at most 16 bytes for each that is saved. Else there are at
+    reading the weights and adding to their gradient once more a chunk moves no more bytes than are saved. Else there are at
     least so many chunks, as long as there are rows.
 
     Requires: a function with its gradients (`differentiate`), whole or local (`partition`), before `recompute`. Leaves: where it cut, no
