@@ -122,15 +122,17 @@ private:
     SmallVector<GpuFunction> functions;
     generated.name = add(
         [&](StringRef name, ModuleOp source) { functions = emitGpuKernel(*kernel, name, source); });
-    // Of each function: blocks along x and y, and threads of a block.
-    SmallVector<int64_t> blocks, blockThreads;
+    // Of each function, as runtime/kernels/cuda/Generated.h wants it; what they share is static.
+    SmallVector<int64_t> grid, block;
     for (const GpuFunction &function : functions) {
-      blocks.append({function.grid[0], function.grid[1]});
-      blockThreads.push_back(function.threads);
+      llvm::append_range(grid, function.grid);
+      block.append({function.threads, 1, 1});
     }
+    SmallVector<int64_t> sharedBytes(functions.size(), 0);
     generated.attributes = builder.getDictionaryAttr(
-        {builder.getNamedAttr("blocks", builder.getDenseI64ArrayAttr(blocks)),
-         builder.getNamedAttr("threads", builder.getDenseI64ArrayAttr(blockThreads)),
+        {builder.getNamedAttr("grid", builder.getDenseI64ArrayAttr(grid)),
+         builder.getNamedAttr("block", builder.getDenseI64ArrayAttr(block)),
+         builder.getNamedAttr("shared_bytes", builder.getDenseI64ArrayAttr(sharedBytes)),
          builder.getNamedAttr("workspace_bytes",
                               builder.getI64IntegerAttr(kernel->getWorkspaceBytes()))});
     return true;

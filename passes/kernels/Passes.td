@@ -123,9 +123,9 @@ def GenerateKernelsPass : Pass<"generate-kernels", "::mlir::ModuleOp"> {
     }
     ```
 
-    With `gpu` kernels are emitted for GPUs, as `passes/kernels/codegen/CompileGpu.h` wants them; the attributes
-    then say how the functions `NAME_0`, `NAME_1` are launched, one after the other, with pointers to the inputs, the
-    outputs and the workspace if there is one: `blocks` along x and y of each, and `threads` of a block of each.
+    With `gpu` kernels are emitted for GPUs, as `passes/kernels/codegen/CompileGpu.h` wants them; the attributes `grid`,
+    `block` and `shared_bytes` then say how the functions `NAME_0`, `NAME_1` are launched, one after the other
+    (`runtime/kernels/cuda/Generated.h`).
 
     Requires: `lower-to-plan`. Leaves: no function of graph ops.
   }];

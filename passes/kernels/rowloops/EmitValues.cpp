@@ -44,8 +44,14 @@ Value ValueEmitter::address(Value base, Type element, Value offset) {
                              LLVM::GEPArg(offset));
 }
 
+/// Of narrow floats the bits are repeated, as they are moved.
 Value ValueEmitter::splat(Value scalar) {
-  return vector::BroadcastOp::create(b, loc, vectorOf(scalar.getType()), scalar);
+  Type element = scalar.getType();
+  if (!isNarrowFloat(element))
+    return vector::BroadcastOp::create(b, loc, vectorOf(element), scalar);
+  Type memory = memoryType(element);
+  Value bits = arith::BitcastOp::create(b, loc, memory, scalar);
+  return fromMemory(vector::BroadcastOp::create(b, loc, vectorOf(memory), bits), element);
 }
 
 unsigned ValueEmitter::placeOf(Value operand) const {

@@ -5,7 +5,7 @@
 
 // CHECK-LABEL: plan.program @tile
 // CHECK: plan.launch "generated" "[[NAME:k[0-9a-f]+]]"
-// CHECK-SAME: attributes {blocks = array<i64: 1, 1>, threads = array<i64: 8>, workspace_bytes = 0 : i64}
+// CHECK-SAME: attributes {block = array<i64: 8, 1, 1>, grid = array<i64: 1, 1, 1>, shared_bytes = array<i64: 0>, workspace_bytes = 0 : i64}
 // CHECK: module @kernels {
 // CHECK-NEXT: module @[[NAME]] {
 // CHECK-NEXT: gpu.module @[[NAME]] {
@@ -55,7 +55,7 @@ func.func private @kernel_0(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
 // A warp has a row, in registers: what the second phase needs is not loaded again. Eight rows to a block.
 
 // CHECK-LABEL: plan.program @warp
-// CHECK: attributes {blocks = array<i64: 2, 1>, threads = array<i64: 256>, workspace_bytes = 0 : i64}
+// CHECK: attributes {block = array<i64: 256, 1, 1>, grid = array<i64: 2, 1, 1>, shared_bytes = array<i64: 0>, workspace_bytes = 0 : i64}
 // CHECK: gpu.func
 // CHECK: llvm.load %{{.*}} {alignment = 16 : i64} : !llvm.ptr<1> -> vector<8xi16>
 // CHECK-COUNT-5: gpu.shuffle xor
@@ -86,7 +86,7 @@ func.func private @kernel_0(%x: tensor<16x256xbf16>) -> tensor<16x256xbf16> {
 
 // CHECK-LABEL: plan.program @sums
 // CHECK: plan.launch "generated" "[[NAME:k[0-9a-f]+]]"
-// CHECK-SAME: attributes {blocks = array<i64: 4, 1, 12, 1>, threads = array<i64: 96, 128>, workspace_bytes = 6144 : i64}
+// CHECK-SAME: attributes {block = array<i64: 96, 1, 1, 128, 1, 1>, grid = array<i64: 4, 1, 1, 12, 1, 1>, shared_bytes = array<i64: 0, 0>, workspace_bytes = 6144 : i64}
 // CHECK: gpu.module @[[NAME]] {
 // CHECK: llvm.mlir.global internal @[[NAME]]_1_shared() {addr_space = 3 : i32, alignment = 16 : i64} : !llvm.array<128 x f32>
 // CHECK: llvm.mlir.global internal @[[NAME]]_0_shared() {addr_space = 3 : i32, alignment = 16 : i64} : !llvm.array<32 x f32>

@@ -71,8 +71,8 @@ TEST_F(GpuKernelTest, ShapesOfRows) {
     int rows, columns;
   };
   for (Shape shape :
-       {Shape{5, 2}, Shape{5, 3}, Shape{9, 7}, Shape{33, 24}, Shape{70, 31}, Shape{8, 32},
-        Shape{40, 96}, Shape{3, 130}, Shape{17, 256}, Shape{5, 1000}, Shape{4, 2048},
+       {Shape{5, 2}, Shape{5, 3}, Shape{9, 7}, Shape{2, 16}, Shape{33, 24}, Shape{70, 31},
+        Shape{8, 32}, Shape{40, 96}, Shape{3, 130}, Shape{17, 256}, Shape{5, 1000}, Shape{4, 2048},
         Shape{3, 2051}, Shape{40, 2052}, Shape{2, 5000}, Shape{3, 20000}, Shape{2, 20001}})
     for (bool hasSums : {false, true}) {
       std::string n = std::to_string(shape.columns), r = std::to_string(shape.rows),
