@@ -48,7 +48,7 @@ struct CudaOptions {
 };
 
 /// The GPU of a rank. Throws Error: the library is missing or of another build; there is no driver,
-/// one that is too old, or no GPU for this rank.
+/// one that is too old, or not enough GPUs for the ranks.
 std::unique_ptr<Device> openCuda(const CudaOptions &options);
 
 /// The name of the library's one function and its type. It returns null if `build` is not its own

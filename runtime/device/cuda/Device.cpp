@@ -45,10 +45,11 @@ void selectGpu(const CudaOptions &options) {
                 "CUDA_VISIBLE_DEVICES, or not given to this container?");
   check(result, "cudaGetDeviceCount", ExitCode::BadInput);
   int ordinal = options.ranksShareGpu ? 0 : options.rank;
-  if (ordinal >= count)
-    throw Error(fmt::format("rank {} has no GPU: the plan has {} ranks, this machine {} GPU{}; "
-                            "--share-gpu lets all ranks share the first",
-                            options.rank, options.ranks, count, count == 1 ? "" : "s"));
+  // Said by every rank, whatever else one of them lacks.
+  if (!options.ranksShareGpu && options.ranks > count)
+    throw Error(fmt::format("the plan has {} ranks, this machine {} GPU{}; --share-gpu lets all "
+                            "ranks share the first",
+                            options.ranks, count, count == 1 ? "" : "s"));
   check(cudaSetDevice(ordinal), "cudaSetDevice", ExitCode::BadInput);
 }
 

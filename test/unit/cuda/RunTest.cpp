@@ -112,7 +112,7 @@ TEST_F(CudaRunTest, RanksShareAGpu) {
   }
   auto [code, output] = runSteps("");
   EXPECT_EQ(code, 1);
-  EXPECT_THAT(output, HasSubstr("rank 1 has no GPU"));
+  EXPECT_THAT(output, HasSubstr("the plan has 2 ranks, this machine 1 GPU; --share-gpu"));
 }
 
 TEST_F(CudaRunTest, CheckSaysWhatThePlanIsFor) {
