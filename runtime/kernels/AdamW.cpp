@@ -10,6 +10,12 @@
 
 using namespace deepshard::runtime;
 
+AdamWOptions AdamWOptions::of(const Attributes &attributes) {
+  return {attributes.number("beta1"),         attributes.number("beta2"),
+          attributes.number("eps"),           attributes.number("weight_decay"),
+          attributes.flag("bias_correction"), attributes.flag("adam_w_mode")};
+}
+
 void deepshard::runtime::requireAdamW(const KernelSpec &spec) {
   const bool hasCopy = spec.outputs.size() == 4;
   requireOperands(spec, std::clamp<size_t>(spec.inputs.size(), 6, 8), hasCopy ? 4 : 3);

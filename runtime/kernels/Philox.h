@@ -10,6 +10,8 @@
 #ifndef DEEPSHARD_RUNTIME_KERNELS_PHILOX_H
 #define DEEPSHARD_RUNTIME_KERNELS_PHILOX_H
 
+#include "runtime/kernels/HostDevice.h"
+
 #include <cstdint>
 
 namespace deepshard::runtime {
@@ -19,7 +21,8 @@ struct PhiloxWords {
   uint32_t word[4];
 };
 
-[[maybe_unused]] inline PhiloxWords philox4x32(PhiloxWords counter, uint32_t key0, uint32_t key1) {
+[[maybe_unused]] inline DS_HOST_DEVICE PhiloxWords philox4x32(PhiloxWords counter, uint32_t key0,
+                                                              uint32_t key1) {
   for (int round = 0; round < 10; ++round) {
     const uint64_t product0 = uint64_t{0xD2511F53} * counter.word[0];
     const uint64_t product1 = uint64_t{0xCD9E8D57} * counter.word[2];
@@ -43,20 +46,20 @@ struct DropoutMask {
   uint64_t threshold; // a word below it drops: ceil(p * 2^32), for every p in [0, 1]
 
   /// `counter` is {seed, step, micro-batch}; `elements` those of the logical tensor.
-  DropoutMask(const int64_t *counter, double p, int64_t id, int64_t elements)
+  DS_HOST_DEVICE DropoutMask(const int64_t *counter, double p, int64_t id, int64_t elements)
       : seed(static_cast<uint64_t>(counter[0])), id(static_cast<uint32_t>(id)),
         step(static_cast<uint32_t>(counter[1])),
         base(static_cast<uint64_t>(counter[2]) * static_cast<uint64_t>(elements)),
         threshold(thresholdOf(p)) {}
 
-  PhiloxWords words(uint64_t group) const {
+  DS_HOST_DEVICE PhiloxWords words(uint64_t group) const {
     return philox4x32(
         {{static_cast<uint32_t>(group), static_cast<uint32_t>(group >> 32), id, step}},
         static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
   }
 
   /// Whether element `index` (row-major in the logical tensor) is kept.
-  bool keeps(int64_t index) const {
+  DS_HOST_DEVICE bool keeps(int64_t index) const {
     const uint64_t element = base + static_cast<uint64_t>(index);
     return words(element >> 2).word[element & 3] >= threshold;
   }
@@ -80,7 +83,7 @@ struct DropoutMask {
 private:
   static constexpr int kGroups = 16;
 
-  static uint64_t thresholdOf(double p) {
+  static DS_HOST_DEVICE uint64_t thresholdOf(double p) {
     const double scaled = p * 4294967296.0;
     const auto truncated = static_cast<uint64_t>(scaled);
     return truncated + (static_cast<double>(truncated) < scaled ? 1 : 0);

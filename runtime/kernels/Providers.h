@@ -29,6 +29,16 @@ void limitOnednn(std::string_view level);
 /// GeneratedProvider with its code (generated/Generated.h).
 const KernelProvider &generatedProvider();
 
+/// "cublaslt" and "cuda" for those who make plans for GPUs, on machines without one: `whyNot` and
+/// `workspaceBytes` are those of the providers of libds_cuda.so, `prepare` throws. `findProvider`
+/// knows neither, because plans for CPUs must not.
+///
+/// "cublaslt" gives a product the workspace that its attribute `workspace_bytes` says, else 32 MiB;
+/// the plan has to record it as that attribute. Whether the library has an algorithm for it is
+/// known when the plan is loaded.
+const KernelProvider &plannedCublasltProvider();
+const KernelProvider &plannedCudaProvider();
+
 } // namespace deepshard::runtime
 
 #endif // DEEPSHARD_RUNTIME_KERNELS_PROVIDERS_H

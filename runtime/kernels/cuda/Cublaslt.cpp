@@ -1,22 +1,15 @@
 //===- Cublaslt.cpp - matrix products of cuBLASLt ---------------------------------------------===//
-//
-// To the library every matrix is column-major. Our row-major result [m, n] is its result D, n x m,
-// and D = A B with A, n x k, from our right operand and B, k x m, from our left one.
-//
-//===------------------------------------------------------------------------------------------===//
 
 #include "runtime/kernels/cuda/Cublaslt.h"
 
 #include "runtime/device/cuda/Library.h"
-#include "runtime/kernels/Accumulate.h"
-#include "runtime/kernels/Contraction.h"
 #include "runtime/kernels/Require.h"
 #include "runtime/kernels/cuda/CudaKernel.h"
+#include "runtime/kernels/cuda/Product.h"
 #include "runtime/plan/Error.h"
 
 #include <cublasLt.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <stdexcept>
 
@@ -71,118 +64,6 @@ struct CublasltApi {
 };
 
 namespace {
-
-constexpr uint32_t kAlignment = 16;
-
-/// A matrix as the library stores it, column-major; `leading` from one column to the next.
-struct Matrix {
-  int64_t rows, columns, leading;
-  bool isTransposed; // it stands for the transposed of what is stored
-};
-
-/// What is computed, in the library's terms.
-struct Product {
-  Matrix a, b, d;
-  int64_t batch = 1, aStride = 0, bStride = 0, dStride = 0; // in elements
-  std::vector<ContractionDim> outer;                        // batch dimensions that are a call each
-  DType operandType, resultType;
-  std::optional<DType> bias;
-  bool accumulates = false;
-  unsigned aInput = 1, bInput = 0; // which of ours they are
-};
-
-ContractionDim single(const std::vector<ContractionDim> &dims, const char *what) {
-  require(dims.size() <= 1,
-          fmt::format("the {} dimensions are not contiguous with each other", what));
-  return dims.empty() ? ContractionDim{1, 0, 0, 0} : dims[0];
-}
-
-/// The matrix rows x columns with these steps, as it is or as the transposed of what is stored.
-Matrix matrixOf(int64_t rows, int64_t rowStep, int64_t columns, int64_t columnStep) {
-  if (rowStep == 1 || rows == 1)
-    return {rows, columns, columns == 1 ? rows : std::max(columnStep, rows), false};
-  require(columnStep == 1 || columns == 1, "neither dimension of an operand is contiguous");
-  return {columns, rows, rowStep, true};
-}
-
-void requireSteps(const Matrix &matrix) {
-  require(matrix.leading >= matrix.rows, "an operand repeats its elements within a matrix");
-}
-
-Product productOf(const KernelSpec &matmul) {
-  Contraction dims = Contraction::of(matmul);
-  Product product;
-  product.operandType = matmul.inputs[0].dtype;
-  product.resultType = matmul.outputs[0].dtype;
-  for (DType type : {product.operandType, product.resultType})
-    require(type == DType::F32 || type == DType::F64 || type == DType::BF16 || type == DType::F16,
-            fmt::format("elements of type {}", nameOf(type)));
-  ContractionDim m = single(dims.m, "free lhs"), n = single(dims.n, "free rhs"),
-                 k = single(dims.k, "contracting");
-  require(k.size > 0, "there is nothing to contract");
-  if (n.size > 1 && n.out != 1) {
-    // A column-major result is the row-major one of the operands exchanged.
-    std::swap(m, n);
-    std::swap(product.aInput, product.bInput);
-    for (ContractionDim *dim : {&m, &n, &k})
-      std::swap(dim->lhs, dim->rhs);
-    for (ContractionDim &dim : dims.batch)
-      std::swap(dim.lhs, dim.rhs);
-  }
-  product.a = matrixOf(n.size, n.rhs, k.size, k.rhs);
-  product.b = matrixOf(k.size, k.lhs, m.size, m.lhs);
-  product.d = matrixOf(n.size, n.out, m.size, m.out);
-  require(!product.d.isTransposed, "the result is contiguous along no dimension");
-  for (const Matrix *matrix : {&product.a, &product.b, &product.d})
-    requireSteps(*matrix);
-  product.outer = dims.batch;
-  if (!product.outer.empty()) {
-    const ContractionDim &inner = product.outer.back();
-    product.batch = inner.size;
-    product.aStride = inner.rhs;
-    product.bStride = inner.lhs;
-    product.dStride = inner.out;
-    product.outer.pop_back();
-  }
-  return product;
-}
-
-/// x [.., k], w ([k, n..], or [n.., k] with `transpose_weight`) as a matmul.
-KernelSpec asMatmul(const KernelSpec &linear) {
-  const TensorDesc &x = linear.inputs[0], &weight = linear.inputs[1];
-  require(x.rank() >= 1 && weight.rank() >= 2, "expected [.., k] and a matrix");
-  int64_t contract = linear.attributes.flag("transpose_weight") ? weight.rank() - 1 : 0;
-  KernelSpec spec{"matmul", {x, weight}, linear.outputs, {}, linear.threads};
-  spec.attributes = {{"lhs_batch", std::vector<int64_t>{}},
-                     {"rhs_batch", std::vector<int64_t>{}},
-                     {"lhs_contract", std::vector<int64_t>{x.rank() - 1}},
-                     {"rhs_contract", std::vector<int64_t>{contract}}};
-  return spec;
-}
-
-/// Throws std::invalid_argument.
-Product productOf(const KernelSpec &spec, bool isLinear) {
-  bool adds = accumulates(spec);
-  size_t operands = spec.inputs.size() - (adds && !spec.inputs.empty() ? 1 : 0);
-  require(spec.outputs.size() == 1 && operands >= 2 && operands <= (isLinear ? 3u : 2u),
-          fmt::format("{} inputs and {} outputs", spec.inputs.size(), spec.outputs.size()));
-  KernelSpec matmul = isLinear ? asMatmul(spec) : spec;
-  matmul.inputs.resize(2);
-  Product product = productOf(matmul);
-  product.accumulates = adds;
-  if (adds)
-    require(spec.inputs.back() == spec.outputs[0],
-            fmt::format("{} is to be added to {}", textOf(spec.inputs.back()),
-                        textOf(spec.outputs[0])));
-  if (operands == 3) {
-    const TensorDesc &bias = spec.inputs[2];
-    require(
-        bias.isContiguous() && bias.elements() == product.d.rows && product.aInput == 1,
-        fmt::format("the bias {} does not lie along contiguous rows of the result", textOf(bias)));
-    product.bias = bias.dtype;
-  }
-  return product;
-}
 
 cudaDataType_t typeOf(DType type) {
   switch (type) {
@@ -294,7 +175,7 @@ void MatmulKernel::choose() {
   for (auto attribute :
        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
-    prefer(attribute, kAlignment);
+    prefer(attribute, kProductAlignment);
   cublasLtMatmulHeuristicResult_t best = {};
   int found = 0;
   if (status == CUBLAS_STATUS_SUCCESS)
@@ -331,9 +212,10 @@ void MatmulKernel::runOuter(size_t dim, const Places &at) {
 
 void MatmulKernel::runOne(const Places &at) {
   for (char *operand : {at.a, at.b, at.c, at.d})
-    if (reinterpret_cast<uintptr_t>(operand) % kAlignment != 0)
-      throw Error(fmt::format("an operand of a product is not aligned to {} bytes", kAlignment),
-                  ExitCode::BadInput);
+    if (reinterpret_cast<uintptr_t>(operand) % kProductAlignment != 0)
+      throw Error(
+          fmt::format("an operand of a product is not aligned to {} bytes", kProductAlignment),
+          ExitCode::BadInput);
   // Of the type that is computed in.
   const double one = 1, beta = product.accumulates ? 1 : 0;
   const float oneNarrow = 1, betaNarrow = product.accumulates ? 1 : 0;
@@ -344,12 +226,6 @@ void MatmulKernel::runOne(const Places &at) {
                        at.c, dLayout, at.d, dLayout, &algorithm, at.workspace, workspaceBytes,
                        at.stream),
             "cublasLtMatmul");
-}
-
-uint64_t plannedWorkspace(const KernelSpec &spec) {
-  int64_t bytes = spec.attributes.integer("workspace_bytes");
-  require(bytes >= 0, "attribute workspace_bytes is negative");
-  return static_cast<uint64_t>(bytes);
 }
 
 } // namespace
@@ -374,14 +250,11 @@ std::optional<std::string> CublasltProvider::whyNot(const KernelSpec &spec) cons
 }
 
 size_t CublasltProvider::workspaceBytes(const KernelSpec &spec) const {
-  return plannedWorkspace(spec);
+  return productWorkspace(spec);
 }
 
 std::unique_ptr<Kernel> CublasltProvider::prepare(const KernelSpec &spec) const {
-  bool isLinear = spec.name == "linear";
-  require(isLinear || spec.name == "matmul", "there is no cuBLASLt kernel called " + spec.name);
-  return std::make_unique<MatmulKernel>(*api, productOf(spec, isLinear), plannedWorkspace(spec),
-                                        streams);
+  return std::make_unique<MatmulKernel>(*api, productOf(spec), productWorkspace(spec), streams);
 }
 
 } // namespace deepshard::runtime::cuda

@@ -30,7 +30,7 @@ public:
         count(spec.inputs[0].elements()), threads(spec.threads) {}
 
   void run(const KernelArguments &arguments) noexcept override {
-    const AdamWStep step = AdamWStep::of(options, arguments.inputs);
+    const AdamWStep step = adamWStepOf(options, arguments.inputs);
     const float *in[4];
     float *out[3];
     for (int i = 0; i < 4; ++i)

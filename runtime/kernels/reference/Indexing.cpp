@@ -1,13 +1,8 @@
 //===- Indexing.cpp - gather, scatter_add, embedding and its gradient -------------------------===//
-//
-// An index outside its dimension reads and writes nothing: gathered elements and rows become NaN (0
-// for types without one), added ones are left out. A loss computed from such a row is NaN, which
-// stops a run.
-//
-//===------------------------------------------------------------------------------------------===//
 
 #include "runtime/kernels/Accumulate.h"
 #include "runtime/kernels/Parallel.h"
+#include "runtime/kernels/reference/Indices.h"
 #include "runtime/kernels/reference/LoopNest.h"
 #include "runtime/kernels/reference/Reference.h"
 #include "runtime/kernels/reference/Types.h"
@@ -18,6 +13,21 @@
 
 using namespace deepshard::runtime;
 using namespace deepshard::runtime::reference;
+
+uint64_t deepshard::runtime::reference::missingElement(DType dtype) {
+  switch (dtype) {
+  case DType::F32:
+    return std::bit_cast<uint32_t>(std::numeric_limits<float>::quiet_NaN());
+  case DType::F64:
+    return std::bit_cast<uint64_t>(std::numeric_limits<double>::quiet_NaN());
+  case DType::BF16:
+    return 0x7fc0;
+  case DType::F16:
+    return 0x7e00;
+  default:
+    return 0;
+  }
+}
 
 namespace {
 
@@ -32,39 +42,9 @@ struct Indices {
   }
 };
 
-/// The bits of what stands for an element that does not exist.
-template <typename T> T missing(DType dtype) {
-  switch (dtype) {
-  case DType::F32:
-    return static_cast<T>(std::bit_cast<uint32_t>(std::numeric_limits<float>::quiet_NaN()));
-  case DType::F64:
-    return static_cast<T>(std::bit_cast<uint64_t>(std::numeric_limits<double>::quiet_NaN()));
-  case DType::BF16:
-    return static_cast<T>(0x7fc0);
-  case DType::F16:
-    return static_cast<T>(0x7e00);
-  default:
-    return 0;
-  }
-}
-
 void requireIndex(const TensorDesc &desc, int operand) {
   require(desc.dtype == DType::I64 || desc.dtype == DType::I32,
           fmt::format("operand {}, the index, is {}, expected i64 or i32", operand, textOf(desc)));
-}
-
-/// The dimensions of `desc` from `first` on.
-TensorDesc tail(const TensorDesc &desc, int64_t first) {
-  return {desc.dtype,
-          {desc.shape.begin() + first, desc.shape.end()},
-          {desc.strides.begin() + first, desc.strides.end()}};
-}
-
-/// The dimensions of `desc` before `end`.
-TensorDesc head(const TensorDesc &desc, int64_t end) {
-  return {desc.dtype,
-          {desc.shape.begin(), desc.shape.begin() + end},
-          {desc.strides.begin(), desc.strides.begin() + end}};
 }
 
 /// result[i..] = x[.., index[i..], ..]: `dim` is the dimension that the index replaces.
@@ -84,7 +64,7 @@ public:
       using T = typename decltype(tag)::Type;
       const auto *from = static_cast<const T *>(arguments.inputs[0]);
       auto *to = static_cast<T *>(arguments.outputs[0]);
-      const T nothing = missing<T>(x.dtype);
+      const T nothing = static_cast<T>(missingElement(x.dtype));
       parallelRanges(threads, result.elements(), 4096, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
           const int64_t at = indices[offsetOf(index, i)];
@@ -229,7 +209,7 @@ public:
     dispatchSize(row.dtype, [&](auto tag) {
       using T = typename decltype(tag)::Type;
       const int64_t width = row.elements();
-      const T nothing = missing<T>(row.dtype);
+      const T nothing = static_cast<T>(missingElement(row.dtype));
       parallelRanges(
           threads, ids.elements(), std::max<int64_t>(1, 4096 / std::max<int64_t>(1, width)),
           [&](int64_t begin, int64_t end) {

@@ -1,12 +1,15 @@
 //===- Layout.cpp - kernels that move elements or write constants -----------------------------===//
 
 #include "runtime/kernels/reference/LoopNest.h"
+#include "runtime/kernels/reference/Moves.h"
 #include "runtime/kernels/reference/Reference.h"
 #include "runtime/kernels/reference/Types.h"
 
+#include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <stdexcept>
 
 using namespace deepshard::runtime;
 using namespace deepshard::runtime::reference;
@@ -20,23 +23,7 @@ void requireOneType(const KernelSpec &spec) {
                         textOf(spec.outputs[0])));
 }
 
-/// A step that copies the view `from` (shape of `to`) of input `index` to the view `to` of the
-/// result.
-NestStep copyStep(const TensorDesc &to, int64_t toOffset, const TensorDesc &from, int index,
-                  int64_t fromOffset) {
-  const auto size = static_cast<int64_t>(sizeOf(to.dtype));
-  return {LoopNest(to.shape, {to, from}),
-          {NestOperand::output(0, toOffset * size), NestOperand::input(index, fromOffset * size)},
-          copyRow(to.dtype),
-          nullptr,
-          {}};
-}
-
-std::unique_ptr<Kernel> kernelOf(NestStep step, int threads) {
-  std::vector<NestStep> steps;
-  steps.push_back(std::move(step));
-  return std::make_unique<NestKernel>(std::move(steps), threads);
-}
+using Moves = std::vector<Move>;
 
 void requireShape(const TensorDesc &found, const TensorDesc &view, const std::string &name) {
   require(found.shape == view.shape,
@@ -49,10 +36,11 @@ int64_t dimensionOf(const KernelSpec &spec, int64_t rank) {
   return dim;
 }
 
-std::unique_ptr<Kernel> prepareCopy(const KernelSpec &spec) {
+Moves movesOfCopy(const KernelSpec &spec) {
   requireOperands(spec, 1, 1);
   requireOneType(spec);
-  return elementwiseKernel(spec, copyRow(spec.outputs[0].dtype));
+  requireEqualShapes(spec);
+  return {{spec.outputs[0], 0, spec.inputs[0], 0, 0}};
 }
 
 /// Strides that give `desc` the sizes `shape`, if a view does.
@@ -80,28 +68,7 @@ std::optional<TensorDesc> viewAs(const TensorDesc &desc, const std::vector<int64
   return view;
 }
 
-/// For a reshape of which neither side is a view of the other: element by element in row-major
-/// order.
-class ReshapeKernel : public Kernel {
-public:
-  ReshapeKernel(TensorDesc in, TensorDesc out) : in(std::move(in)), out(std::move(out)) {}
-
-  void run(const KernelArguments &arguments) noexcept override {
-    dispatchSize(out.dtype, [&](auto tag) {
-      using T = typename decltype(tag)::Type;
-      auto *to = static_cast<T *>(arguments.outputs[0]);
-      const auto *from = static_cast<const T *>(arguments.inputs[0]);
-      const int64_t count = out.elements();
-      for (int64_t i = 0; i < count; ++i)
-        to[offsetOf(out, i)] = from[offsetOf(in, i)];
-    });
-  }
-
-private:
-  TensorDesc in, out;
-};
-
-std::unique_ptr<Kernel> prepareReshape(const KernelSpec &spec) {
+Moves movesOfReshape(const KernelSpec &spec) {
   requireOperands(spec, 1, 1);
   requireOneType(spec);
   const TensorDesc &in = spec.inputs[0], &out = spec.outputs[0];
@@ -109,16 +76,15 @@ std::unique_ptr<Kernel> prepareReshape(const KernelSpec &spec) {
           fmt::format("reshape of {} cannot give {}: the numbers of elements differ", textOf(in),
                       textOf(out)));
   if (out.elements() == 0)
-    return kernelOf(copyStep(out, 0, TensorDesc::contiguous(out.dtype, out.shape), 0, 0),
-                    spec.threads);
+    return {};
   if (auto view = viewAs(in, out.shape))
-    return kernelOf(copyStep(out, 0, *view, 0, 0), spec.threads);
+    return {{out, 0, *view, 0, 0}};
   if (auto view = viewAs(out, in.shape))
-    return kernelOf(copyStep(*view, 0, in, 0, 0), spec.threads);
-  return std::make_unique<ReshapeKernel>(in, out);
+    return {{*view, 0, in, 0, 0}};
+  return {{out, 0, in, 0, 0}};
 }
 
-std::unique_ptr<Kernel> prepareTranspose(const KernelSpec &spec) {
+Moves movesOfTranspose(const KernelSpec &spec) {
   requireOperands(spec, 1, 1);
   requireOneType(spec);
   const TensorDesc &in = spec.inputs[0];
@@ -136,12 +102,12 @@ std::unique_ptr<Kernel> prepareTranspose(const KernelSpec &spec) {
   require(view.rank() == in.rank(), fmt::format("[{}] is not a permutation of {} dimensions",
                                                 fmt::join(permutation, ", "), in.rank()));
   requireShape(spec.outputs[0], view, "transpose");
-  return kernelOf(copyStep(spec.outputs[0], 0, view, 0, 0), spec.threads);
+  return {{spec.outputs[0], 0, view, 0, 0}};
 }
 
 /// Dimension k of the operand is dimension dims[k] of the result; without `dims` the last
 /// dimensions match.
-std::unique_ptr<Kernel> prepareBroadcast(const KernelSpec &spec) {
+Moves movesOfBroadcast(const KernelSpec &spec) {
   requireOperands(spec, 1, 1);
   requireOneType(spec);
   const TensorDesc &in = spec.inputs[0], &out = spec.outputs[0];
@@ -165,11 +131,11 @@ std::unique_ptr<Kernel> prepareBroadcast(const KernelSpec &spec) {
                         textOf(in), dims[k], textOf(out)));
     view.strides[dims[k]] = in.shape[k] == 1 ? 0 : in.strides[k];
   }
-  return kernelOf(copyStep(out, 0, view, 0, 0), spec.threads);
+  return {{out, 0, view, 0, 0}};
 }
 
 /// result[i] = operand[starts + i * strides], for starts + i * strides < limits in every dimension.
-std::unique_ptr<Kernel> prepareSlice(const KernelSpec &spec) {
+Moves movesOfSlice(const KernelSpec &spec) {
   requireOperands(spec, 1, 1);
   requireOneType(spec);
   const TensorDesc &in = spec.inputs[0];
@@ -192,12 +158,12 @@ std::unique_ptr<Kernel> prepareSlice(const KernelSpec &spec) {
     offset += starts[dim] * in.strides[dim];
   }
   requireShape(spec.outputs[0], view, "slice");
-  return kernelOf(copyStep(spec.outputs[0], 0, view, 0, offset), spec.threads);
+  return {{spec.outputs[0], 0, view, offset, 0}};
 }
 
 /// The operand with `low` elements of the scalar before and `high` after it in every dimension, and
 /// `interior` ones (absent: none) between any two neighbours.
-std::unique_ptr<Kernel> preparePad(const KernelSpec &spec) {
+Moves movesOfPad(const KernelSpec &spec) {
   requireOperands(spec, 2, 1);
   requireOneType(spec);
   const TensorDesc &in = spec.inputs[0], &value = spec.inputs[1], &out = spec.outputs[0];
@@ -228,19 +194,18 @@ std::unique_ptr<Kernel> preparePad(const KernelSpec &spec) {
     offset += low[dim] * out.strides[dim];
   }
   const TensorDesc repeated{out.dtype, out.shape, std::vector<int64_t>(out.shape.size(), 0)};
-  std::vector<NestStep> steps;
-  steps.push_back(copyStep(out, 0, repeated, 1, 0));
+  Moves moves = {{out, 0, repeated, 0, 1}};
   if (in.elements() > 0)
-    steps.push_back(copyStep(inside, offset, in, 0, 0));
-  return std::make_unique<NestKernel>(std::move(steps), spec.threads);
+    moves.push_back({inside, offset, in, 0, 0});
+  return moves;
 }
 
-std::unique_ptr<Kernel> prepareConcat(const KernelSpec &spec) {
+Moves movesOfConcat(const KernelSpec &spec) {
   requireOperands(spec, -1, 1);
   requireOneType(spec);
   const TensorDesc &out = spec.outputs[0];
   const int64_t dim = dimensionOf(spec, out.rank());
-  std::vector<NestStep> steps;
+  Moves moves;
   int64_t begin = 0;
   for (size_t i = 0; i < spec.inputs.size(); ++i) {
     const TensorDesc &in = spec.inputs[i];
@@ -251,13 +216,13 @@ std::unique_ptr<Kernel> prepareConcat(const KernelSpec &spec) {
             fmt::format("operand {} is {}, which does not fit along dimension {} of {}", i,
                         textOf(in), dim, textOf(out)));
     const TensorDesc part{out.dtype, in.shape, out.strides};
-    steps.push_back(copyStep(part, begin * out.strides[dim], in, static_cast<int>(i), 0));
+    moves.push_back({part, begin * out.strides[dim], in, 0, static_cast<int>(i)});
     begin += in.shape[dim];
   }
   require(begin == out.shape[dim],
           fmt::format("the operands have {} elements along dimension {}, the result is {}", begin,
                       dim, textOf(out)));
-  return std::make_unique<NestKernel>(std::move(steps), spec.threads);
+  return moves;
 }
 
 /// Appends `value` as an element of type T.
@@ -267,16 +232,8 @@ template <typename T> void append(std::vector<char> &bytes, T value) {
   std::memcpy(bytes.data() + at, &value, sizeof(T));
 }
 
-NestStep constantStep(const TensorDesc &out, const TensorDesc &view, std::vector<char> constant) {
-  return {LoopNest(out.shape, {out, view}),
-          {NestOperand::output(0), NestOperand::constant()},
-          copyRow(out.dtype),
-          nullptr,
-          std::move(constant)};
-}
-
 /// result[.., i, ..] = i along `dim`.
-std::unique_ptr<Kernel> prepareIota(const KernelSpec &spec) {
+Moves movesOfIota(const KernelSpec &spec) {
   requireOperands(spec, 0, 1);
   const TensorDesc &out = spec.outputs[0];
   const int64_t dim = dimensionOf(spec, out.rank());
@@ -287,7 +244,7 @@ std::unique_ptr<Kernel> prepareIota(const KernelSpec &spec) {
   });
   TensorDesc view{out.dtype, out.shape, std::vector<int64_t>(out.shape.size(), 0)};
   view.strides[dim] = 1;
-  return kernelOf(constantStep(out, view, std::move(table)), spec.threads);
+  return {{out, 0, view, 0, -1, std::move(table)}};
 }
 
 void appendAs(std::vector<char> &bytes, DType dtype, double value) {
@@ -306,7 +263,7 @@ void appendAs(std::vector<char> &bytes, DType dtype, double value) {
 }
 
 /// Writes the number `value`, or exactly the integer `value`, to every element.
-std::unique_ptr<Kernel> prepareFill(const KernelSpec &spec) {
+Moves movesOfFill(const KernelSpec &spec) {
   requireOperands(spec, 0, 1);
   const TensorDesc &out = spec.outputs[0];
   std::vector<char> constant;
@@ -319,19 +276,66 @@ std::unique_ptr<Kernel> prepareFill(const KernelSpec &spec) {
   else
     appendAs(constant, out.dtype, spec.attributes.number("value"));
   const TensorDesc view{out.dtype, out.shape, std::vector<int64_t>(out.shape.size(), 0)};
-  return kernelOf(constantStep(out, view, std::move(constant)), spec.threads);
+  return {{out, 0, view, 0, -1, std::move(constant)}};
+}
+
+constexpr std::pair<std::string_view, Moves (*)(const KernelSpec &)> kMoves[] = {
+    {"copy", movesOfCopy},           {"reshape", movesOfReshape}, {"transpose", movesOfTranspose},
+    {"broadcast", movesOfBroadcast}, {"slice", movesOfSlice},     {"pad", movesOfPad},
+    {"concat", movesOfConcat},       {"iota", movesOfIota},       {"fill", movesOfFill}};
+
+/// For a reshape of which neither side is a view of the other: element by element in row-major
+/// order.
+class ReshapeKernel : public Kernel {
+public:
+  ReshapeKernel(TensorDesc in, TensorDesc out) : in(std::move(in)), out(std::move(out)) {}
+
+  void run(const KernelArguments &arguments) noexcept override {
+    dispatchSize(out.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::Type;
+      auto *to = static_cast<T *>(arguments.outputs[0]);
+      const auto *from = static_cast<const T *>(arguments.inputs[0]);
+      const int64_t count = out.elements();
+      for (int64_t i = 0; i < count; ++i)
+        to[offsetOf(out, i)] = from[offsetOf(in, i)];
+    });
+  }
+
+private:
+  TensorDesc in, out;
+};
+
+NestStep stepOf(Move move) {
+  const auto size = static_cast<int64_t>(sizeOf(move.to.dtype));
+  return {LoopNest(move.to.shape, {move.to, move.from}),
+          {NestOperand::output(0, move.toOffset * size),
+           move.input < 0 ? NestOperand::constant()
+                          : NestOperand::input(move.input, move.fromOffset * size)},
+          copyRow(move.to.dtype),
+          nullptr,
+          std::move(move.constant)};
+}
+
+std::unique_ptr<Kernel> prepareMoves(const KernelSpec &spec) {
+  Moves moves = movesOf(spec);
+  if (moves.size() == 1 && moves[0].to.shape != moves[0].from.shape)
+    return std::make_unique<ReshapeKernel>(std::move(moves[0].from), std::move(moves[0].to));
+  std::vector<NestStep> steps;
+  for (Move &move : moves)
+    steps.push_back(stepOf(std::move(move)));
+  return std::make_unique<NestKernel>(std::move(steps), spec.threads);
 }
 
 } // namespace
 
+std::vector<Move> deepshard::runtime::reference::movesOf(const KernelSpec &spec) {
+  for (const auto &[name, moves] : kMoves)
+    if (name == spec.name)
+      return moves(spec);
+  throw std::invalid_argument(spec.name + " does not only move elements");
+}
+
 void deepshard::runtime::reference::addLayout(KernelTable &table) {
-  table["copy"] = {prepareCopy};
-  table["reshape"] = {prepareReshape};
-  table["transpose"] = {prepareTranspose};
-  table["broadcast"] = {prepareBroadcast};
-  table["slice"] = {prepareSlice};
-  table["pad"] = {preparePad};
-  table["concat"] = {prepareConcat};
-  table["iota"] = {prepareIota};
-  table["fill"] = {prepareFill};
+  for (const auto &[name, moves] : kMoves)
+    table[std::string(name)] = {prepareMoves};
 }

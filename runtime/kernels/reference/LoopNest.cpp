@@ -124,16 +124,21 @@ void NestKernel::run(const KernelArguments &arguments) noexcept {
   }
 }
 
-std::unique_ptr<Kernel>
-deepshard::runtime::reference::elementwiseKernel(const KernelSpec &spec, RowFunction row,
-                                                 std::shared_ptr<const void> context) {
-  std::vector<TensorDesc> descs = {spec.outputs[0]};
-  std::vector<NestOperand> operands = {NestOperand::output(0)};
-  for (size_t i = 0; i < spec.inputs.size(); ++i) {
+void deepshard::runtime::reference::requireEqualShapes(const KernelSpec &spec) {
+  for (size_t i = 0; i < spec.inputs.size(); ++i)
     require(spec.inputs[i].shape == spec.outputs[0].shape,
             fmt::format("operand {} is {}, the result {}: an elementwise kernel broadcasts by "
                         "strides of 0 only",
                         i, textOf(spec.inputs[i]), textOf(spec.outputs[0])));
+}
+
+std::unique_ptr<Kernel>
+deepshard::runtime::reference::elementwiseKernel(const KernelSpec &spec, RowFunction row,
+                                                 std::shared_ptr<const void> context) {
+  requireEqualShapes(spec);
+  std::vector<TensorDesc> descs = {spec.outputs[0]};
+  std::vector<NestOperand> operands = {NestOperand::output(0)};
+  for (size_t i = 0; i < spec.inputs.size(); ++i) {
     descs.push_back(spec.inputs[i]);
     operands.push_back(NestOperand::input(static_cast<int>(i)));
   }

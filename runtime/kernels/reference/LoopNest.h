@@ -70,6 +70,9 @@ private:
   int threads;
 };
 
+/// Requires that all inputs have the shape of result 0.
+void requireEqualShapes(const KernelSpec &spec);
+
 /// A kernel of one step over the whole of result 0 and all inputs, whose shapes must be equal.
 std::unique_ptr<Kernel> elementwiseKernel(const KernelSpec &spec, RowFunction row,
                                           std::shared_ptr<const void> context = nullptr);

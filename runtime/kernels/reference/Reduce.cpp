@@ -1,56 +1,20 @@
 //===- Reduce.cpp - sum, maximum, minimum and log-sum-exp over dimensions ---------------------===//
-//
-// The dimensions fall into those that are kept and those that are reduced. Where a reduced one is
-// innermost in memory, each result is folded along rows into a fixed number of lanes; where a kept
-// one is, a block of neighbouring results is folded together, row after row. A result is folded by
-// one thread, but few results of very many elements are folded in chunks of fixed length whose
-// results are folded in order: the order never depends on the threads.
-//
-//===------------------------------------------------------------------------------------------===//
 
 #include "runtime/kernels/Parallel.h"
-#include "runtime/kernels/reference/LoopNest.h"
+#include "runtime/kernels/reference/Folds.h"
+#include "runtime/kernels/reference/Reduction.h"
 #include "runtime/kernels/reference/Reference.h"
 #include "runtime/kernels/reference/Types.h"
 #include "runtime/kernels/reference/VectorMath.h"
-
-#include <fmt/format.h>
-#include <limits>
 
 using namespace deepshard::runtime;
 using namespace deepshard::runtime::reference;
 
 namespace {
 
-constexpr int kLanes = 16;
-constexpr int kBlock = 256;          // neighbouring results folded together
-constexpr int64_t kChunk = 65536;    // elements folded by one thread at a time
-constexpr int64_t kFewResults = 256; // up to here chunks are worth their workspace
-
-template <typename T> struct Sum {
-  using Acc = Accumulator<T>;
-  static constexpr Acc kInitial = 0;
-  static Acc fold(Acc acc, Acc x) {
-    if constexpr (std::is_integral_v<Acc>)
-      return static_cast<Acc>(static_cast<uint64_t>(acc) + static_cast<uint64_t>(x));
-    else
-      return acc + x;
-  }
-};
-
-template <typename T> struct Max {
-  using Acc = T;
-  static constexpr Acc kInitial = std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity()
-                                                              : std::numeric_limits<T>::lowest();
-  static Acc fold(Acc acc, Acc x) { return acc > x || acc != acc ? acc : x; }
-};
-
-template <typename T> struct Min {
-  using Acc = T;
-  static constexpr Acc kInitial = std::is_floating_point_v<T> ? std::numeric_limits<T>::infinity()
-                                                              : std::numeric_limits<T>::max();
-  static Acc fold(Acc acc, Acc x) { return acc < x || acc != acc ? acc : x; }
-};
+constexpr int kLanes = kFoldLanes;
+constexpr int kBlock = 256; // neighbouring results folded together
+constexpr int64_t kChunk = kFoldChunk;
 
 template <typename T, typename Op> struct Lanes {
   using Acc = typename Op::Acc;
@@ -115,64 +79,9 @@ template <typename T, typename Op> struct Block {
   }
 };
 
-/// The two groups of dimensions as nests: kept over (result, operand), reduced over (operand).
-struct Split {
-  LoopNest kept;
-  LoopNest reduced;
-
-  /// Adds the offsets of kept element `index` to `out` and `in`.
-  void advance(int64_t index, char *&out, char *&in) const {
-    for (auto dim = static_cast<int>(kept.shape.size()) - 1; dim >= 0; --dim) {
-      const int64_t at = index % kept.shape[dim];
-      index /= kept.shape[dim];
-      out += at * kept.strides[dim][0];
-      in += at * kept.strides[dim][1];
-    }
-  }
-};
-
 /// Results that are worth a thread of their own.
-int64_t grainOf(const Split &split) {
+int64_t grainOf(const Reduction &split) {
   return std::max<int64_t>(1, 8192 / std::max<int64_t>(1, split.reduced.count));
-}
-
-Split splitOf(const KernelSpec &spec) {
-  requireOperands(spec, 1, 1);
-  const TensorDesc &in = spec.inputs[0];
-  const TensorDesc &out = spec.outputs[0];
-  require(in.dtype == out.dtype,
-          fmt::format("{} of {} cannot give {}", spec.name, textOf(in), textOf(out)));
-  const bool keepDims = spec.attributes.flag("keep_dims");
-  std::vector<bool> isReduced(in.shape.size(), false);
-  for (int64_t dim : spec.attributes.integers("dims")) {
-    require(dim >= 0 && dim < in.rank() && !isReduced[dim],
-            fmt::format("dims names dimension {}, which {} does not have or which it named before",
-                        dim, textOf(in)));
-    isReduced[dim] = true;
-  }
-  TensorDesc keptOut{out.dtype, {}, {}}, keptIn = keptOut, reducedIn = keptOut;
-  std::vector<int64_t> expected;
-  for (int64_t dim = 0; dim < in.rank(); ++dim) {
-    TensorDesc &group = isReduced[dim] ? reducedIn : keptIn;
-    group.shape.push_back(in.shape[dim]);
-    group.strides.push_back(in.strides[dim]);
-    if (!isReduced[dim]) {
-      const size_t at = expected.size();
-      expected.push_back(in.shape[dim]);
-      keptOut.strides.push_back(at < out.strides.size() ? out.strides[at] : 0);
-    } else if (keepDims) {
-      expected.push_back(1);
-    }
-  }
-  require(out.shape == expected, fmt::format("the result is {}, expected {}", textOf(out),
-                                             textOf(TensorDesc::contiguous(out.dtype, expected))));
-  keptOut.shape = keptIn.shape;
-  return {LoopNest(keptIn.shape, {keptOut, keptIn}), LoopNest(reducedIn.shape, {reducedIn})};
-}
-
-int64_t chunksOf(const Split &split) {
-  const int64_t chunks = (split.reduced.count + kChunk - 1) / kChunk;
-  return split.kept.count <= kFewResults && chunks > 1 ? chunks : 1;
 }
 
 template <typename T, template <typename> typename OpOf> class ReduceKernel : public Kernel {
@@ -180,16 +89,15 @@ template <typename T, template <typename> typename OpOf> class ReduceKernel : pu
   using Acc = typename Op::Acc;
 
 public:
-  ReduceKernel(Split split, int threads)
-      : split(std::move(split)), chunks(chunksOf(this->split)), threads(threads) {}
+  ReduceKernel(Reduction split, int threads)
+      : split(std::move(split)), chunks(this->split.chunks()), threads(threads) {}
 
   void run(const KernelArguments &arguments) noexcept override {
     auto *out = static_cast<char *>(arguments.outputs[0]);
     auto *in = static_cast<char *>(arguments.inputs[0]);
     if (chunks > 1)
       runChunks(out, in, static_cast<Acc *>(arguments.workspace));
-    else if (split.kept.count > 1 && split.reduced.count > 1 &&
-             split.kept.strides.back()[1] < split.reduced.strides.back()[0])
+    else if (split.foldsBlocks())
       runBlocks(out, in);
     else
       runRows(out, in);
@@ -248,7 +156,7 @@ private:
     });
   }
 
-  Split split;
+  Reduction split;
   int64_t chunks;
   int threads;
 };
@@ -256,7 +164,7 @@ private:
 /// Two passes over the elements of a result: their maximum, and the sum of e^(x - maximum).
 template <typename T> class LogSumExpKernel : public Kernel {
 public:
-  LogSumExpKernel(Split split, int threads) : split(std::move(split)), threads(threads) {}
+  LogSumExpKernel(Reduction split, int threads) : split(std::move(split)), threads(threads) {}
 
   void run(const KernelArguments &arguments) noexcept override {
     parallelRanges(threads, split.kept.count, grainOf(split), [&](int64_t begin, int64_t end) {
@@ -309,18 +217,18 @@ private:
     return static_cast<double>(powers.shift) + std::log(powers.sum.folded());
   }
 
-  Split split;
+  Reduction split;
   int threads;
 };
 
 size_t reduceWorkspace(const KernelSpec &spec) {
-  const Split split = splitOf(spec);
-  const int64_t chunks = chunksOf(split);
+  const Reduction split = Reduction::of(spec);
+  const int64_t chunks = split.chunks();
   return chunks > 1 ? static_cast<size_t>(split.kept.count * chunks) * sizeof(double) : 0;
 }
 
 std::unique_ptr<Kernel> prepareSum(const KernelSpec &spec) {
-  Split split = splitOf(spec);
+  Reduction split = Reduction::of(spec);
   return dispatchNumber(spec.inputs[0].dtype, "operand 0",
                         [&](auto tag) -> std::unique_ptr<Kernel> {
                           return std::make_unique<ReduceKernel<typename decltype(tag)::Type, Sum>>(
@@ -329,7 +237,7 @@ std::unique_ptr<Kernel> prepareSum(const KernelSpec &spec) {
 }
 
 std::unique_ptr<Kernel> prepareLogSumExp(const KernelSpec &spec) {
-  Split split = splitOf(spec);
+  Reduction split = Reduction::of(spec);
   return dispatchFloat(spec.inputs[0].dtype, "operand 0", [&](auto tag) -> std::unique_ptr<Kernel> {
     return std::make_unique<LogSumExpKernel<typename decltype(tag)::Type>>(std::move(split),
                                                                            spec.threads);
@@ -338,7 +246,7 @@ std::unique_ptr<Kernel> prepareLogSumExp(const KernelSpec &spec) {
 
 template <template <typename> typename Op>
 std::unique_ptr<Kernel> prepareExtremum(const KernelSpec &spec) {
-  Split split = splitOf(spec);
+  Reduction split = Reduction::of(spec);
   if (spec.inputs[0].dtype == DType::I1) // the maximum is "any", the minimum "all"
     return std::make_unique<ReduceKernel<uint8_t, Op>>(std::move(split), spec.threads);
   return dispatchNumber(spec.inputs[0].dtype, "operand 0",

@@ -5,76 +5,16 @@
 
 #include "runtime/kernels/Kernel.h"
 #include "runtime/kernels/Require.h"
+#include "runtime/kernels/reference/Elements.h"
 
 #include <bit>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
-#include <immintrin.h>
 #include <string>
 #include <type_traits>
 
 namespace deepshard::runtime::reference {
-
-/// Element of an i1 tensor: 0 or 1 in a byte.
-struct Bit {
-  uint8_t value;
-};
-
-/// Nearest float to `x`, but with the last bit set where `x` lies between two floats ("round to
-/// odd"): rounding the result once more to a narrower type then equals rounding `x` at once.
-inline float floatRoundedToOdd(double x) {
-  const auto nearest = static_cast<float>(x);
-  if (static_cast<double>(nearest) == x || std::isnan(x) || std::isinf(nearest))
-    return nearest;
-  auto bits = std::bit_cast<uint32_t>(nearest);
-  if (bits & 1)
-    return nearest;
-  const bool away = std::abs(static_cast<double>(nearest)) < std::abs(x);
-  return std::bit_cast<float>(away ? bits + 1 : bits - 1);
-}
-
-struct BFloat16 {
-  uint16_t bits;
-
-  static BFloat16 from(float x) {
-    auto wide = std::bit_cast<uint32_t>(x);
-    // Both are computed, so that loops over it are vectorised.
-    const uint32_t quiet = (wide >> 16) | 0x40;
-    const uint32_t rounded = (wide + 0x7fff + ((wide >> 16) & 1)) >> 16; // to nearest, ties to even
-    return {static_cast<uint16_t>((wide & 0x7fffffff) > 0x7f800000 ? quiet : rounded)};
-  }
-  static BFloat16 from(double x) { return from(floatRoundedToOdd(x)); }
-  float toFloat() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
-};
-
-struct Float16 {
-  uint16_t bits;
-
-  static Float16 from(float x) {
-    return {static_cast<uint16_t>(_cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT))};
-  }
-  static Float16 from(double x) { return from(floatRoundedToOdd(x)); }
-  float toFloat() const { return _cvtsh_ss(bits); }
-};
-
-/// A number as it is computed with: bf16 and f16 in f32, all others as they are.
-template <typename T> auto widened(T x) {
-  if constexpr (std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>)
-    return x.toFloat();
-  else
-    return x;
-}
-
-/// `x` as an element of type T, rounded to nearest even.
-template <typename T, typename V> T narrowed(V x) {
-  if constexpr (std::is_same_v<T, V>)
-    return x;
-  else if constexpr (std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>)
-    return T::from(x);
-  else
-    return static_cast<T>(x);
-}
 
 template <typename T> struct Tag {
   using Type = T;
@@ -155,10 +95,6 @@ template <typename Body> auto dispatchSize(DType dtype, const Body &body) {
     return body(Tag<uint64_t>{});
   }
 }
-
-/// What a sum of elements of type T is kept in.
-template <typename T>
-using Accumulator = std::conditional_t<std::is_floating_point_v<T>, double, int64_t>;
 
 } // namespace deepshard::runtime::reference
 

@@ -1,6 +1,7 @@
 //===- Update.cpp - the optimizer's step, the gradient's norm, the loss scale -----------------===//
 
 #include "runtime/kernels/AdamW.h"
+#include "runtime/kernels/LossScale.h"
 #include "runtime/kernels/Parallel.h"
 #include "runtime/kernels/reference/LoopNest.h"
 #include "runtime/kernels/reference/Reference.h"
@@ -10,6 +11,11 @@
 
 using namespace deepshard::runtime;
 using namespace deepshard::runtime::reference;
+
+LossScaleRule LossScaleRule::of(const Attributes &attributes) {
+  return {attributes.integer("window"), static_cast<double>(attributes.integer("hysteresis")),
+          attributes.flag("consecutive_hysteresis"), attributes.number("minimum")};
+}
 
 namespace {
 
@@ -29,7 +35,7 @@ public:
   }
 
   void run(const KernelArguments &arguments) noexcept override {
-    const AdamWStep step = AdamWStep::of(options, arguments.inputs);
+    const AdamWStep step = adamWStepOf(options, arguments.inputs);
     T *base[7];
     for (int i = 0; i < 7; ++i)
       base[i] = static_cast<T *>(i < 4 ? arguments.inputs[i] : arguments.outputs[i - 4]);
@@ -114,46 +120,19 @@ private:
   int threads;
 };
 
-/// `graph.update_loss_scale` has the table.
 class UpdateLossScaleKernel : public Kernel {
 public:
   explicit UpdateLossScaleKernel(const KernelSpec &spec)
-      : window(spec.attributes.integer("window")),
-        hysteresis(static_cast<double>(spec.attributes.integer("hysteresis"))),
-        consecutive(spec.attributes.flag("consecutive_hysteresis")),
-        minimum(spec.attributes.number("minimum")) {}
+      : rule(LossScaleRule::of(spec.attributes)) {}
 
   void run(const KernelArguments &arguments) noexcept override {
-    const auto *state = static_cast<const double *>(arguments.inputs[0]);
-    const bool finite = *static_cast<const uint8_t *>(arguments.inputs[1]) != 0;
-    double scale = state[0], clean = state[1], left = state[2], skipped = state[3];
-    if (!finite) {
-      if (window > 0 && left == 1)
-        scale = scale == minimum ? 0 : std::max(scale / 2, minimum);
-      else if (window > 0)
-        --left;
-      clean = 0;
-      ++skipped;
-    } else {
-      const bool grows = window > 0 && clean > 0 && static_cast<int64_t>(clean) % window == 0;
-      if (grows)
-        scale *= 2;
-      if (grows || consecutive)
-        left = hysteresis;
-      ++clean;
-    }
-    auto *next = static_cast<double *>(arguments.outputs[0]);
-    next[0] = scale;
-    next[1] = clean;
-    next[2] = left;
-    next[3] = skipped;
+    rule.update(static_cast<const double *>(arguments.inputs[0]),
+                *static_cast<const uint8_t *>(arguments.inputs[1]) != 0,
+                static_cast<double *>(arguments.outputs[0]));
   }
 
 private:
-  int64_t window;
-  double hysteresis;
-  bool consecutive;
-  double minimum;
+  LossScaleRule rule;
 };
 
 std::unique_ptr<Kernel> prepareUpdateLossScale(const KernelSpec &spec) {

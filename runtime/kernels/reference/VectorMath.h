@@ -10,16 +10,18 @@
 #ifndef DEEPSHARD_RUNTIME_KERNELS_REFERENCE_VECTORMATH_H
 #define DEEPSHARD_RUNTIME_KERNELS_REFERENCE_VECTORMATH_H
 
+#include "runtime/kernels/HostDevice.h"
+
 #include <bit>
 #include <cmath>
 #include <cstdint>
 
 namespace deepshard::runtime::reference {
 
-inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+inline DS_HOST_DEVICE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 
 /// e^x; denormal results included, infinity above 88.7.
-inline float vectorExp(float x) {
+inline DS_HOST_DEVICE float vectorExp(float x) {
   x = x < -104.0f ? -104.0f : x;
   x = x > 89.0f ? 89.0f : x;
   // x = n ln 2 + r, ln 2 in two parts (Cody and Waite); adding 1.5 * 2^23 rounds n to an integer in
@@ -42,20 +44,20 @@ inline float vectorExp(float x) {
   return p * first * second;
 }
 
-inline double vectorExp(double x) { return std::exp(x); }
+inline DS_HOST_DEVICE double vectorExp(double x) { return std::exp(x); }
 
-inline float vectorAbs(float x) {
+inline DS_HOST_DEVICE float vectorAbs(float x) {
   return std::bit_cast<float>(std::bit_cast<uint32_t>(x) & 0x7fffffffu);
 }
 
 /// `magnitude` (not negative) with the sign of x.
-inline float withSign(float magnitude, float x) {
+inline DS_HOST_DEVICE float withSign(float magnitude, float x) {
   return std::bit_cast<float>(std::bit_cast<uint32_t>(magnitude) |
                               (std::bit_cast<uint32_t>(x) & 0x80000000u));
 }
 
 /// Near zero a polynomial, elsewhere 1 - 2 / (e^2|x| + 1).
-inline float vectorTanh(float x) {
+inline DS_HOST_DEVICE float vectorTanh(float x) {
   const float a = vectorAbs(x), u = a * a;
   float p = fma(0.0021038719f, u, -0.0081367502f);
   p = fma(p, u, 0.0216853153f);
@@ -67,10 +69,10 @@ inline float vectorTanh(float x) {
   return withSign(a < 0.625f ? small : large, x);
 }
 
-inline float vectorSigmoid(float x) { return 1.0f / (1.0f + vectorExp(-x)); }
+inline DS_HOST_DEVICE float vectorSigmoid(float x) { return 1.0f / (1.0f + vectorExp(-x)); }
 
 /// Below 1 a polynomial, above it 1 - e^P with P fitted to log(erfc) around 2.5; 1 from 4 on.
-inline float vectorErf(float x) {
+inline DS_HOST_DEVICE float vectorErf(float x) {
   const float a = vectorAbs(x), u = a * a;
   float s = fma(-9.68966287e-6f, u, 1.12747068e-4f);
   s = fma(s, u, -8.48543423e-4f);
