@@ -7,9 +7,11 @@ Speed is that of the median step after the warm-up steps, which contain compilat
 alone, shape by shape, with the same library and threads: what a step takes beyond them is what lies around them.
 
 With --bf16 all train in bf16 (PyTorch under autocast). On a CPU without bf16 instructions PyTorch would take minutes a step:
-there ds-run in bf16 is compared with ds-run in f32.
+there ds-run in bf16 is compared with ds-run in f32. So it is with --target-cpu, by which ds-run does what it would do on a
+lesser CPU (x86-64-v3: AVX2, x86-64-v4: AVX-512).
 
     ./dev bench train [--model 25m|gpt2] [--bf16] [--rounds 3] [--steps 5] [--warmup 2] [--threads N] [--dropout P]
+                      [--target-cpu LEVEL]
 """
 
 import argparse
@@ -28,7 +30,7 @@ OURS_F32 = "deepshard in f32"
 
 def systems_of(arguments):
     """The systems of a round; the first is ours, compared with the others."""
-    if not arguments.bf16 or has_bf16():
+    if not arguments.target_cpu and (not arguments.bf16 or has_bf16()):
         return "deepshard", "eager", "compile"
     return "deepshard", OURS_F32
 
@@ -49,7 +51,11 @@ def parse_arguments():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--dropout", type=float, default=0.0,
                         help="of the model (default 0: with dropout PyTorch leaves its fused attention)")
+    parser.add_argument("--target-cpu", choices=("x86-64-v3", "x86-64-v4"),
+                        help="what ds-run may use of the CPU; compares bf16 with f32, so with --bf16 only")
     arguments = parser.parse_args()
+    if arguments.target_cpu and not arguments.bf16:
+        parser.error("--target-cpu is for --bf16")
     if min(arguments.rounds, arguments.steps, arguments.threads) < 1 or arguments.warmup < 0:
         parser.error("--rounds, --steps and --threads must be at least 1")
     return arguments
@@ -123,7 +129,7 @@ def bench(model, arguments, shop):
 
 def main():
     arguments = parse_arguments()
-    run_benchmark("train", bench, arguments, arguments.dropout)
+    run_benchmark("train", bench, arguments, arguments.dropout, arguments.target_cpu)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,14 @@ MODELS = {
     "gpt2": {"n_layer": 12, "n_embd": 768, "n_head": 12, "vocab_size": 50257, "n_positions": 1024, "seq": 256,
              "batch": 4},
 }
+# What a rank holds before it has a model: next to nothing of one.
+SHAPES = MODELS | {"idle": {"n_layer": 1, "n_embd": 16, "n_head": 1, "vocab_size": 16, "n_positions": 8, "seq": 8, "batch": 2}}
 CLIPPING = 1.0
 ADAMW = {"lr": 3e-4, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1}
 
 
 def export_arguments(model, dropout, output):
-    shape = MODELS[model]
+    shape = SHAPES[model]
     settings = [f"--set={key}={shape[key]}" for key in ("n_layer", "n_embd", "n_head", "vocab_size", "n_positions")]
     settings += [f"--set={key}={dropout}" for key in ("resid_pdrop", "embd_pdrop", "attn_pdrop")]
     return ["gpt2", *settings, "--seq", str(shape["seq"]), "--batch", str(shape["batch"]), "-o", output]
@@ -53,8 +55,8 @@ def run_watched(command, environment=None):
 class Workshop:
     """Archives, rows of random tokens and plans in one directory, each made once."""
 
-    def __init__(self, directory, dropout=0.0):
-        self.directory, self.dropout = directory, dropout
+    def __init__(self, directory, dropout=0.0, target_cpu=None):
+        self.directory, self.dropout, self.target_cpu = directory, dropout, target_cpu
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -69,18 +71,19 @@ class Workshop:
     def rows(self, model):
         path = self.path(f"{model}-rows.npy")
         if not os.path.exists(path):
-            shape = MODELS[model]
+            shape = SHAPES[model]
             random = np.random.default_rng(0)
             np.save(path, random.integers(0, shape["vocab_size"], (16 * shape["batch"], shape["seq"]), dtype=np.int64))
         return path
 
     def plan(self, model, threads=None, overrides=None):
         """The plan of the model for one rank, or as the overridden keys of the configuration say."""
-        shape = MODELS[model]
+        shape = SHAPES[model]
         config = {"train_micro_batch_size_per_gpu": shape["batch"], "gradient_clipping": CLIPPING,
                   "optimizer": {"type": "AdamW", "params": ADAMW}}
         settings = [f"--set={key}={value}" for key, value in (overrides or {}).items()]
         settings += [f"--threads={threads}"] if threads else []
+        settings += [f"--target-cpu={self.target_cpu}"] if self.target_cpu else []
         path = self.path("".join([model, *settings]) + ".dsplan")
         if not os.path.exists(path):
             with open(self.path(f"{model}.json"), "w", encoding="utf-8") as stream:
@@ -120,13 +123,13 @@ def check_programs():
             raise Failed(f"{program} does not exist; build it, or set DS_OPT and DS_RUN")
 
 
-def run_benchmark(name, bench, arguments, dropout=0.0):
+def run_benchmark(name, bench, arguments, dropout=0.0, target_cpu=None):
     """bench(model, arguments, workshop) for every model asked for; ends the program, with exit code 1 if any returned False
     (a target was missed) or a program failed."""
     try:
         check_programs()
         with tempfile.TemporaryDirectory(prefix="deepshard-bench-") as directory:
-            shop = Workshop(directory, dropout)
+            shop = Workshop(directory, dropout, target_cpu)
             results = [bench(model, arguments, shop) for model in arguments.model or MODELS]
     except Failed as failure:
         sys.exit(f"bench {name}: {failure}")
