@@ -234,6 +234,7 @@ void readMatmuls(Section section, Device &device) {
 Device readDevice(Section section) {
   Device device;
   device.name = section.textOr("name", "what the device is called", device.name);
+  device.gpu = section.textOr("gpu", "the kind of NVIDIA GPU that the device is", "");
   const double memory = section.number("memory_gib", "the memory of a device in GiB");
   const double reserve = section.numberOr(
       "reserve_gib", "the part of the memory that no plan may use, in GiB", Range::AtLeastZero, 0);

@@ -30,6 +30,7 @@ struct Matmul {
 /// What one rank computes on; all ranks have the same.
 struct Device {
   std::string name = "device";
+  std::string gpu; ///< the kind of NVIDIA GPU that it is, as "sm_90"; empty: a CPU
   int64_t memoryBytes = 0;
   int64_t reserveBytes = 0; ///< of the memory, what no plan may use; less than all of it
   double memoryBytesPerSecond = 0;

@@ -72,8 +72,8 @@ struct Zero {
 
 /// What the backward computes again instead of keeping it.
 struct Recompute {
-  std::string mode = "none"; ///< "none", "selective" (what is cheap) or "full" (whole blocks)
-  int64_t keptInputs = 0;    ///< "full": about so many inputs of blocks are kept; 0: all
+  std::string mode = "selective"; ///< "none", "selective" (what is cheap) or "full" (whole blocks)
+  int64_t keptInputs = 0;         ///< "full": about so many inputs of blocks are kept; 0: all
 };
 
 /// The type of a model's products. Sums, master weights, gradients and optimizer states are f32 in

@@ -84,7 +84,7 @@ constexpr SchemaKey kRows[] = {
   {"deepshard.gradient_reduction", "string", "\"step\"", Supported},
   {"deepshard.parameter_gather", "string", "\"regather\"", Supported},
   {"deepshard.bucket_size", "int", "4194304", Supported},
-  {"deepshard.recompute", "string", "\"none\"", Supported},
+  {"deepshard.recompute", "string", "\"selective\"", Supported},
   {"deepshard.logit_chunks", "int", "\"auto\"", Supported},
   // Precision.
   {"fp16", "object", "", Supported},

@@ -16,7 +16,7 @@ ConfigResult readSection(const std::string &section, std::vector<std::string> ov
 
 TEST(ActivationCheckpointing, defaults) {
   const Recompute recompute = read(withOptimizer("")).config->recompute;
-  EXPECT_EQ(recompute.mode, "none");
+  EXPECT_EQ(recompute.mode, "selective");
   EXPECT_EQ(recompute.keptInputs, 0);
 }
 
@@ -34,7 +34,7 @@ TEST(ActivationCheckpointing, theSectionAloneTurnsNothingOn) {
   ConfigResult result = readSection("{}", {});
   ASSERT_THAT(errors(result), IsEmpty());
   EXPECT_THAT(notes(result), IsEmpty());
-  EXPECT_EQ(result.config->recompute.mode, "none");
+  EXPECT_EQ(result.config->recompute.mode, "selective");
 }
 
 TEST(ActivationCheckpointing, numberOfCheckpoints) {
@@ -65,7 +65,7 @@ TEST(ActivationCheckpointing, partitionedActivations) {
   EXPECT_THAT(notes(readSection(on, {"recompute=full"})),
               ElementsAre(key + "without effect: deepshard.mesh.tensor is 1"));
   EXPECT_THAT(notes(readSection(on, {"mesh.tensor=2"})),
-              ElementsAre(key + "without effect: deepshard.recompute is \"none\", not \"full\""));
+              ElementsAre(key + "without effect: deepshard.recompute is \"selective\", not \"full\""));
 }
 
 TEST(ActivationCheckpointing, otherKeys) {
