@@ -1,11 +1,12 @@
 # What libds_cuda.so is built with: nvcc for the device code, headers, the static runtime. From the packages of
 # requirements-cuda.txt in the project's environment, else from a toolkit (CUDA_PATH, /usr/local/cuda, the system's).
-# Libraries are opened at run time. Sets DEEPSHARD_CUDA_FOUND.
+# Libraries are opened at run time. Sets DEEPSHARD_CUDA_FOUND. ds-opt takes its assembler, where there is no other.
 
 file(GLOB packages ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/nvidia/*)
 set(roots ${packages} $ENV{CUDA_PATH} $ENV{CUDA_HOME} /usr/local/cuda)
 
 find_program(DEEPSHARD_NVCC nvcc HINTS ${roots} PATH_SUFFIXES bin)
+find_program(DEEPSHARD_PTXAS ptxas HINTS ${roots} PATH_SUFFIXES bin)
 find_library(DEEPSHARD_CUDART libcudart_static.a HINTS ${roots} PATH_SUFFIXES lib lib64)
 set(DEEPSHARD_CUDA_INCLUDES)
 # The last two are included by headers of cuda_runtime_api.h and cublasLt.h.
@@ -19,7 +20,7 @@ foreach(header cuda_runtime_api.h cublasLt.h nccl.h crt/host_defines.h nv/target
   endif()
 endforeach()
 list(REMOVE_DUPLICATES DEEPSHARD_CUDA_INCLUDES)
-mark_as_advanced(DEEPSHARD_NVCC DEEPSHARD_CUDART)
+mark_as_advanced(DEEPSHARD_NVCC DEEPSHARD_PTXAS DEEPSHARD_CUDART)
 foreach(found DEEPSHARD_NVCC DEEPSHARD_CUDART)
   if(NOT ${found})
     list(APPEND missing ${found})

@@ -24,6 +24,11 @@ namespace deepshard::plan {
 /// Bytes of one element; i1 takes one byte.
 int64_t elementBytes(mlir::Type elementType);
 
+class BufferOp;
+/// What the address of a view's first element is a multiple of, on every rank: the view lies at
+/// byte `offset` of `buffer`, and moves by `axisStrides` (AxisStrideAttr).
+int64_t alignmentOf(BufferOp buffer, int64_t offset, llvm::ArrayRef<mlir::Attribute> axisStrides);
+
 /// The stream of kernels; its tasks run in the order of their segment.
 inline constexpr int64_t kComputeStream = 0;
 

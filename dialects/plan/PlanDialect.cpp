@@ -7,6 +7,8 @@
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/MathExtras.h"
 
+#include <numeric>
+
 using namespace mlir;
 
 #include "dialects/plan/PlanDialect.cpp.inc"
@@ -41,6 +43,13 @@ void PlanDialect::initialize() {
 
 int64_t elementBytes(Type elementType) {
   return llvm::divideCeil(elementType.getIntOrFloatBitWidth(), 8);
+}
+
+int64_t alignmentOf(BufferOp buffer, int64_t offset, ArrayRef<Attribute> axisStrides) {
+  int64_t alignment = std::gcd(static_cast<int64_t>(buffer.getAlign()), offset);
+  for (Attribute stride : axisStrides)
+    alignment = std::gcd(alignment, cast<AxisStrideAttr>(stride).getBytes());
+  return alignment;
 }
 
 //===------------------------------------------------------------------------------------------===//

@@ -59,8 +59,11 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
   void runOnOperation() override {
     answers = {}; // they depend on the CPU level, which may be limited between runs
     order.assign(providers.begin(), providers.end());
-    if (order.empty())
-      order = {"onednn", "native", kGeneratedProvider.str(), "reference"};
+    std::string primitives = primitivesProvider(isGpu).str();
+    if (order.empty() && isGpu)
+      order = {kCublasltProvider.str(), kGeneratedProvider.str(), primitives};
+    else if (order.empty())
+      order = {"onednn", "native", kGeneratedProvider.str(), primitives};
     SmallVector<Operation *> work;
     getOperation().walk([&](func::FuncOp function) {
       for (Operation &op : function.getOps())
@@ -86,7 +89,7 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
         runs = RowLoops::canBe(op);
         if (!runs && canGenerateDecomposed(op))
           break;
-      } else if (const runtime::KernelProvider *provider = runtime::findProvider(name)) {
+      } else if (const runtime::KernelProvider *provider = plannedProvider(name)) {
         if (!spec)
           spec = contiguousSpec(op, threads);
         runs = !answers.ask(*provider, *spec).whyNot;

@@ -96,8 +96,7 @@ struct FuseAccumulation : impl::FuseAccumulationPassBase<FuseAccumulation> {
     auto provider = op->removeAttr(graph::kProviderAttr);
     Attribute own = sum->getAttr(graph::kProviderAttr);
     sum->setAttr(graph::kProviderAttr, provider);
-    const runtime::KernelProvider *library =
-        runtime::findProvider(cast<StringAttr>(provider).getValue());
+    const runtime::KernelProvider *library = plannedProvider(cast<StringAttr>(provider).getValue());
     if (accumulatedBy(sum) == op && library &&
         !answers.ask(*library, contiguousSpec(sum, threads)).whyNot) {
       sum->moveAfter(op);

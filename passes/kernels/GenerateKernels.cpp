@@ -160,14 +160,11 @@ private:
   static SmallVector<int64_t> alignmentsOf(plan::LaunchOp launch) {
     auto alignmentOf = [](Value operand) {
       auto view = operand.getDefiningOp<plan::ViewOp>();
-      auto buffer = view.getBuffer().getDefiningOp<plan::BufferOp>();
-      int64_t alignment =
-          std::gcd(GpuKernel::kAccessBytes, static_cast<int64_t>(buffer.getAlign()));
-      alignment = std::gcd(alignment, static_cast<int64_t>(view.getOffset()));
-      if (std::optional<ArrayAttr> strides = view.getAxisStrides())
-        for (auto stride : strides->getAsRange<plan::AxisStrideAttr>())
-          alignment = std::gcd(alignment, stride.getBytes());
-      return alignment;
+      std::optional<ArrayAttr> strides = view.getAxisStrides();
+      return std::gcd(GpuKernel::kAccessBytes,
+                      plan::alignmentOf(view.getBuffer().getDefiningOp<plan::BufferOp>(),
+                                        static_cast<int64_t>(view.getOffset()),
+                                        strides ? strides->getValue() : ArrayRef<Attribute>()));
     };
     SmallVector<int64_t> alignments = llvm::map_to_vector(launch.getInputs(), alignmentOf);
     llvm::append_range(alignments, llvm::map_range(launch.getOutputs(), alignmentOf));

@@ -4,6 +4,7 @@
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/HostTensor.h"
+#include "runtime/kernels/Providers.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -90,6 +91,14 @@ runtime::KernelSpec contiguousSpec(Operation *op, int threads) {
   for (Type type : op->getResultTypes())
     spec.outputs.push_back(tensorDesc(cast<RankedTensorType>(type)));
   return spec;
+}
+
+const runtime::KernelProvider *plannedProvider(StringRef name) {
+  for (const runtime::KernelProvider *provider :
+       {&runtime::plannedCublasltProvider(), &runtime::plannedCudaProvider()})
+    if (name == StringRef(provider->name()))
+      return provider;
+  return runtime::findProvider(name);
 }
 
 runtime::TensorDesc tensorDesc(RankedTensorType type) {

@@ -31,6 +31,17 @@ bool isAccumulated(mlir::Operation *op);
 /// The kernel of `op` on contiguous operands of their types.
 runtime::KernelSpec contiguousSpec(mlir::Operation *op, int threads);
 
+/// The provider of products on GPUs. The plan says how much workspace they get (attribute
+/// `workspace_bytes`), and their operands are aligned for the widest access.
+inline constexpr llvm::StringLiteral kCublasltProvider("cublaslt");
+
+/// The provider that plans call `name`, as one asks it before there is a plan: those of GPUs answer
+/// without one. Null if there is none of that name.
+const runtime::KernelProvider *plannedProvider(llvm::StringRef name);
+
+/// Who runs primitives that no other provider of the backend runs.
+inline llvm::StringRef primitivesProvider(bool isGpu) { return isGpu ? "cuda" : "reference"; }
+
 /// Row-major or strided operand types in the runtime's terms.
 runtime::TensorDesc tensorDesc(mlir::RankedTensorType type);
 runtime::TensorDesc tensorDesc(plan::ViewType type);

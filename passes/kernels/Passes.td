@@ -10,7 +10,7 @@ def ChooseKernelsPass : Pass<"choose-kernels", "::mlir::ModuleOp"> {
   let description = [{
     Asks the providers in the order oneDNN, native, generated, reference whether they run an op on contiguous operands of its
     types, and notes the first that does as `graph.provider`; "generated" stands between native and reference for
-    primitives that kernels can be generated for (`fuse-kernels`). A composite that no provider runs is replaced by its
+    primitives that kernels can be generated for (`fuse-kernels`). With `gpu` the order is cuBLASLt, generated, cuda. A composite that no provider runs is replaced by its
     decomposition, whose ops are asked in turn. Ops that only rename elements (reshape, transpose, broadcast, slice),
     concatenations and constants get no provider: they become views, places to compute in and constant buffers.
 
@@ -33,8 +33,10 @@ def ChooseKernelsPass : Pass<"choose-kernels", "::mlir::ModuleOp"> {
   let dependentDialects = ["::deepshard::graph::GraphDialect"];
   let options = [
     Option<"threads", "threads", "int", /*default=*/"1", "Threads a rank will run its kernels with">,
+    Option<"isGpu", "gpu", "bool", /*default=*/"false", "Whether kernels are for GPUs">,
     ListOption<"providers", "providers", "std::string",
-               "Ask these providers in this order; default: onednn,native,generated,reference">
+               "Ask these providers in this order; default: onednn,native,generated,reference or, with gpu, "
+               "cublaslt,generated,cuda">
   ];
 }
 

@@ -2,6 +2,7 @@
 
 #include "passes/plan/Passes.h"
 
+#include "passes/kernels/KernelSpecs.h"
 #include "passes/plan/SegmentLowering.h"
 
 using namespace mlir;
@@ -49,7 +50,7 @@ struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
                                 IntegerAttr(), IntegerAttr(), IntegerAttr(), IntegerAttr());
     OpBuilder segments = OpBuilder::atBlockEnd(&program.getBody().emplaceBlock());
     auto zeroSegment = createSegment(segments, module.getLoc(), kZero);
-    ProgramLowering whole(program, threads, mesh);
+    ProgramLowering whole(program, threads, isGpu, mesh);
     for (func::FuncOp function : functions)
       if (failed(whole.declareBuckets(function)))
         return failure();
@@ -77,18 +78,19 @@ struct LowerToPlan : impl::LowerToPlanPassBase<LowerToPlan> {
     return segment;
   }
 
-  static void zero(const Strided &place, OpBuilder &tasks) {
+  void zero(const Strided &place, OpBuilder &tasks) {
     Location location = place.buffer.getLoc();
     auto attributes =
         tasks.getDictionaryAttr(tasks.getNamedAttr("value", tasks.getF64FloatAttr(0)));
     Value view = createView(tasks, location, place);
-    plan::LaunchOp::create(tasks, location, "reference", "fill", ValueRange(), view, Value(),
-                           ArrayRef<int64_t>(), plan::kComputeStream, attributes, 0, "forward");
+    plan::LaunchOp::create(tasks, location, primitivesProvider(isGpu), "fill", ValueRange(), view,
+                           Value(), ArrayRef<int64_t>(), plan::kComputeStream, attributes, 0,
+                           "forward");
   }
 
   /// Zeroes gaps of buckets before the first task that uses the bucket: until then its bytes are
   /// free for others.
-  static void zeroPadding(plan::ProgramOp program, ArrayRef<Strided> gaps) {
+  void zeroPadding(plan::ProgramOp program, ArrayRef<Strided> gaps) {
     llvm::DenseMap<Value, Operation *> firstUse;
     program.walk([&](plan::TaskOpInterface task) {
       for (Value operand : task->getOperands())

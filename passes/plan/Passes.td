@@ -51,6 +51,7 @@ def LowerToPlanPass : Pass<"lower-to-plan", "::mlir::ModuleOp"> {
   let dependentDialects = ["::deepshard::plan::PlanDialect"];
   let options = [
     Option<"threads", "threads", "int", /*default=*/"1", "Threads a rank will run its kernels with">,
+    Option<"isGpu", "gpu", "bool", /*default=*/"false", "Whether the program runs on GPUs: which kernels copy, fill and are generated">,
     Option<"overlap", "overlap", "bool", /*default=*/"true", "Collectives run on a stream of their own">
   ];
 }

@@ -4,7 +4,7 @@
 
 #include "dialects/plan/Plan.h"
 #include "passes/kernels/Passes.h"
-#include "passes/kernels/codegen/Compile.h"
+#include "passes/kernels/codegen/CompileGpu.h"
 #include "passes/memory/Passes.h"
 #include "passes/plan/Passes.h"
 #include "passes/simplify/Passes.h"
@@ -22,6 +22,7 @@ void buildPlanPipeline(OpPassManager &passes, const PlanPipelineOptions &options
   passes.addNestedPass<func::FuncOp>(createSplitElementwisePass());
   ChooseKernelsPassOptions kernels;
   kernels.threads = options.threads;
+  kernels.isGpu = options.isGpu;
   kernels.providers.assign(options.providers.begin(), options.providers.end());
   passes.addPass(createChooseKernelsPass(kernels));
   // Decompositions of neighbours share constants and conversions, and leave results that nobody
@@ -32,6 +33,7 @@ void buildPlanPipeline(OpPassManager &passes, const PlanPipelineOptions &options
   passes.addPass(createFuseKernelsPass({options.threads}));
   LowerToPlanPassOptions lowering;
   lowering.threads = options.threads;
+  lowering.isGpu = options.isGpu;
   lowering.overlap = options.overlap;
   passes.addPass(createLowerToPlanPass(lowering));
   passes.addNestedPass<plan::ProgramOp>(createSynchronizeStreamsPass());
@@ -40,15 +42,22 @@ void buildPlanPipeline(OpPassManager &passes, const PlanPipelineOptions &options
   GenerateKernelsPassOptions codegen;
   codegen.threads = options.threads;
   codegen.cpuLevel = options.cpuLevel;
+  codegen.isGpu = options.isGpu;
   passes.addPass(createGenerateKernelsPass(codegen));
 }
 
-LogicalResult compileCode(ModuleOp module, StringRef cpuLevel, const std::string &cacheDirectory,
-                          planpb::Plan &plan) {
+/// What the pipeline emitted.
+static std::vector<KernelSource> kernelsOf(ModuleOp module) {
   std::vector<KernelSource> sources;
   if (auto kernels = module.lookupSymbol<ModuleOp>("kernels"))
     for (auto kernel : kernels.getOps<ModuleOp>())
       sources.push_back({kernel.getName()->str(), kernel});
+  return sources;
+}
+
+LogicalResult compileCode(ModuleOp module, StringRef cpuLevel, const std::string &cacheDirectory,
+                          planpb::Plan &plan) {
+  std::vector<KernelSource> sources = kernelsOf(module);
   if (sources.empty())
     return success();
   CodegenOptions options;
@@ -58,6 +67,28 @@ LogicalResult compileCode(ModuleOp module, StringRef cpuLevel, const std::string
   if (failed(object))
     return failure();
   plan.set_code(std::move(*object));
+  return success();
+}
+
+LogicalResult compileGpuCode(ModuleOp module, const std::string &chip,
+                             const std::string &cacheDirectory, planpb::Plan &plan) {
+  plan.set_backend(planpb::CUDA);
+  GpuCodegenOptions options;
+  options.chip = chip;
+  options.assembler = findGpuAssembler();
+  options.cacheDirectory = cacheDirectory;
+  FailureOr<GpuCode> code = compileGpuKernels(kernelsOf(module), options);
+  if (failed(code))
+    return failure();
+  auto add = [&](std::string target, std::string image) {
+    if (image.empty())
+      return;
+    planpb::DeviceCode &entry = *plan.add_device_code();
+    entry.set_target(std::move(target));
+    entry.set_image(std::move(image));
+  };
+  add(chip, std::move(code->cubin));
+  add("compute" + chip.substr(chip.find('_')), std::move(code->ptx));
   return success();
 }
 

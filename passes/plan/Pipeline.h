@@ -15,6 +15,7 @@ namespace deepshard {
 struct PlanPipelineOptions {
   int threads = 1;      // a rank's
   std::string cpuLevel; // what the CPU offers (runtime/kernels/CpuLevel.h)
+  bool isGpu = false;   // the ranks are GPUs
   bool overlap = true;  // collectives run on a stream of their own
   std::vector<std::string>
       providers; // of kernels, in this order; empty: the default of choose-kernels
@@ -27,6 +28,11 @@ void buildPlanPipeline(mlir::OpPassManager &passes, const PlanPipelineOptions &o
 /// into `plan`. Objects are kept in `cacheDirectory`; empty: nowhere.
 llvm::LogicalResult compileCode(mlir::ModuleOp module, llvm::StringRef cpuLevel,
                                 const std::string &cacheDirectory, planpb::Plan &plan);
+
+/// The same for GPUs: `chip` is one of kGpuTargets ("sm_90"). The plan gets PTX, which later GPUs
+/// run too, and, if there is an assembler (findGpuAssembler), a cubin.
+llvm::LogicalResult compileGpuCode(mlir::ModuleOp module, const std::string &chip,
+                                   const std::string &cacheDirectory, planpb::Plan &plan);
 
 } // namespace deepshard
 

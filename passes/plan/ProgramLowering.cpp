@@ -3,6 +3,7 @@
 #include "passes/plan/ProgramLowering.h"
 
 #include "dialects/graph/HostTensor.h"
+#include "passes/kernels/gpu/GpuKernel.h"
 
 #include "llvm/ADT/MapVector.h"
 
@@ -26,9 +27,11 @@ Strided contiguousPlace(Value buffer, RankedTensorType type, int64_t offset) {
           {}};
 }
 
-ProgramLowering::ProgramLowering(plan::ProgramOp program, int threads, sharding::MeshOp mesh)
-    : program(program), threads(threads), mesh(mesh ? mesh.getAxes() : sharding::MeshAttr()),
-      declarations(program.getContext()), tables(program.getContext()) {
+ProgramLowering::ProgramLowering(plan::ProgramOp program, int threads, bool isGpu,
+                                 sharding::MeshOp mesh)
+    : program(program), threads(threads), isGpu(isGpu),
+      mesh(mesh ? mesh.getAxes() : sharding::MeshAttr()), declarations(program.getContext()),
+      tables(program.getContext()) {
   Block &body = program.getBody().front();
   declarations.setInsertionPointToStart(&body);
   tables.setInsertionPointToEnd(&body);
@@ -277,21 +280,33 @@ const RowLoops &ProgramLowering::rowLoops(func::CallOp call) {
 }
 
 const std::optional<ProgramLowering::GeneratedKernel> &
-ProgramLowering::generated(func::CallOp call, ArrayRef<Strides> inputs, ArrayRef<Strides> outputs) {
+ProgramLowering::generated(func::CallOp call, ArrayRef<Strides> inputs, ArrayRef<Strides> outputs,
+                           ArrayRef<int64_t> alignments) {
   std::string key = call.getCallee().str();
   for (ArrayRef<Strides> operands : {inputs, outputs})
     for (const Strides &strides : operands)
       for (int64_t stride : strides)
         key += "," + std::to_string(stride); // how many there are follows from the callee
+  for (int64_t alignment : alignments)
+    key += "," + std::to_string(alignment);
   auto [it, isNew] = kernels.try_emplace(key);
-  if (isNew)
-    if (std::optional<RowKernel> kernel = RowKernel::of(rowLoops(call), inputs, outputs, threads)) {
-      int64_t flops = 0;
-      for (Operation *op : kernel->getLoops().getOps())
-        if (auto cost = dyn_cast<graph::CostOpInterface>(op))
-          flops += cost.getCost().flops;
-      it->second = GeneratedKernel{kernel->getWorkspaceBytes(), flops};
-    }
+  if (!isNew)
+    return it->second;
+  const RowLoops &loops = rowLoops(call);
+  std::optional<int64_t> workspaceBytes;
+  if (isGpu) {
+    if (auto kernel = GpuKernel::of(loops, inputs, outputs, alignments))
+      workspaceBytes = kernel->getWorkspaceBytes();
+  } else if (auto kernel = RowKernel::of(loops, inputs, outputs, threads)) {
+    workspaceBytes = kernel->getWorkspaceBytes();
+  }
+  if (!workspaceBytes)
+    return it->second;
+  int64_t flops = 0;
+  for (Operation *op : loops.getOps())
+    if (auto cost = dyn_cast<graph::CostOpInterface>(op))
+      flops += cost.getCost().flops;
+  it->second = GeneratedKernel{*workspaceBytes, flops};
   return it->second;
 }
 

@@ -29,7 +29,8 @@ public:
   /// `program` has its (empty) segments already; buffers go before the first of them, tables behind
   /// the last.
   /// Collectives run on the last stream of the program.
-  ProgramLowering(plan::ProgramOp program, int threads, sharding::MeshOp mesh);
+  /// `isGpu`: its kernels run on GPUs.
+  ProgramLowering(plan::ProgramOp program, int threads, bool isGpu, sharding::MeshOp mesh);
 
   mlir::Value createBuffer(mlir::Location location, llvm::StringRef name, plan::Lifetime lifetime,
                            int64_t bytes, mlir::ElementsAttr constant = {});
@@ -76,6 +77,7 @@ public:
   int64_t communicationStream() { return program.getStreams().size() - 1; }
 
   int getThreads() const { return threads; }
+  bool isForGpu() const { return isGpu; }
   /// The loops of the group that `call` calls.
   const RowLoops &rowLoops(mlir::func::CallOp call);
 
@@ -83,9 +85,11 @@ public:
     int64_t workspaceBytes, flops;
   };
   /// The kernel of that group on operands of these strides; nothing if no row loops fit them.
+  /// `alignments` of the operands, inputs before outputs, matter on a GPU; empty: as buffers are.
   const std::optional<GeneratedKernel> &generated(mlir::func::CallOp call,
                                                   llvm::ArrayRef<Strides> inputs,
-                                                  llvm::ArrayRef<Strides> outputs);
+                                                  llvm::ArrayRef<Strides> outputs,
+                                                  llvm::ArrayRef<int64_t> alignments = {});
   ProviderCache &getProviders() { return providers; }
 
 private:
@@ -101,6 +105,7 @@ private:
 
   plan::ProgramOp program;
   int threads;
+  bool isGpu;
   sharding::MeshAttr mesh; // null: one rank
   int64_t sequence = 0;
   int64_t ownBuckets = 0;
@@ -113,7 +118,7 @@ private:
   llvm::SmallVector<Strided> accumulators;
   llvm::SmallVector<Strided> parts;
   llvm::StringMap<RowLoops> groups;
-  llvm::StringMap<std::optional<GeneratedKernel>> kernels; // by callee and strides
+  llvm::StringMap<std::optional<GeneratedKernel>> kernels; // by callee, strides and alignments
   ProviderCache providers;
 };
 

@@ -4,8 +4,11 @@
 
 #include "dialects/graph/HostTensor.h"
 #include "passes/kernels/KernelSpecs.h"
+#include "passes/kernels/gpu/GpuKernel.h"
 
 #include "llvm/ADT/TypeSwitch.h"
+
+#include <numeric>
 
 using namespace mlir;
 
@@ -240,6 +243,11 @@ void SegmentLowering::placeJoined(graph::ConcatOp concat) {
     aimBehindViews(operand, part);
 }
 
+/// Whether the widest access of a GPU fits the first element.
+static bool isAligned(const Strided &place) {
+  return alignmentOf(place) % GpuKernel::kAccessBytes == 0;
+}
+
 /// Whether the kernel of `value` can write to `place`: one from a library to what lies row-major,
 /// that of attention to any strides.
 bool SegmentLowering::canWriteTo(Value value, const Strided &place) {
@@ -247,7 +255,8 @@ bool SegmentLowering::canWriteTo(Value value, const Strided &place) {
   auto call = dyn_cast<func::CallOp>(op);
   if (!call)
     return isa<graph::AttentionOp, graph::AttentionGradOp>(op) ||
-           (isa<graph::GraphDialect>(op->getDialect()) && place.type().isContiguous());
+           (isa<graph::GraphDialect>(op->getDialect()) && place.type().isContiguous() &&
+            (!program.isForGpu() || isAligned(place)));
   auto contiguous = [](Value operand) {
     runtime::TensorDesc desc = tensorDesc(tensorType(operand));
     return Strides(desc.strides.begin(), desc.strides.end());
@@ -361,16 +370,17 @@ Strided SegmentLowering::allocate(Operation *op, RankedTensorType type) {
 
 void SegmentLowering::fillZero(Location location, const Strided &place, StringRef phase) {
   auto attributes = tasks.getDictionaryAttr(tasks.getNamedAttr("value", tasks.getF64FloatAttr(0)));
-  plan::LaunchOp::create(tasks, location, "reference", "fill", ValueRange(), view(location, place),
-                         Value(), ArrayRef<int64_t>(), plan::kComputeStream, attributes, 0, phase);
+  plan::LaunchOp::create(tasks, location, primitivesProvider(program.isForGpu()), "fill",
+                         ValueRange(), view(location, place), Value(), ArrayRef<int64_t>(),
+                         plan::kComputeStream, attributes, 0, phase);
 }
 
 void SegmentLowering::copy(Location location, const Strided &from, const Strided &to,
                            StringRef phase) {
   Value input = view(location, from), output = view(location, to);
-  plan::LaunchOp::create(tasks, location, "reference", "copy", input, output, Value(),
-                         ArrayRef<int64_t>(), plan::kComputeStream, tasks.getDictionaryAttr({}), 0,
-                         phase);
+  plan::LaunchOp::create(tasks, location, primitivesProvider(program.isForGpu()), "copy", input,
+                         output, Value(), ArrayRef<int64_t>(), plan::kComputeStream,
+                         tasks.getDictionaryAttr({}), 0, phase);
 }
 
 Strided SegmentLowering::contiguousCopy(Operation *op, const Strided &source) {
@@ -576,8 +586,7 @@ LogicalResult SegmentLowering::emitLaunch(Operation *op) {
   if (auto call = dyn_cast<func::CallOp>(op))
     return emitGenerated(call);
   auto chosen = op->getAttrOfType<StringAttr>(graph::kProviderAttr);
-  const runtime::KernelProvider *provider =
-      chosen ? runtime::findProvider(chosen.getValue()) : nullptr;
+  const runtime::KernelProvider *provider = chosen ? plannedProvider(chosen.getValue()) : nullptr;
   if (!provider)
     return op->emitOpError("has no provider; run choose-kernels first");
 
@@ -598,6 +607,12 @@ LogicalResult SegmentLowering::emitLaunch(Operation *op) {
         input = contiguousCopy(op, input);
     spec = specOf(op, inputs, outputs);
   }
+  if (StringRef(provider->name()) == kCublasltProvider) {
+    for (Strided &input : inputs)
+      if (!isAligned(input))
+        input = contiguousCopy(op, input);
+    spec = specOf(op, inputs, outputs);
+  }
   if (whyNot())
     return op->emitOpError() << "cannot run as kernel \"" << spec.name << "\" of "
                              << provider->name() << ": " << *whyNot();
@@ -615,7 +630,12 @@ LogicalResult SegmentLowering::emitGenerated(func::CallOp call) {
       return llvm::map_to_vector(places,
                                  [](const Strided &place) { return Strides(place.strides); });
     };
-    return program.generated(call, strides(inputs), strides(outputs));
+    SmallVector<int64_t> alignments;
+    if (program.isForGpu())
+      for (ArrayRef<Strided> places : {ArrayRef<Strided>(inputs), ArrayRef<Strided>(outputs)})
+        for (const Strided &place : places)
+          alignments.push_back(std::gcd(GpuKernel::kAccessBytes, alignmentOf(place)));
+    return program.generated(call, strides(inputs), strides(outputs), alignments);
   };
   std::optional<ProgramLowering::GeneratedKernel> kernel = fit();
   if (!kernel) {
@@ -645,9 +665,13 @@ void SegmentLowering::launch(Operation *op, const runtime::KernelProvider &provi
                              ArrayRef<Strided> outputs) {
   Operation *product = accumulatedBy(op);
   auto cost = dyn_cast<graph::CostOpInterface>(product ? product : op);
-  createLaunch(op, provider.name(), spec.name, inputs, outputs,
-               static_cast<int64_t>(program.getProviders().ask(provider, spec).workspaceBytes),
-               kernelAttributes(op), cost ? cost.getCost().flops : 0);
+  auto workspaceBytes =
+      static_cast<int64_t>(program.getProviders().ask(provider, spec).workspaceBytes);
+  NamedAttrList attributes(kernelAttributes(op));
+  if (StringRef(provider.name()) == kCublasltProvider)
+    attributes.set("workspace_bytes", tasks.getI64IntegerAttr(workspaceBytes));
+  createLaunch(op, provider.name(), spec.name, inputs, outputs, workspaceBytes,
+               attributes.getDictionary(op->getContext()), cost ? cost.getCost().flops : 0);
 }
 
 void SegmentLowering::createLaunch(Operation *op, StringRef provider, StringRef kernel,

@@ -4,6 +4,7 @@
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/HostTensor.h"
+#include "passes/kernels/KernelSpecs.h"
 #include "runtime/plan/Types.h"
 
 #include "llvm/ADT/StringMap.h"
@@ -178,7 +179,7 @@ private:
     for (auto &[name, value] : attributes.all())
       (*launch.mutable_attributes())[name] = attribute(value);
     launch.set_flops(op.getFlops());
-    const runtime::KernelProvider *provider = runtime::findProvider(launch.provider());
+    const runtime::KernelProvider *provider = plannedProvider(launch.provider());
     if (std::string library = provider ? provider->library() : ""; !library.empty())
       (*plan.mutable_libraries())[launch.provider()] = std::move(library);
   }

@@ -14,6 +14,11 @@ plan::ViewType Strided::type() const {
   return plan::ViewType::get(elementType.getContext(), shape, elementType, strides);
 }
 
+int64_t alignmentOf(const Strided &place) {
+  return plan::alignmentOf(place.buffer.getDefiningOp<plan::BufferOp>(), place.offset,
+                           place.axisStrides);
+}
+
 Value createView(OpBuilder &builder, Location location, const Strided &place) {
   return plan::ViewOp::create(builder, location, place.type(), place.buffer, place.offset,
                               place.axisStrides.empty() ? ArrayAttr()

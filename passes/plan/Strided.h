@@ -24,6 +24,9 @@ struct Strided {
   bool operator==(const Strided &) const = default;
 };
 
+/// What the address of the first element is a multiple of.
+int64_t alignmentOf(const Strided &place);
+
 /// The view op of a place.
 mlir::Value createView(mlir::OpBuilder &builder, mlir::Location location, const Strided &place);
 

@@ -25,8 +25,9 @@ DS_RUN = os.environ.get("DS_RUN", os.path.join(gpt2.ROOT, "build/bin/ds-run"))
 VARIANTS = [(size, attention) for size in gpt2.SIZES for attention in ("eager", "sdpa")]
 
 
-def call(command):
-    finished = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+def call(command, environment=None):
+    finished = subprocess.run(list(map(str, command)), capture_output=True, text=True,
+                              env=os.environ | (environment or {}))
     if finished.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, command))}\nexit code {finished.returncode}\n"
                              f"{finished.stdout[-4000:]}{finished.stderr[-4000:]}")

@@ -89,7 +89,7 @@ class Ranks(unittest.TestCase):
 
     @classmethod
     def plan(cls, name, size, data=1, tensor=1, dropout=0.0, precision="f32", accumulation=2, zero=None,
-             layouts="pinned", **own):
+             layouts="pinned", options=(), **own):
         config = gpt2.make_config(SHAPES[size], gradient_accumulation_steps=accumulation,
                                   train_micro_batch_size_per_gpu=SHAPES[size]["micro"] // data)
         config["zero_optimization"] = {"stage3_param_persistence_threshold": 40} | (zero or {})
@@ -108,7 +108,7 @@ class Ranks(unittest.TestCase):
         with open(f"{path}.json", "w", encoding="utf-8") as stream:
             json.dump(config, stream)
         command = [DS_OPT, cls.model(size, dropout), "--config", f"{path}.json", "-o", f"{path}.dsplan",
-                   "--threads", "1", "--precision", precision, "--explain", "--cluster", cls.shop.fast_links()]
+                   "--threads", "1", "--precision", precision, "--explain", "--cluster", cls.shop.fast_links(), *options]
         for tensor_name in ("input_ids", "labels"):
             command += ["--input", f"{tensor_name}=i64[batchx{SHAPES[size]['seq']}]"]
         finished = call(command)
@@ -122,11 +122,12 @@ class Ranks(unittest.TestCase):
             return stream.read()
 
     @classmethod
-    def train(cls, plan, size, steps=STEPS, ignored=False):
+    def train(cls, plan, size, steps=STEPS, ignored=False, options=(), environment=None):
         """The metrics of every step and the final weights."""
         ids, labels = cls.data(size, ignored)
         call([DS_RUN, plan, "--data", f"input_ids={ids}", "--data", f"labels={labels}", "--steps", steps,
-              "--no-shuffle", "--metrics", f"{plan}.jsonl", "--save-weights", f"{plan}.safetensors", "--timeout", "120"])
+              "--no-shuffle", "--metrics", f"{plan}.jsonl", "--save-weights", f"{plan}.safetensors", "--timeout", "120",
+              *options], environment)
         with open(f"{plan}.jsonl", encoding="utf-8") as stream:
             return [json.loads(line) for line in stream], load_file(f"{plan}.safetensors")
 

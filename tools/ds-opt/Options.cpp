@@ -2,6 +2,7 @@
 
 #include "tools/ds-opt/Options.h"
 
+#include "passes/kernels/codegen/Ptx.h"
 #include "runtime/kernels/CpuLevel.h"
 #include "runtime/plan/Error.h"
 
@@ -59,6 +60,11 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
          "or x86-64-v4-bf16 (default: what this machine offers)")
       ->check(CLI::IsMember(
           std::vector<std::string>(runtime::kCpuLevels.begin(), runtime::kCpuLevels.end())));
+  app.add_option("--target-gpu", options.targetGpu,
+                 "plan for NVIDIA GPUs of this kind: sm_90 is Hopper; docs/cuda.md (default: "
+                 "device.gpu of the cluster file, else ranks are CPUs)")
+      ->check(
+          CLI::IsMember(std::vector<std::string>(std::begin(kGpuTargets), std::end(kGpuTargets))));
   app.add_option(
          "--memory-gib", options.memoryGib,
          "memory a rank may use; a plan that needs more is refused (default: what the cluster "

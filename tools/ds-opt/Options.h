@@ -30,6 +30,7 @@ struct Options {
   int64_t foldMib = 64;  ///< largest tensor computed at import
   std::string targetCpu; ///< CPU level of the machines that will run the plan; this machine's
                          ///< unless it is given
+  std::string targetGpu; ///< "sm_90": the ranks are GPUs; empty: what the cluster file says
   std::string report;    ///< an HTML page about the plan
   std::vector<std::string> whyNot; ///< `--why-not PATTERN=LAYOUT`
   bool explain = false;            ///< print what was decided and why

@@ -8,6 +8,7 @@
 #include "frontends/config/Config.h"
 #include "frontends/torchscript/Import.h"
 #include "passes/kernels/codegen/KernelCache.h"
+#include "passes/kernels/codegen/Ptx.h"
 #include "passes/memory/Passes.h"
 #include "passes/plan/Pipeline.h"
 #include "passes/plan/Serialize.h"
@@ -32,6 +33,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/FileUtilities.h"
 #include "mlir/Transforms/Passes.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -87,6 +89,11 @@ static LogicalResult checkCluster(const Options &options, const Settings &settin
   if (!settings.cluster->device.matmul.contains(std::string_view(precision)))
     good &= succeeded(fail(options.cluster + ": device.matmul: has no \"" + precision +
                            "\", in which the model computes; add its peak_tflops"));
+  const std::string &gpu = settings.cluster->device.gpu;
+  if (!gpu.empty() && !llvm::is_contained(kGpuTargets, gpu))
+    good &= succeeded(fail(options.cluster + ": device.gpu: \"" + gpu +
+                           "\" is not a kind of GPU that there is code generation for: " +
+                           llvm::join(llvm::ArrayRef(kGpuTargets), ", ")));
   if (settings.config.mesh.ranks() > settings.cluster->ranks())
     good &= succeeded(fail(options.cluster + ": tiers: the outermost is shared by " +
                            llvm::Twine(settings.cluster->ranks()) + " ranks, but the mesh has " +
@@ -242,6 +249,7 @@ static LogicalResult lower(ModuleOp module, const Options &options, const Traini
   if (options.emit >= Emit::PlanIr) {
     PlanPipelineOptions pipeline;
     pipeline.threads = options.threads;
+    pipeline.isGpu = !options.targetGpu.empty();
     pipeline.cpuLevel = options.targetCpu;
     pipeline.overlap = config.zero.overlap;
     buildPlanPipeline(passes, pipeline);
@@ -271,7 +279,9 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Tra
     if (failed(serialize(program, plan)))
       return failure();
   describe(config, plan);
-  if (failed(compileCode(module, options.targetCpu, defaultKernelCacheDirectory(), plan)))
+  const std::string cache = defaultKernelCacheDirectory();
+  if (failed(options.targetGpu.empty() ? compileCode(module, options.targetCpu, cache, plan)
+                                       : compileGpuCode(module, options.targetGpu, cache, plan)))
     return failure();
 
   // What was planned is proven before it is written: a fault here is the compiler's, except for the
@@ -308,7 +318,11 @@ static LogicalResult planWith(MLIRContext &context, Options options) {
   if (options.memoryGib == 0 && settings.cluster)
     options.memoryGib =
         static_cast<double>(settings.cluster->device.usableBytes()) / (int64_t(1) << 30);
-  if (options.threads == 0)
+  if (options.targetGpu.empty() && settings.cluster)
+    options.targetGpu = settings.cluster->device.gpu;
+  if (!options.targetGpu.empty())
+    options.threads = 1; // of the host: kernels are started, not run, there
+  else if (options.threads == 0)
     options.threads =
         std::max<int64_t>(1, std::thread::hardware_concurrency() / config.mesh.ranks());
   FailureOr<OwningOpRef<ModuleOp>> module =

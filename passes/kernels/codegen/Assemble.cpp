@@ -26,6 +26,10 @@ std::string findGpuAssembler() {
     if (sys::fs::can_execute(path))
       return std::string(path);
   }
+#ifdef DEEPSHARD_PTXAS // of the build
+  if (sys::fs::can_execute(DEEPSHARD_PTXAS))
+    return DEEPSHARD_PTXAS;
+#endif
   return "";
 }
 

@@ -38,7 +38,8 @@ struct GpuCode {
   std::vector<GpuResources> resources;
 };
 
-/// ptxas of the PATH, of $CUDA_PATH or $CUDA_HOME, or of /usr/local/cuda; empty: there is none.
+/// ptxas of the PATH, of $CUDA_PATH or $CUDA_HOME, of /usr/local/cuda, or where this was built;
+/// empty: there is none.
 std::string findGpuAssembler();
 
 /// Fails with a diagnostic on the module of each kernel that cannot be compiled. No kernels give no

@@ -24,7 +24,7 @@ constexpr const char *kTiers =
 
 constexpr const char *kWhole = R"({
   // one number, one unit
-  "device": {"name": "H100-SXM", "memory_gib": 80, "reserve_gib": 3, "memory_gb_per_s": 3350, "launch_us": 4,
+  "device": {"name": "H100-SXM", "gpu": "sm_90", "memory_gib": 80, "reserve_gib": 3, "memory_gb_per_s": 3350, "launch_us": 4,
              "matmul": {"bf16": {"peak_tflops": 989, "efficiency": 0.7}, "f32": {"peak_tflops": 67}}},
   "tiers": [{"name": "nvlink", "size": 8, "latency_us": 3, "gb_per_s": 450},
             {"name": "ib", "size": 2048, "latency_us": 8, "gb_per_s": 50}],
@@ -62,6 +62,7 @@ TEST(Cluster, aWholeFile) {
   ASSERT_THAT(errors(result), IsEmpty());
   const Cluster &cluster = *result.cluster;
   EXPECT_EQ(cluster.device.name, "H100-SXM");
+  EXPECT_EQ(cluster.device.gpu, "sm_90");
   EXPECT_EQ(cluster.device.memoryBytes, 80 * kGiB);
   EXPECT_EQ(cluster.device.reserveBytes, 3 * kGiB);
   EXPECT_EQ(cluster.device.usableBytes(), 77 * kGiB);
@@ -91,6 +92,7 @@ TEST(Cluster, defaults) {
   ASSERT_THAT(errors(result), IsEmpty());
   const Device &device = result.cluster->device;
   EXPECT_EQ(device.name, "device");
+  EXPECT_EQ(device.gpu, "");
   EXPECT_EQ(device.reserveBytes, 0);
   EXPECT_EQ(device.launchSeconds, 0);
   EXPECT_EQ(device.matmul.at("bf16").efficiency, 1);

@@ -1,9 +1,10 @@
 //===- FakeCuda.h - a CUDA runtime without a GPU ----------------------------------------------===//
 //
 // libds_cuda_fake.so is libds_cuda.so with FakeRuntime.cpp in place of NVIDIA's runtime. Memory is
-// the host's, kernels are functions of the host. What is issued to streams waits in queues and runs
-// only when somebody asks whether a stream has finished, in any order that streams and events
-// allow: a missing wait shows as a wrong result of some seed. Captures are checked as CUDA does.
+// the host's, kernels are functions of the host, or PTX of a plan, which is interpreted. What is
+// issued to streams waits in queues and runs only when somebody asks whether a stream has finished,
+// in any order that streams and events allow: a missing wait shows as a wrong result of some seed.
+// Captures are checked as CUDA does.
 //
 //===------------------------------------------------------------------------------------------===//
 

@@ -2,8 +2,11 @@
 
 #include "test/unit/cuda/FakeCuda.h"
 #include "test/unit/cuda/FakeKernels.h"
+#include "test/unit/gpu/PtxInterpreter.h"
 
+#include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -57,9 +60,11 @@ struct CUgraphExec_st {
 };
 struct CUlib_st {
   std::map<std::string, std::unique_ptr<CUkern_st>> kernels;
+  std::map<std::string, deepshard::ptx::Function> code;
 };
 struct CUkern_st {
   std::string name;
+  const deepshard::ptx::Function *code; // null: a function of the host
 };
 
 namespace {
@@ -75,6 +80,7 @@ public:
   Fake() {
     settings.driver = fromEnvironment("DEEPSHARD_FAKE_DRIVER", settings.driver);
     settings.devices = fromEnvironment("DEEPSHARD_FAKE_DEVICES", settings.devices);
+    settings.capability = fromEnvironment("DEEPSHARD_FAKE_CAPABILITY", settings.capability);
   }
   void reset(const FakeSettings &given) override {
     std::lock_guard lock(mutex);
@@ -467,10 +473,14 @@ cudaError_t cudaDeviceSynchronize() {
   return cudaSuccess;
 }
 
-cudaError_t cudaLibraryLoadData(cudaLibrary_t *library, const void *, cudaJitOption *, void **,
+cudaError_t cudaLibraryLoadData(cudaLibrary_t *library, const void *image, cudaJitOption *, void **,
                                 unsigned, cudaLibraryOption *, void **, unsigned) {
   DEEPSHARD_CALL(cudaLibraryLoadData);
   *library = new CUlib_st;
+  // As of LLVM; of other text only the names count.
+  const char *text = static_cast<const char *>(image);
+  if (std::strncmp(text, "//", 2) == 0)
+    (*library)->code = deepshard::ptx::parse(text);
   ++fake().aliveCount;
   return cudaSuccess;
 }
@@ -482,11 +492,13 @@ cudaError_t cudaLibraryUnload(cudaLibrary_t library) {
 cudaError_t cudaLibraryGetKernel(cudaKernel_t *kernel, cudaLibrary_t library, const char *name) {
   DEEPSHARD_CALL(cudaLibraryGetKernel);
   std::string text = name;
-  if (!hasBuiltInKernel(text) && !fake().kernels.contains(text))
+  auto code = library->code.find(text);
+  if (!hasBuiltInKernel(text) && !fake().kernels.contains(text) && code == library->code.end())
     return cudaErrorSymbolNotFound;
   std::unique_ptr<CUkern_st> &entry = library->kernels[text];
   if (!entry)
-    entry = std::make_unique<CUkern_st>(CUkern_st{text});
+    entry = std::make_unique<CUkern_st>(
+        CUkern_st{text, code == library->code.end() ? nullptr : &code->second});
   *kernel = entry.get();
   return cudaSuccess;
 }
@@ -499,12 +511,29 @@ cudaError_t cudaFuncSetAttribute(const void *, cudaFuncAttribute, int value) {
   DEEPSHARD_CALL(cudaFuncSetAttribute);
   return value <= 227 << 10 ? cudaSuccess : cudaErrorInvalidValue;
 }
+static std::function<void()> interpreted(const CUkern_st &kernel, const cudaLaunchConfig_t &config,
+                                         void **arguments) {
+  std::vector<void *> operands;
+  for (size_t i = 0; i < kernel.code->parameters.size(); ++i)
+    operands.push_back(*static_cast<void **>(arguments[i]));
+  return [&kernel, operands, grid = config.gridDim, threads = config.blockDim.x] {
+    std::string fault = deepshard::ptx::Interpreter().run(*kernel.code, {grid.x, grid.y, grid.z},
+                                                          threads, operands, fake().random());
+    if (!fault.empty()) {
+      std::fprintf(stderr, "%s: %s\n", kernel.name.c_str(), fault.c_str());
+      fake().hasFault = true;
+    }
+  };
+}
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *function,
                                 void **arguments) {
   DEEPSHARD_CALL(cudaLaunchKernelExC);
-  std::string name = static_cast<const CUkern_st *>(function)->name;
+  const auto &launched = *static_cast<const CUkern_st *>(function);
+  const std::string &name = launched.name;
   std::function<void()> work;
-  if (hasBuiltInKernel(name)) {
+  if (launched.code) {
+    work = interpreted(launched, *config, arguments);
+  } else if (hasBuiltInKernel(name)) {
     work = builtInKernel(name, config->gridDim, config->blockDim, arguments);
   } else {
     const Fake::Kernel &kernel = fake().kernels.at(name);

@@ -106,9 +106,11 @@ char *Interpreter::access(Thread &thread, uint32_t index, const Instruction &ins
   }
   if (!instruction.has("global"))
     fail("an access to memory that kernels do not use", instruction);
-  if (!memory.contains(address, bytes))
+  if (!memory)
+    return reinterpret_cast<char *>(address);
+  if (!memory->contains(address, bytes))
     fail("an access outside of the operands", instruction);
-  size_t position = memory.positionOf(address);
+  size_t position = memory->positionOf(address);
   for (uint32_t i = 0; i < bytes; ++i)
     watch(global[position + i], index, isStore, instruction);
   count(index / kWarp, address, bytes, isStore);
@@ -318,7 +320,7 @@ std::string Interpreter::run(const Function &kernel, std::array<int64_t, 3> grid
   arguments = &operands;
   random.seed(seed);
   threads.assign(count, Thread());
-  global.assign(memory.size(), Byte());
+  global.assign(memory ? memory->size() : 0, Byte());
   if (kernel.threads != 0 && kernel.threads != count)
     return "a block of other size than the function is made for";
   if (operands.size() != kernel.parameters.size())

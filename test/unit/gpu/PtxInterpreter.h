@@ -33,7 +33,9 @@ struct Traffic {
 
 class Interpreter {
 public:
-  explicit Interpreter(const DeviceMemory &memory) : memory(memory) {}
+  explicit Interpreter(const DeviceMemory &memory) : memory(&memory) {}
+  /// On memory of which nothing is known: accesses of global memory are not watched.
+  Interpreter() = default;
 
   /// Runs a function. Returns what went wrong, or nothing.
   std::string run(const Function &function, std::array<int64_t, 3> grid, uint32_t threads,
@@ -90,7 +92,7 @@ private:
 
   [[noreturn]] static void fail(const std::string &what, const Instruction &instruction);
 
-  const DeviceMemory &memory;
+  const DeviceMemory *memory = nullptr;
   const Function *function = nullptr;
   const std::vector<void *> *arguments = nullptr;
   std::vector<Thread> threads;

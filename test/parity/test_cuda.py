@@ -1,0 +1,80 @@
+"""Plans for GPUs, made by ds-opt and run by ds-run on a CUDA runtime that has no GPU: the PTX in the plan is interpreted,
+products and the library's own kernels run on the host (test/unit/cuda). What a CPU computes is the oracle.
+"""
+
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import test_ranks
+from test_gpt2 import DS_RUN, call
+
+BUILD = os.environ["DS_BUILD"]
+FAKE = os.path.join(BUILD, "lib/libds_cuda_fake.so")
+# Of another major version than the machine code in the plan, so that the PTX runs.
+ENVIRONMENT = {"DEEPSHARD_CUDA_LIBRARY": FAKE, "DEEPSHARD_FAKE_CAPABILITY": "100"}
+OPTIONS = ["--cuda-libs", os.path.join(BUILD, "test/unit/cuda/libraries")]
+SIZE = "narrow"
+STEPS = 4
+
+
+@unittest.skipUnless(os.path.exists(FAKE), "built without CUDA")
+class Cuda(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        test_ranks.Ranks.setUpClass()
+        cls.addClassCleanup(test_ranks.Ranks.doClassCleanups)
+
+    @staticmethod
+    def on_cpu(name, **settings):
+        return test_ranks.Ranks.train(test_ranks.Ranks.plan(f"cuda-cpu-{name}", SIZE, **settings), SIZE, STEPS)
+
+    @staticmethod
+    def plan(name, **settings):
+        return test_ranks.Ranks.plan(f"cuda-{name}", SIZE, options=["--target-gpu", "sm_90"], **settings)
+
+    @staticmethod
+    def train(plan, *options):
+        return test_ranks.Ranks.train(plan, SIZE, STEPS, options=[*OPTIONS, *options], environment=ENVIRONMENT)
+
+    def assert_near(self, found, expected, bound):
+        for step, reference in zip(found, expected, strict=True):
+            for name, limit in (("loss", bound), ("grad_norm", 10 * bound)):
+                self.assertLessEqual(abs(step[name] - reference[name]), limit * abs(reference[name]),
+                                     f"{name} of step {step['step']}")
+
+    def test_losses(self):
+        """As on the CPU: 1e-5 in f32, 1 % in bf16 and f16; graphs compute what single launches do."""
+        for precision, bound in (("f32", 1e-5), ("bf16", 1e-2), ("fp16", 1e-2)):
+            with self.subTest(precision=precision):
+                plan = self.plan(f"losses-{precision}", precision=precision)
+                self.assertRegex(call([DS_RUN, plan, "--check"]).stdout, r"for CUDA \((sm_90, )?compute_90\)")
+                metrics, weights = self.train(plan)
+                self.assert_near(metrics, self.on_cpu(f"losses-{precision}", precision=precision)[0], bound)
+                _, again = self.train(plan, "--one-by-one")
+                for name, value in weights.items():
+                    self.assertEqual(value.tobytes(), again[name].tobytes(), name)
+
+    def test_zero_bits(self):
+        """Ranks that share a GPU: stages 0 to 3 give the same bits, with dropout."""
+        for ranks in (2, 4):
+            first = None
+            for stage in range(4):
+                with self.subTest(ranks=ranks, stage=stage):
+                    plan = self.plan(f"zero-{ranks}-{stage}", data=ranks, zero={"stage": stage}, dropout=0.1)
+                    metrics, weights = self.train(plan, "--share-gpu")
+                    values = [(step["loss"], step["grad_norm"]) for step in metrics]
+                    first = first or (values, weights)
+                    self.assertEqual(values, first[0])
+                    for name, value in first[1].items():
+                        self.assertEqual(weights[name].tobytes(), value.tobytes(), name)
+
+    def test_tensor(self):
+        """A model split over two ranks."""
+        plan = self.plan("tensor", tensor=2)
+        self.assert_near(self.train(plan, "--share-gpu")[0], self.on_cpu("tensor")[0], 1e-5)
+
+
+if __name__ == "__main__":
+    unittest.main()
