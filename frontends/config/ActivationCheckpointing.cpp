@@ -12,7 +12,7 @@ void readRecompute(Reader &reader, TrainingConfig &config) {
   constexpr std::string_view kCount = "activation_checkpointing.number_checkpoints";
   constexpr std::string_view kPartition = "activation_checkpointing.partition_activations";
   Recompute &recompute = config.recompute;
-  recompute.mode = reader.oneOf(kMode, {"none", "selective", "full"});
+  recompute.mode = reader.oneOf(kMode, {"selective", "none", "full"});
   const bool isFull = recompute.mode == "full";
   const std::string idle =
       fmt::format("without effect: {} is \"{}\", not \"full\"", kMode, recompute.mode);

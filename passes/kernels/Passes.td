@@ -40,6 +40,35 @@ def ChooseKernelsPass : Pass<"choose-kernels", "::mlir::ModuleOp"> {
   ];
 }
 
+def WidenProductsPass : Pass<"widen-products", "::mlir::func::FuncOp"> {
+  let summary = "Multiply bf16 and f16 in f32 where the CPU has no instructions for them";
+  let description = [{
+    There they are formats of storage: a product converts its operands to f32 and rounds its result. As ops of their own
+    the conversions are shared by the products that read a value, and computed where it is: the kernel behind which
+    a product comes writes f32 too or only, and the one that follows it rounds. The numbers are the same.
+    Products of very large tensors (logits of many tokens) are left to kernels that convert block by block.
+
+    Input:
+    ```mlir
+    %0 = graph.matmul %x, %w batch [] x [] contract [1] x [0] : tensor<4x8xbf16>, tensor<8x6xbf16>
+    ```
+
+    Output:
+    ```mlir
+    %0 = graph.convert %x : tensor<4x8xbf16> to tensor<4x8xf32>
+    %1 = graph.convert %w : tensor<8x6xbf16> to tensor<8x6xf32>
+    %2 = graph.matmul %0, %1 batch [] x [] contract [1] x [0] : tensor<4x8xf32>, tensor<8x6xf32>
+    %3 = graph.convert %2 : tensor<4x6xf32> to tensor<4x6xbf16>
+    ```
+
+    Leaves: on a CPU level without their instructions no small matmul or linear of bf16, on none one of f16.
+  }];
+  let dependentDialects = ["::deepshard::graph::GraphDialect"];
+  let options = [
+    Option<"cpuLevel", "cpu-level", "std::string", /*default=*/"\"x86-64-v3\"", "What the CPU offers (runtime/kernels/CpuLevel.h)">
+  ];
+}
+
 def FuseAccumulationPass : Pass<"fuse-accumulation", "::mlir::func::FuncOp"> {
   let summary = "Products that are added to a sum are computed into it";
   let description = [{

@@ -22,8 +22,9 @@ namespace deepshard {
 
 namespace {
 
-/// Ops between two uses of one copy: a composite and its decomposition read a value a few times.
-constexpr int64_t kNeighbours = 16;
+/// Ops between two uses of one copy: those of a norm that is computed again between the two products
+/// that read a gradient.
+constexpr int64_t kNeighbours = 48;
 
 bool widens(graph::ConvertOp convert) {
   Type from = convert.getX().getType().getElementType();

@@ -20,6 +20,8 @@ namespace deepshard {
 void buildPlanPipeline(OpPassManager &passes, const PlanPipelineOptions &options) {
   passes.addNestedPass<func::FuncOp>(createJoinPadsPass());
   passes.addNestedPass<func::FuncOp>(createSplitElementwisePass());
+  if (!options.isGpu)
+    passes.addNestedPass<func::FuncOp>(createWidenProductsPass({options.cpuLevel}));
   ChooseKernelsPassOptions kernels;
   kernels.threads = options.threads;
   kernels.isGpu = options.isGpu;

@@ -39,9 +39,45 @@ std::optional<int64_t> paddedDim(graph::PadOp pad) {
   return isZero ? found : std::nullopt;
 }
 
+/// A padded tensor, as it is or as it is widened behind the pad.
+struct PadTerm {
+  graph::PadOp pad;
+  graph::ConvertOp convert; // may be null
+
+  static std::optional<PadTerm> of(Value value) {
+    auto convert = value.getDefiningOp<graph::ConvertOp>();
+    if (convert && isExact(convert) && convert.getX().hasOneUse())
+      value = convert.getX();
+    else
+      convert = nullptr;
+    if (auto pad = value.getDefiningOp<graph::PadOp>())
+      return PadTerm{pad, convert};
+    return std::nullopt;
+  }
+
+  /// Zeros stay zeros.
+  static bool isExact(graph::ConvertOp convert) {
+    Type from = convert.getX().getType().getElementType(),
+         to = convert.getY().getType().getElementType();
+    return isa<FloatType>(from) && isa<FloatType>(to) && graph::accumulationType(from) == to;
+  }
+
+  /// What is padded, in the type of the sum.
+  Value tensor(OpBuilder &builder) {
+    if (!convert)
+      return pad.getX();
+    auto type = cast<RankedTensorType>(pad.getX().getType());
+    auto made =
+        graph::ConvertOp::create(builder, convert.getLoc(),
+                                 type.clone(convert.getY().getType().getElementType()), pad.getX());
+    made->setDiscardableAttrs(convert->getDiscardableAttrDictionary());
+    return made;
+  }
+};
+
 /// What a value is the sum of.
 struct Terms {
-  SmallVector<graph::PadOp> pads;
+  SmallVector<PadTerm> pads;
   SmallVector<Value> others;              // the sum's type
   llvm::SmallPtrSet<Operation *, 8> sums; // the root and those below it, read nowhere else
 
@@ -53,8 +89,8 @@ struct Terms {
       sums.insert(add);
       collect(add.getLhs(), false);
       collect(add.getRhs(), false);
-    } else if (auto pad = value.getDefiningOp<graph::PadOp>(); pad && isOwn) {
-      pads.push_back(pad);
+    } else if (std::optional<PadTerm> term = PadTerm::of(value); term && isOwn) {
+      pads.push_back(*term);
     } else {
       others.push_back(value);
     }
@@ -62,16 +98,16 @@ struct Terms {
 };
 
 /// Whether the pads tile a tensor along `dim`; puts them in order.
-bool tiles(SmallVectorImpl<graph::PadOp> &pads, int64_t dim) {
+bool tiles(SmallVectorImpl<PadTerm> &pads, int64_t dim) {
   llvm::sort(pads,
-             [&](graph::PadOp a, graph::PadOp b) { return a.getLow()[dim] < b.getLow()[dim]; });
+             [&](PadTerm &a, PadTerm &b) { return a.pad.getLow()[dim] < b.pad.getLow()[dim]; });
   int64_t end = 0;
-  for (graph::PadOp pad : pads) {
+  for (auto &[pad, convert] : pads) {
     if (paddedDim(pad) != dim || pad.getLow()[dim] != end)
       return false;
     end += cast<RankedTensorType>(pad.getX().getType()).getDimSize(dim);
   }
-  return pads.back().getHigh()[dim] == 0;
+  return pads.back().pad.getHigh()[dim] == 0;
 }
 
 struct JoinPads : impl::JoinPadsPassBase<JoinPads> {
@@ -93,13 +129,13 @@ struct JoinPads : impl::JoinPadsPassBase<JoinPads> {
 
 private:
   static void join(graph::AddOp sum, Terms &terms) {
-    SmallVector<graph::PadOp> &pads = terms.pads;
-    std::optional<int64_t> dim = paddedDim(pads.front());
+    SmallVector<PadTerm> &pads = terms.pads;
+    std::optional<int64_t> dim = paddedDim(pads.front().pad);
     if (!dim || !tiles(pads, *dim))
       return;
     OpBuilder builder(sum);
     SmallVector<Value> tensors =
-        llvm::map_to_vector(pads, [](graph::PadOp pad) -> Value { return pad.getX(); });
+        llvm::map_to_vector(pads, [&](PadTerm &term) { return term.tensor(builder); });
     Value joined = graph::ConcatOp::create(builder, sum.getLoc(), tensors, *dim);
     auto mark = [&](Value value) {
       if (Attribute phase = sum->getAttr(graph::kPhaseAttr))
@@ -119,6 +155,15 @@ private:
     sum.replaceAllUsesWith(joined);
   }
 
+  static void eraseUnread(Value value) {
+    Operation *op = value.getDefiningOp();
+    if (!isa_and_nonnull<graph::PadOp, graph::ConvertOp>(op) || !op->use_empty())
+      return;
+    Value operand = op->getOperand(0);
+    op->erase();
+    eraseUnread(operand);
+  }
+
   /// Erases sums that nobody reads any more, last first, and the pads that they read.
   static void eraseUnread(ArrayRef<graph::AddOp> sums) {
     for (graph::AddOp sum : llvm::reverse(sums)) {
@@ -127,8 +172,7 @@ private:
       SmallVector<Value> operands(sum->getOperands());
       sum.erase();
       for (Value operand : operands)
-        if (auto pad = operand.getDefiningOp<graph::PadOp>(); pad && pad->use_empty())
-          pad.erase();
+        eraseUnread(operand);
     }
   }
 };

@@ -72,3 +72,20 @@ func.func @with_others(%a: tensor<3xf32>, %b: tensor<5xf32>, %c: tensor<8xf32>, 
   %4 = graph.add %1, %3 : tensor<8xf32>, tensor<8xf32>
   return %4 : tensor<8xf32>
 }
+
+// Zeros that are widened are zeros.
+// CHECK-LABEL: @widened
+// CHECK-SAME: (%[[A:.*]]: tensor<3xbf16>, %[[B:.*]]: tensor<5xbf16>)
+// CHECK-DAG: %[[X:.*]] = graph.convert %[[A]] {graph.phase = "backward"} : tensor<3xbf16> to tensor<3xf32>
+// CHECK-DAG: %[[Y:.*]] = graph.convert %[[B]] {graph.phase = "backward"} : tensor<5xbf16> to tensor<5xf32>
+// CHECK: %[[J:.*]] = graph.concat %[[X]], %[[Y]] dim 0
+// CHECK-NEXT: return %[[J]]
+func.func @widened(%a: tensor<3xbf16>, %b: tensor<5xbf16>) -> tensor<8xf32> {
+  %zero = graph.constant dense<0.0> : tensor<bf16>
+  %0 = graph.pad %a, %zero low [0] high [5] interior [0] : tensor<3xbf16>, tensor<bf16>
+  %1 = graph.convert %0 {graph.phase = "backward"} : tensor<8xbf16> to tensor<8xf32>
+  %2 = graph.pad %b, %zero low [3] high [0] interior [0] : tensor<5xbf16>, tensor<bf16>
+  %3 = graph.convert %2 {graph.phase = "backward"} : tensor<8xbf16> to tensor<8xf32>
+  %4 = graph.add %1, %3 : tensor<8xf32>, tensor<8xf32>
+  return %4 : tensor<8xf32>
+}

@@ -25,7 +25,7 @@ TEST(ActivationCheckpointing, modes) {
     EXPECT_EQ(read(withOptimizer(""), {fmt::format("recompute={}", mode)}).config->recompute.mode,
               mode);
   EXPECT_THAT(errors(read(withOptimizer("\n\"deepshard\": {\"recompute\": \"partial\"}"))),
-              ElementsAre("c.json:2: deepshard.recompute: expected \"none\", \"selective\" or "
+              ElementsAre("c.json:2: deepshard.recompute: expected \"selective\", \"none\" or "
                           "\"full\", found \"partial\""));
 }
 
