@@ -181,7 +181,7 @@ struct SortParameters {
   const uint32_t *keysIn, *valuesIn;
   uint32_t *keysOut, *valuesOut;
   uint32_t *counts;
-  Nest idNest; // over (ids)
+  Nest idNest; // over (ids), in row-major order
   int64_t positions, rows, tiles;
   int32_t digitBits, shift;
   int32_t isFirst;
@@ -201,7 +201,7 @@ struct EmbeddingGradParameters {
   void *out;
   const void *dy, *sum; // sum null: 0
   const uint32_t *starts, *positions;
-  Nest places; // over (dy)
+  Nest places; // over (dy), in row-major order
   Nest row;    // over (out, dy)
   int64_t rows, rowStep;
   int64_t columns;

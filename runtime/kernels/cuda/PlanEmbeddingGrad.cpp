@@ -17,7 +17,7 @@ void addSort(std::vector<Step> &steps, const PositionSort &sort, const TensorDes
              Place firstRow) {
   for (int pass = 0; pass < sort.passes && sort.positions > 0; ++pass) {
     SortParameters parameters = {};
-    parameters.idNest = nestOf(ids.shape, {ids});
+    parameters.idNest = nestInRowMajorOrder(ids);
     parameters.positions = sort.positions;
     parameters.rows = sort.rows;
     parameters.tiles = sort.tiles;
@@ -57,7 +57,7 @@ Steps planEmbeddingGrad(const KernelSpec &given) {
     return steps;
   addSort(steps.steps, sort, ids, firstRow);
   EmbeddingGradParameters parameters = {};
-  parameters.places = nestOf(ids.shape, {head(dy, ids.rank())});
+  parameters.places = nestInRowMajorOrder(head(dy, ids.rank()));
   TensorDesc row = tail(dy, ids.rank());
   parameters.row = nestOf(row.shape, {tail(out, 1), row});
   parameters.rows = out.shape[0];

@@ -54,21 +54,8 @@ Step fillOf(const reference::Move &move) {
 
 Step reshapeOf(const reference::Move &move) {
   ReshapeParameters parameters = {};
-  // In their own order, which a nest sorts by strides.
-  auto nestInOrder = [](const TensorDesc &desc) {
-    Nest nest = {};
-    nest.count = desc.elements();
-    nest.rank = std::max<int64_t>(desc.rank(), 1);
-    nest.shape[0] = 1;
-    for (int64_t dim = 0; dim < desc.rank(); ++dim) {
-      nest.shape[dim] = desc.shape[static_cast<size_t>(dim)];
-      nest.strides[dim][0] =
-          desc.strides[static_cast<size_t>(dim)] * static_cast<int64_t>(sizeOf(desc.dtype));
-    }
-    return nest;
-  };
-  parameters.outNest = nestInOrder(move.to);
-  parameters.inNest = nestInOrder(move.from);
+  parameters.outNest = nestInRowMajorOrder(move.to);
+  parameters.inNest = nestInRowMajorOrder(move.from);
   parameters.width = static_cast<int32_t>(sizeOf(move.to.dtype));
   return LaunchStep::of("ds_reshape", blocksFor(parameters.outNest.count), kThreads, parameters,
                         {Place::output(0), Place::input(0)});

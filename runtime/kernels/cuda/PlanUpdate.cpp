@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace deepshard::runtime::cuda {
 
 namespace {
@@ -33,9 +35,11 @@ Steps planAdamW(const KernelSpec &spec) {
     places.push_back(i < spec.outputs.size() ? Place::output(i) : Place());
   Steps steps;
   auto perThread = static_cast<int64_t>(16 / sizeOf(type));
+  // Each block computes the factors of the step first: no more blocks than keep a GPU busy.
+  constexpr int64_t kMostBlocks = 4096;
+  int64_t blocks = std::min(kMostBlocks, blocksFor((parameters.count + perThread - 1) / perThread));
   if (parameters.count > 0)
-    steps.steps.push_back(LaunchStep::of(std::string("ds_adamw_") + computedIn(type),
-                                         blocksFor((parameters.count + perThread - 1) / perThread),
+    steps.steps.push_back(LaunchStep::of(std::string("ds_adamw_") + computedIn(type), blocks,
                                          kThreads, parameters, places));
   return steps;
 }

@@ -30,8 +30,11 @@ void addUpdate(PlanTable &table);
 //===-- what they share -----------------------------------------------------------------------===//
 
 Nest nestOf(const reference::LoopNest &loops);
-/// The nest over `shape`; every operand has these sizes, up to four of them.
+/// The nest over `shape`; every operand has these sizes, up to four of them. The first decides the
+/// order.
 Nest nestOf(const std::vector<int64_t> &shape, const std::vector<TensorDesc> &operands);
+/// The nest over one operand, whose element i is that of its row-major order.
+Nest nestInRowMajorOrder(const TensorDesc &operand);
 
 Element elementOf(DType dtype);
 

@@ -29,6 +29,28 @@ Nest nestOf(const std::vector<int64_t> &shape, const std::vector<TensorDesc> &op
   return nestOf(reference::LoopNest(shape, operands));
 }
 
+Nest nestInRowMajorOrder(const TensorDesc &operand) {
+  Nest nest = {};
+  nest.count = operand.elements();
+  for (size_t dim = 0; dim < operand.shape.size(); ++dim) {
+    int64_t size = operand.shape[dim];
+    int64_t step = operand.strides[dim] * static_cast<int64_t>(sizeOf(operand.dtype));
+    if (size == 1)
+      continue;
+    int64_t last = nest.rank - 1;
+    if (last >= 0 && nest.strides[last][0] == step * size) {
+      nest.shape[last] *= size;
+      nest.strides[last][0] = step;
+      continue;
+    }
+    nest.shape[nest.rank] = size;
+    nest.strides[nest.rank++][0] = step;
+  }
+  if (nest.rank == 0)
+    nest.shape[nest.rank++] = 1;
+  return nest;
+}
+
 Element elementOf(DType dtype) { return static_cast<Element>(dtype); }
 
 const char *computedIn(DType dtype) {
