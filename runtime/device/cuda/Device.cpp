@@ -86,6 +86,11 @@ const KernelProvider *CudaDevice::provider(std::string_view name) {
       cublaslt.emplace(options.libraries, streams);
     return &*cublaslt;
   }
+  if (name == "cuda") {
+    if (!own)
+      own.emplace(builtIn, streams);
+    return &*own;
+  }
   return nullptr;
 }
 

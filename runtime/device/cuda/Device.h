@@ -9,6 +9,7 @@
 #include "runtime/device/cuda/BuiltIn.h"
 #include "runtime/device/cuda/Stream.h"
 #include "runtime/kernels/cuda/Cublaslt.h"
+#include "runtime/kernels/cuda/CudaProvider.h"
 #include "runtime/kernels/cuda/Generated.h"
 
 #include <optional>
@@ -45,6 +46,7 @@ private:
   Streams streams;
   std::optional<GeneratedProvider> generated;
   std::optional<CublasltProvider> cublaslt;
+  std::optional<CudaProvider> own;
   std::unique_ptr<NcclWorld> nccl;
   std::unique_ptr<PinnedArena> staging;
   uint64_t stagedBytes = 0;

@@ -1,75 +1,115 @@
 //===- FakeKernels.cpp - the library's own kernels on the host --------------------------------===//
-//
-// Kernels.cu with the words of CUDA as words of C++. Its threads do not meet, so they may run one
-// after another.
-//
-//===------------------------------------------------------------------------------------------===//
 
 #include "test/unit/cuda/FakeKernels.h"
 
-#include <bit>
-#include <cstdint>
-#include <map>
-
-#undef __device__
-#undef __global__
-#undef __grid_constant__
-#define __device__
-#define __global__
-#define __grid_constant__
-
-static thread_local uint3 blockIdx, threadIdx;
-static thread_local dim3 blockDim, gridDim;
-static float __uint_as_float(uint32_t bits) { return std::bit_cast<float>(bits); }
-static uint32_t __float_as_uint(float number) { return std::bit_cast<uint32_t>(number); }
+#include "test/unit/cuda/HostCuda.h"
 
 #include "runtime/device/cuda/Kernels.cu"
+#include "runtime/kernels/cuda/device/Primitives.cu"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <random>
+#include <vector>
 
 namespace deepshard::runtime::test {
 
 namespace {
 
-using CopyKernel = void (*)(const cuda::StridedWindow);
-using ReduceKernel = void (*)(const cuda::ReducedRows);
+using Launch = std::string (*)(const void *argument, dim3 grid, dim3 block, uint32_t seed);
 
-const std::map<std::string, CopyKernel> kCopies = {{"ds_copy_1", ds_copy_1},
-                                                   {"ds_copy_2", ds_copy_2},
-                                                   {"ds_copy_4", ds_copy_4},
-                                                   {"ds_copy_8", ds_copy_8},
-                                                   {"ds_copy_16", ds_copy_16}};
-
-#define DEEPSHARD_ENTRIES(type)                                                                    \
-  {"ds_reduce_" #type "_sum", ds_reduce_##type##_sum},                                             \
-      {"ds_reduce_" #type "_max", ds_reduce_##type##_max}, {                                       \
-    "ds_reduce_" #type "_min", ds_reduce_##type##_min                                              \
+/// The blocks in any order, one after another.
+std::string runBlocks(dim3 grid, dim3 block, uint32_t seed, const std::function<void()> &kernel) {
+  gridDim = grid;
+  blockDim = block;
+  std::mt19937 random(seed);
+  std::vector<uint32_t> order(grid.x * grid.y);
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), random);
+  Block threads(block.x, seed);
+  for (uint32_t number : order) {
+    threads.blockX = number % grid.x;
+    threads.blockY = number / grid.x;
+    std::memset(__start_ds_shared, 0xff, static_cast<size_t>(__stop_ds_shared - __start_ds_shared));
+    if (std::string fault = threads.run(kernel); !fault.empty())
+      return fault;
   }
-const std::map<std::string, ReduceKernel> kReductions = {
-    DEEPSHARD_ENTRIES(f32), DEEPSHARD_ENTRIES(f64), DEEPSHARD_ENTRIES(bf16),
-    DEEPSHARD_ENTRIES(f16), DEEPSHARD_ENTRIES(i64), DEEPSHARD_ENTRIES(i32)};
-
-template <typename Kernel, typename Argument>
-std::function<void()> launchOf(Kernel kernel, dim3 grid, dim3 block, const void *argument) {
-  return [kernel, grid, block, argument = *static_cast<const Argument *>(argument)] {
-    gridDim = grid;
-    blockDim = block;
-    for (blockIdx.y = 0; blockIdx.y < grid.y; ++blockIdx.y)
-      for (blockIdx.x = 0; blockIdx.x < grid.x; ++blockIdx.x)
-        for (threadIdx.x = 0; threadIdx.x < block.x; ++threadIdx.x)
-          kernel(argument);
-  };
+  return "";
 }
+
+/// The launch of a kernel that takes one struct.
+template <auto kernel> struct LaunchOf;
+template <typename Argument, void (*kernel)(Argument)> struct LaunchOf<kernel> {
+  static constexpr size_t kBytes = sizeof(Argument);
+
+  static std::string run(const void *argument, dim3 grid, dim3 block, uint32_t seed) {
+    return runBlocks(grid, block, seed,
+                     [argument] { kernel(*static_cast<const Argument *>(argument)); });
+  }
+};
+
+struct Entry {
+  Launch launch;
+  size_t bytes; // of the struct
+};
+
+#define DEEPSHARD_ENTRY(name)                                                                      \
+  {                                                                                                \
+    "ds_" #name, { LaunchOf<ds_##name>::run, LaunchOf<ds_##name>::kBytes }                         \
+  }
+#define DEEPSHARD_ENTRIES(type)                                                                    \
+  DEEPSHARD_ENTRY(reduce_##type##_sum), DEEPSHARD_ENTRY(reduce_##type##_max),                      \
+      DEEPSHARD_ENTRY(reduce_##type##_min)
+#define DEEPSHARD_FLOATS(name) DEEPSHARD_ENTRY(name##_f32), DEEPSHARD_ENTRY(name##_f64)
+
+const std::map<std::string, Entry> kEntries = {DEEPSHARD_ENTRY(copy_1),
+                                               DEEPSHARD_ENTRY(copy_2),
+                                               DEEPSHARD_ENTRY(copy_4),
+                                               DEEPSHARD_ENTRY(copy_8),
+                                               DEEPSHARD_ENTRY(copy_16),
+                                               DEEPSHARD_ENTRIES(f32),
+                                               DEEPSHARD_ENTRIES(f64),
+                                               DEEPSHARD_ENTRIES(bf16),
+                                               DEEPSHARD_ENTRIES(f16),
+                                               DEEPSHARD_ENTRIES(i64),
+                                               DEEPSHARD_ENTRIES(i32),
+                                               DEEPSHARD_FLOATS(elementwise),
+                                               DEEPSHARD_ENTRY(elementwise_i64),
+                                               DEEPSHARD_ENTRY(select),
+                                               DEEPSHARD_ENTRY(convert),
+                                               DEEPSHARD_FLOATS(dropout),
+                                               DEEPSHARD_ENTRY(fill),
+                                               DEEPSHARD_ENTRY(iota),
+                                               DEEPSHARD_ENTRY(reshape),
+                                               DEEPSHARD_FLOATS(reduce),
+                                               DEEPSHARD_ENTRY(reduce_i64),
+                                               DEEPSHARD_FLOATS(finish_reduce),
+                                               DEEPSHARD_ENTRY(finish_reduce_i64),
+                                               DEEPSHARD_ENTRY(gather),
+                                               DEEPSHARD_FLOATS(scatter_add),
+                                               DEEPSHARD_ENTRY(embedding),
+                                               DEEPSHARD_ENTRY(sort_count),
+                                               DEEPSHARD_ENTRY(sort_place),
+                                               DEEPSHARD_ENTRY(sort_starts),
+                                               DEEPSHARD_FLOATS(embedding_grad),
+                                               DEEPSHARD_FLOATS(adamw),
+                                               DEEPSHARD_FLOATS(sum_squares),
+                                               DEEPSHARD_ENTRY(sum_partials),
+                                               DEEPSHARD_ENTRY(update_loss_scale)};
 
 } // namespace
 
-bool hasBuiltInKernel(const std::string &name) {
-  return kCopies.contains(name) || kReductions.contains(name);
-}
+bool hasBuiltInKernel(const std::string &name) { return kEntries.contains(name); }
 
-std::function<void()> builtInKernel(const std::string &name, dim3 grid, dim3 block,
-                                    void **arguments) {
-  if (auto copy = kCopies.find(name); copy != kCopies.end())
-    return launchOf<CopyKernel, cuda::StridedWindow>(copy->second, grid, block, arguments[0]);
-  return launchOf<ReduceKernel, cuda::ReducedRows>(kReductions.at(name), grid, block, arguments[0]);
+std::function<std::string(uint32_t)> builtInKernel(const std::string &name, dim3 grid, dim3 block,
+                                                   void **arguments) {
+  const Entry &entry = kEntries.at(name);
+  const char *argument = static_cast<const char *>(arguments[0]);
+  return [launch = entry.launch, grid, block,
+          copy = std::vector<char>(argument, argument + entry.bytes)](uint32_t seed) {
+    return launch(copy.data(), grid, block, seed);
+  };
 }
 
 } // namespace deepshard::runtime::test

@@ -511,18 +511,16 @@ cudaError_t cudaFuncSetAttribute(const void *, cudaFuncAttribute, int value) {
   DEEPSHARD_CALL(cudaFuncSetAttribute);
   return value <= 227 << 10 ? cudaSuccess : cudaErrorInvalidValue;
 }
-static std::function<void()> interpreted(const CUkern_st &kernel, const cudaLaunchConfig_t &config,
-                                         void **arguments) {
+/// Runs in an order that follows from a number; returns what went wrong, or nothing.
+static std::function<std::string(uint32_t)> interpreted(const deepshard::ptx::Function &code,
+                                                        const cudaLaunchConfig_t &config,
+                                                        void **arguments) {
   std::vector<void *> operands;
-  for (size_t i = 0; i < kernel.code->parameters.size(); ++i)
+  for (size_t i = 0; i < code.parameters.size(); ++i)
     operands.push_back(*static_cast<void **>(arguments[i]));
-  return [&kernel, operands, grid = config.gridDim, threads = config.blockDim.x] {
-    std::string fault = deepshard::ptx::Interpreter().run(*kernel.code, {grid.x, grid.y, grid.z},
-                                                          threads, operands, fake().random());
-    if (!fault.empty()) {
-      std::fprintf(stderr, "%s: %s\n", kernel.name.c_str(), fault.c_str());
-      fake().hasFault = true;
-    }
+  return [&code, operands, grid = config.gridDim, threads = config.blockDim.x](uint32_t seed) {
+    return deepshard::ptx::Interpreter().run(code, {grid.x, grid.y, grid.z}, threads, operands,
+                                             seed);
   };
 }
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *function,
@@ -531,10 +529,15 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *fu
   const auto &launched = *static_cast<const CUkern_st *>(function);
   const std::string &name = launched.name;
   std::function<void()> work;
-  if (launched.code) {
-    work = interpreted(launched, *config, arguments);
-  } else if (hasBuiltInKernel(name)) {
-    work = builtInKernel(name, config->gridDim, config->blockDim, arguments);
+  if (launched.code || hasBuiltInKernel(name)) {
+    auto kernel = launched.code ? interpreted(*launched.code, *config, arguments)
+                                : builtInKernel(name, config->gridDim, config->blockDim, arguments);
+    work = [name, kernel] {
+      std::string fault = kernel(static_cast<uint32_t>(fake().random()));
+      if (!fault.empty())
+        std::fprintf(stderr, "%s: %s\n", name.c_str(), fault.c_str());
+      fake().hasFault = fake().hasFault || !fault.empty();
+    };
   } else {
     const Fake::Kernel &kernel = fake().kernels.at(name);
     std::vector<void *> operands;

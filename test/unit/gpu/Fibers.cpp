@@ -3,6 +3,7 @@
 #include "Fibers.h"
 
 #include <algorithm>
+#include <bit>
 #include <csignal>
 #include <cstdlib>
 #include <new>
@@ -37,12 +38,12 @@ emulatedSwitch:
 
 namespace deepshard {
 
-static constexpr uint32_t kWarp = 32;
 static constexpr size_t kStackBytes = 64 << 10;
 
 Block *Block::current = nullptr;
 
-Block::Block(uint32_t count, uint64_t seed) : threads(count), random(seed) {
+Block::Block(uint32_t count, uint64_t seed)
+    : threads(count), given((count + kWarp - 1) / kWarp), random(seed) {
   void *memory = mmap(nullptr, count * kStackBytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
@@ -75,22 +76,32 @@ void Block::leave(State state) {
   emulatedSwitch(&thread.stackPointer, scheduler);
 }
 
+const std::array<uint64_t, Block::kWarp> &Block::meet(uint64_t value, uint32_t which) {
+  threads[running].value = value;
+  threads[running].which = which;
+  leave(State::AtMeeting);
+  return given[running / kWarp];
+}
+
 float Block::shuffle(uint32_t mask, float value, uint32_t distance, uint32_t clamp) {
-  Thread &thread = threads[running];
-  thread.mask = mask;
-  thread.value = value;
-  thread.distance = distance;
-  thread.clamp = clamp;
-  leave(State::AtShuffle);
-  return threads[running].result;
+  if (mask != 0xFFFFFFFF || clamp != kWarp - 1)
+    fail("a shuffle of some lanes only");
+  const std::array<uint64_t, kWarp> &values = meet(std::bit_cast<uint32_t>(value), distance);
+  uint32_t lane = running % kWarp, from = lane ^ distance;
+  if (from >= kWarp || running - lane + from >= threads.size())
+    fail("a shuffle with a lane that does not exist");
+  return std::bit_cast<float>(static_cast<uint32_t>(values[from]));
 }
 
 void Block::barrier() { leave(State::AtBarrier); }
 
-void Block::onFault() {
-  current->leave(State::Faulted);
+void Block::fail(const char *what) {
+  fault = what;
+  leave(State::Faulted);
   std::abort();
 }
+
+void Block::onFault() { current->fail("an access outside of the operands"); }
 
 /// An access that is not allowed ends the thread that made it: behind the handler, it is in
 /// `onFault`.
@@ -104,29 +115,21 @@ void Block::handleSignal(int signal, void *, void *context) {
   registers[REG_RSP] = ((registers[REG_RSP] - 128) & ~greg_t{15}) - 8;
 }
 
-/// The lanes of a mask exchange values when all of them have come to the same shuffle.
+/// The lanes of a warp exchange values when all of them have come to the same meeting.
 std::string Block::exchange(uint32_t warp) {
   auto first = static_cast<size_t>(warp) * kWarp;
   size_t lanes = std::min<size_t>(kWarp, threads.size() - first);
   Thread *lane = &threads[first];
   bool isThere = std::all_of(lane, lane + lanes,
-                             [](const Thread &thread) { return thread.state == State::AtShuffle; });
+                             [](const Thread &thread) { return thread.state == State::AtMeeting; });
   if (!isThere)
     return "";
   for (size_t i = 0; i < lanes; ++i) {
-    if (lane[i].mask != 0xFFFFFFFF || lane[i].clamp != kWarp - 1)
-      return "a shuffle of some lanes only";
-    if (lane[i].distance != lane[0].distance)
+    if (lane[i].which != lane[0].which)
       return "lanes of a warp are at different shuffles";
-  }
-  for (size_t i = 0; i < lanes; ++i) {
-    size_t from = i ^ lane[i].distance;
-    if (from >= lanes)
-      return "a shuffle with a lane that does not exist";
-    lane[i].result = lane[from].value;
-  }
-  for (size_t i = 0; i < lanes; ++i)
+    given[warp][i] = lane[i].value;
     lane[i].state = State::Ready;
+  }
   return "";
 }
 
@@ -139,8 +142,8 @@ std::string Block::exchangeAll() {
         std::count_if(threads.begin(), threads.end(),
                       [&](const Thread &thread) { return thread.state == state; }));
   };
-  if (count(State::Faulted) > 0)
-    return "an access outside of the operands";
+  if (fault)
+    return fault;
   if (count(State::AtBarrier) == threads.size()) {
     for (Thread &thread : threads)
       thread.state = State::Ready;
@@ -148,12 +151,13 @@ std::string Block::exchangeAll() {
   }
   if (count(State::Ready) > 0 || count(State::Done) == threads.size())
     return "";
-  return count(State::AtShuffle) > 0 ? "a shuffle that not all lanes of a warp reach"
+  return count(State::AtMeeting) > 0 ? "a shuffle that not all lanes of a warp reach"
                                      : "a barrier that not all threads reach";
 }
 
 std::string Block::run(const std::function<void()> &function) {
   body = &function;
+  fault = nullptr;
   for (uint32_t i = 0; i < threads.size(); ++i)
     prepare(i);
   static char signalStack[64 << 10];

@@ -3,6 +3,7 @@
 #ifndef DEEPSHARD_TEST_UNIT_GPU_FIBERS_H
 #define DEEPSHARD_TEST_UNIT_GPU_FIBERS_H
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <random>
@@ -14,6 +15,8 @@ namespace deepshard {
 /// A block of threads that take turns on one thread of the host.
 class Block {
 public:
+  static constexpr uint32_t kWarp = 32;
+
   Block(uint32_t threads, uint64_t seed);
   Block(const Block &) = delete;
   Block &operator=(const Block &) = delete;
@@ -28,17 +31,22 @@ public:
   int64_t blockX = 0, blockY = 0;
 
   uint32_t thread() const { return running; }
-  /// As shfl.sync.bfly.
-  float shuffle(uint32_t mask, float value, uint32_t distance, uint32_t clamp);
   void barrier();
+  /// Gives a value to the other lanes of the warp; returns what they gave, valid until this one
+  /// meets them again. All lanes come to the same meeting: `which` is the same.
+  const std::array<uint64_t, kWarp> &meet(uint64_t value, uint32_t which);
+  /// As shfl.sync.bfly, of all lanes.
+  float shuffle(uint32_t mask, float value, uint32_t distance, uint32_t clamp);
+  /// Ends the run: something went wrong.
+  [[noreturn]] void fail(const char *what);
 
 private:
-  enum class State { Ready, AtShuffle, AtBarrier, Done, Faulted };
+  enum class State { Ready, AtMeeting, AtBarrier, Done, Faulted };
   struct Thread {
     void *stackPointer = nullptr;
     State state = State::Ready;
-    uint32_t mask = 0, distance = 0, clamp = 0;
-    float value = 0, result = 0;
+    uint64_t value = 0; // for the others
+    uint32_t which = 0;
   };
 
   static void start();
@@ -50,6 +58,8 @@ private:
   std::string exchangeAll();
 
   std::vector<Thread> threads;
+  std::vector<std::array<uint64_t, kWarp>> given; // by the lanes of each warp
+  const char *fault = nullptr;
   char *stacks;
   void *scheduler = nullptr; // its stack pointer
   uint32_t running = 0;
