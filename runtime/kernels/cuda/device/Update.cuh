@@ -95,33 +95,50 @@ __device__ double sumOfBlock(double sum) {
   return all;
 }
 
-/// A thread sums four neighbours of every 4 x kThreads elements, each of the four by itself. Who
-/// sums what does not depend on addresses, so that equal tensors have equal sums wherever they lie.
-template <typename T> __device__ void sumSquares(const SumSquaresParameters &p) {
-  constexpr int kNeighbours = 4, kPacks = kNeighbours / Pack<T>::kSize;
-  const T *x = static_cast<const T *>(p.x);
-  bool isWide = p.stride == 1 && uint64_t(x) % sizeof(Pack<T>) == 0;
+/// Four sums of a thread, of four neighbouring elements at a time.
+template <typename T> struct Squares {
+  static constexpr int kNeighbours = 4, kPacks = kNeighbours / Pack<T>::kSize;
   double sums[kNeighbours] = {};
-  int64_t begin = int64_t(blockIdx.x) * kSquaresTile;
-  int64_t end = begin + kSquaresTile < p.count ? begin + kSquaresTile : p.count;
-  for (int64_t i = begin + kNeighbours * int64_t(threadIdx.x); i < end;
-       i += kNeighbours * int64_t(kThreads)) {
-    T values[kNeighbours] = {};
-    if (isWide && i + kNeighbours <= end) {
-      for (int pack = 0; pack < kPacks; ++pack) {
-        Pack<T> loaded = reinterpret_cast<const Pack<T> *>(x + i)[pack];
-        for (int k = 0; k < Pack<T>::kSize; ++k)
-          values[pack * Pack<T>::kSize + k] = loaded.of[k];
-      }
-    } else {
-      for (int k = 0; k < kNeighbours; ++k)
-        if (i + k < end)
-          values[k] = x[(i + k) * p.stride];
-    }
+
+  __device__ void add(const T (&values)[kNeighbours]) {
     for (int k = 0; k < kNeighbours; ++k)
       sums[k] += double(values[k]) * double(values[k]);
   }
-  double sum = sumOfBlock((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  __device__ void addPacks(const T *x) {
+    T values[kNeighbours];
+    for (int pack = 0; pack < kPacks; ++pack) {
+      Pack<T> loaded = reinterpret_cast<const Pack<T> *>(x)[pack];
+      for (int k = 0; k < Pack<T>::kSize; ++k)
+        values[pack * Pack<T>::kSize + k] = loaded.of[k];
+    }
+    add(values);
+  }
+  __device__ double all() const { return (sums[0] + sums[1]) + (sums[2] + sums[3]); }
+};
+
+/// A thread sums four neighbours of every 4 x kThreads elements of a tile. Who sums what does not
+/// depend on addresses, so that equal tensors have equal sums wherever they lie.
+template <typename T> __device__ void sumSquares(const SumSquaresParameters &p) {
+  constexpr int kNeighbours = Squares<T>::kNeighbours, kStep = kNeighbours * kThreads;
+  const T *x = static_cast<const T *>(p.x);
+  Squares<T> squares;
+  int64_t begin = int64_t(blockIdx.x) * kSquaresTile, end = begin + kSquaresTile;
+  int64_t first = begin + kNeighbours * int64_t(threadIdx.x);
+  if (p.stride == 1 && uint64_t(x) % sizeof(Pack<T>) == 0 && end <= p.count) {
+#pragma unroll 8
+    for (int i = 0; i < kSquaresTile; i += kStep)
+      squares.addPacks(x + first + i);
+  } else {
+    end = end < p.count ? end : p.count;
+    for (int64_t i = first; i < end; i += kStep) {
+      T values[kNeighbours] = {};
+      for (int k = 0; k < kNeighbours; ++k)
+        if (i + k < end)
+          values[k] = x[(i + k) * p.stride];
+      squares.add(values);
+    }
+  }
+  double sum = sumOfBlock(squares.all());
   if (threadIdx.x == 0)
     p.sums[blockIdx.x] = sum;
 }
