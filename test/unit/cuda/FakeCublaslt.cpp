@@ -1,9 +1,11 @@
-//===- FakeCublaslt.cpp - cuBLASLt in f64 on the fake runtime ---------------------------------===//
+//===- FakeCublaslt.cpp - cuBLASLt on the fake runtime, adding up in f64
+//------------------------===//
 
 #include "test/unit/cuda/FakeCuda.h"
 
 #include <cublasLt.h>
 
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
@@ -23,9 +25,11 @@ FakeCuda &fake() {
 }
 
 struct Operation {
+  bool isDouble = true; // else it computes in f32, as far as its scalars show it
   cublasOperation_t a = CUBLAS_OP_N, b = CUBLAS_OP_N;
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
-  const double *bias = nullptr;
+  const void *bias = nullptr;
+  cudaDataType biasType = CUDA_R_64F;
 };
 
 struct Layout {
@@ -37,30 +41,61 @@ struct Layout {
 
 template <typename T> T *own(void *handle) { return static_cast<T *>(handle); }
 
-/// The element of what a layout stands for.
-double at(const double *matrix, const Layout &layout, cublasOperation_t operation, int64_t row,
-          int64_t column) {
-  return operation == CUBLAS_OP_N ? matrix[row + column * layout.leading]
-                                  : matrix[column + row * layout.leading];
+double load(const void *data, cudaDataType type, int64_t index) {
+  switch (type) {
+  case CUDA_R_64F:
+    return static_cast<const double *>(data)[index];
+  case CUDA_R_32F:
+    return static_cast<const float *>(data)[index];
+  case CUDA_R_16F:
+    return static_cast<const _Float16 *>(data)[index];
+  default: // bf16
+    return std::bit_cast<float>(uint32_t{static_cast<const uint16_t *>(data)[index]} << 16);
+  }
 }
 
-void multiply(const Operation &operation, const double *a, const Layout &aLayout, const double *b,
-              const Layout &bLayout, double beta, const double *c, double *d,
-              const Layout &dLayout) {
+void store(void *data, cudaDataType type, int64_t index, double number) {
+  auto narrow = static_cast<float>(number);
+  auto bits = std::bit_cast<uint32_t>(narrow);
+  switch (type) {
+  case CUDA_R_64F:
+    static_cast<double *>(data)[index] = number;
+    break;
+  case CUDA_R_32F:
+    static_cast<float *>(data)[index] = narrow;
+    break;
+  case CUDA_R_16F:
+    static_cast<_Float16 *>(data)[index] = static_cast<_Float16>(narrow);
+    break;
+  default:
+    static_cast<uint16_t *>(data)[index] = static_cast<uint16_t>(
+        narrow != narrow ? bits >> 16 | 0x40 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+  }
+}
+
+/// The element of what a layout stands for.
+double at(const void *matrix, const Layout &layout, cublasOperation_t operation, int64_t batch,
+          int64_t row, int64_t column) {
+  return load(matrix, layout.type,
+              batch * layout.stride + (operation == CUBLAS_OP_N ? row + column * layout.leading
+                                                                : column + row * layout.leading));
+}
+
+void multiply(const Operation &operation, const void *a, const Layout &aLayout, const void *b,
+              const Layout &bLayout, double beta, const void *c, void *d, const Layout &dLayout) {
   int64_t inner = operation.a == CUBLAS_OP_N ? aLayout.columns : aLayout.rows;
   for (int64_t i = 0; i < dLayout.batch; ++i)
     for (int64_t row = 0; row < dLayout.rows; ++row)
       for (int64_t column = 0; column < dLayout.columns; ++column) {
         double sum = 0;
         for (int64_t k = 0; k < inner; ++k)
-          sum += at(a + i * aLayout.stride, aLayout, operation.a, row, k) *
-                 at(b + i * bLayout.stride, bLayout, operation.b, k, column);
+          sum += at(a, aLayout, operation.a, i, row, k) * at(b, bLayout, operation.b, i, k, column);
         int64_t place = i * dLayout.stride + row + column * dLayout.leading;
         if (beta != 0)
-          sum += beta * c[place];
+          sum += beta * load(c, dLayout.type, place);
         if (operation.epilogue == CUBLASLT_EPILOGUE_BIAS)
-          sum += operation.bias[row];
-        d[place] = sum;
+          sum += load(operation.bias, operation.biasType, row);
+        store(d, dLayout.type, place, sum);
       }
 }
 
@@ -77,9 +112,10 @@ cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle) {
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t) { return CUBLAS_STATUS_SUCCESS; }
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *operation,
                                         cublasComputeType_t compute, cudaDataType_t) {
-  if (fake().fails("cublasLtMatmulDescCreate") || compute != CUBLAS_COMPUTE_64F)
+  if (fake().fails("cublasLtMatmulDescCreate"))
     return CUBLAS_STATUS_NOT_SUPPORTED;
-  *operation = reinterpret_cast<cublasLtMatmulDesc_t>(new Operation);
+  *operation = reinterpret_cast<cublasLtMatmulDesc_t>(
+      new Operation{.isDouble = compute == CUBLAS_COMPUTE_64F});
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t operation) {
@@ -104,6 +140,9 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t handle,
     break;
   case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
     std::memcpy(&operation->bias, value, bytes);
+    break;
+  case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
+    std::memcpy(&operation->biasType, value, bytes);
     break;
   default:
     break;
@@ -148,12 +187,12 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t,
-                                              cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t,
+                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
                                               cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
                                               cublasLtMatmulPreference_t, int,
                                               cublasLtMatmulHeuristicResult_t results[],
                                               int *found) {
-  if (fake().fails("cublasLtMatmulAlgoGetHeuristic") || own<Layout>(a)->type != CUDA_R_64F)
+  if (fake().fails("cublasLtMatmulAlgoGetHeuristic"))
     return CUBLAS_STATUS_NOT_SUPPORTED;
   results[0] = {};
   *found = 1;
@@ -166,13 +205,13 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, 
                               const cublasLtMatmulAlgo_t *, void *, size_t, cudaStream_t stream) {
   if (fake().fails("cublasLtMatmul"))
     return CUBLAS_STATUS_EXECUTION_FAILED;
+  double factor = own<Operation>(operation)->isDouble ? *static_cast<const double *>(beta)
+                                                      : double{*static_cast<const float *>(beta)};
   fake().issue(stream, "cublasLtMatmul",
                [operation = *own<Operation>(operation), aLayout = *own<Layout>(aLayout),
-                bLayout = *own<Layout>(bLayout), dLayout = *own<Layout>(dLayout),
-                beta = *static_cast<const double *>(beta), a, b, c, d] {
-                 multiply(operation, static_cast<const double *>(a), aLayout,
-                          static_cast<const double *>(b), bLayout, beta,
-                          static_cast<const double *>(c), static_cast<double *>(d), dLayout);
+                bLayout = *own<Layout>(bLayout), dLayout = *own<Layout>(dLayout), factor, a, b, c,
+                d] {
+                 multiply(operation, a, aLayout, b, bLayout, factor, c, d, dLayout);
                  return true;
                });
   return CUBLAS_STATUS_SUCCESS;
