@@ -14,14 +14,16 @@
 #define DEEPSHARD_RUNTIME_DEVICE_DEVICE_H
 
 #include "runtime/comm/Communicator.h"
-#include "runtime/kernels/Kernel.h"
+#include "runtime/kernels/Peaks.h"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace deepshard::runtime {
 
@@ -84,6 +86,21 @@ struct StridedCopy {
   size_t width;
 };
 
+/// When parts of the work of a step ran on a device. Parts are numbered.
+class TaskClock {
+public:
+  using Seconds = std::chrono::duration<double>;
+
+  virtual ~TaskClock() = default;
+  /// No stream has work; times count from the first `begin` behind this.
+  virtual void beginStep() = 0;
+  /// Around a part of the work of a stream.
+  virtual void begin(size_t part) = 0;
+  virtual void end(size_t part) = 0;
+  /// When a part began and ended. No stream has work.
+  virtual std::pair<Seconds, Seconds> read(size_t part) = 0;
+};
+
 /// What the host gives to a device lies at multiples of this while it waits.
 inline constexpr uint64_t kStagingAlignment = 64;
 
@@ -124,6 +141,11 @@ public:
   /// Records what `issue` gives to the streams; runs nothing of it. Null if the device does not
   /// do that.
   virtual std::unique_ptr<Graph> capture(const std::function<void()> &issue) = 0;
+
+  /// Measures up to so many parts of a step; null if work runs when the host sees it run.
+  virtual std::unique_ptr<TaskClock> clock(size_t parts) = 0;
+  /// What the device can do, in some tenths of a second; matmuls of `products` if it has a choice.
+  virtual MachinePeaks measurePeaks(DType products, int threads) = 0;
 };
 
 } // namespace deepshard::runtime

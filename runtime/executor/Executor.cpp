@@ -129,6 +129,14 @@ void Executor::initialise(const ExecutorOptions &options) {
     recorder = std::make_unique<Timeline>(thePlan, rank, options.timelineStart);
   if (options.profile)
     profiler = std::make_unique<Profile>(thePlan);
+  if (recorder || profiler) {
+    size_t tasks = 0;
+    for (const planpb::SegmentCall &call : program->schedule())
+      tasks +=
+          static_cast<size_t>(program->segments(static_cast<int>(call.segment())).tasks_size());
+    clock = device->clock(tasks);
+    timed.reserve(tasks);
+  }
   for (uint32_t i = 0; i < program->events(); ++i)
     events.push_back(device->event());
   for (int i = 0; i < program->streams_size() && options.delaySeed != 0; ++i)
@@ -143,9 +151,6 @@ void Executor::openDevice(const ExecutorOptions &options) {
                                          world ? world->window(rank) : nullptr);
     return;
   }
-  if (options.recordTimeline || options.profile)
-    throw Error("time lines and profiles of CUDA plans are not there yet: leave out --trace and "
-                "--profile");
   CudaOptions cuda;
   cuda.rank = rank;
   cuda.ranks = static_cast<int>(thePlan.ranks());
@@ -304,14 +309,40 @@ void Executor::run(const PreparedTask &ready, uint32_t microBatch) noexcept {
   if (recorder || profiler)
     begin = Timeline::Clock::now();
   const planpb::Task &task = *ready.task;
-  guard([&] { return describe(task, microBatch); }, [&] { start(ready, microBatch); });
-  if (!recorder && !profiler)
-    return;
-  const Timeline::Clock::time_point end = Timeline::Clock::now();
+  guard([&] { return describe(task, microBatch); },
+        [&] {
+          if (!clock)
+            return start(ready, microBatch);
+          if (timed.empty())
+            clockStart = begin;
+          clock->begin(timed.size());
+          start(ready, microBatch);
+          clock->end(timed.size());
+          timed.push_back({&task, microBatch});
+        });
+  if (!clock && (recorder || profiler))
+    note(task, microBatch, begin, Timeline::Clock::now());
+}
+
+void Executor::note(const planpb::Task &task, uint32_t microBatch,
+                    Timeline::Clock::time_point begin, Timeline::Clock::time_point end) noexcept {
   if (recorder)
     recorder->add(task, result.step, microBatch, begin, end);
   if (profiler)
     profiler->add(task, result.step, end - begin);
+}
+
+/// What the clock of the device measured in this step.
+void Executor::noteTimed() {
+  for (size_t i = 0; i < timed.size(); ++i)
+    guard([&] { return describe(*timed[i].task, timed[i].microBatch); },
+          [&] {
+            auto [begin, end] = clock->read(i);
+            auto at = [&](TaskClock::Seconds seconds) {
+              return clockStart + std::chrono::duration_cast<Timeline::Clock::duration>(seconds);
+            };
+            note(*timed[i].task, timed[i].microBatch, at(begin), at(end));
+          });
 }
 
 void Executor::writeRunState(const PreparedSegment &segment, uint32_t microBatch) noexcept {
@@ -389,7 +420,11 @@ const StepResult &Executor::step() {
   result.updateStep = result.step - skippedSteps();
   result.learningRate = schedule->at(result.updateStep);
   device->beginStep();
-  if (result.step == 2 && !isOneByOne)
+  timed.clear();
+  if (clock)
+    clock->beginStep();
+  // Tasks that are to be measured are started one after the other.
+  if (result.step == 2 && !isOneByOne && !clock)
     captureSegments();
   for (int i = 0; i < program->schedule_size() && !hasFailed; ++i)
     issueCall(*prepared->calls()[static_cast<size_t>(i)], program->schedule(i).micro_batch());
@@ -397,12 +432,23 @@ const StepResult &Executor::step() {
     guard([&] { return "stream " + program->streams(static_cast<int>(i)); },
           [&] { streams[i]->join(); });
   readMetrics();
+  if (!hasFailed)
+    noteTimed();
   if (hasFailed)
     std::rethrow_exception(failure);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (profiler)
     profiler->endStep(result.step, result.seconds);
   return result;
+}
+
+MachinePeaks Executor::measurePeaks(int threads) const {
+  const std::string &precision = thePlan.precision();
+  return device->measurePeaks(precision == "bf16"  ? DType::BF16
+                              : precision == "f16" ? DType::F16
+                              : precision == "f64" ? DType::F64
+                                                   : DType::F32,
+                              threads);
 }
 
 /// Of the steps so far, from the state of the loss scale; 0 without one.

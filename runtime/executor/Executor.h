@@ -105,6 +105,8 @@ public:
   const Timeline *timeline() const { return recorder.get(); }
   /// Where the time went; null unless asked for.
   const Profile *profile() const { return profiler.get(); }
+  /// What the device can do, between steps.
+  MachinePeaks measurePeaks(int threads) const;
   /// Samples in an epoch; 0 if the inputs have none.
   uint64_t samples() const { return data->samples(); }
 
@@ -119,6 +121,9 @@ private:
   template <typename Where, typename Action>
   void guard(const Where &where, const Action &action) noexcept;
   void run(const PreparedTask &task, uint32_t microBatch) noexcept;
+  void note(const planpb::Task &task, uint32_t microBatch, Timeline::Clock::time_point begin,
+            Timeline::Clock::time_point end) noexcept;
+  void noteTimed();
   void start(const PreparedTask &task, uint32_t microBatch);
   void feed(const PreparedTask &task, uint32_t microBatch) noexcept;
   void readMetrics();
@@ -155,6 +160,13 @@ private:
   std::vector<std::unique_ptr<Event>> events;
   std::unique_ptr<Timeline> recorder;
   std::unique_ptr<Profile> profiler;
+  struct Timed {
+    const planpb::Task *task;
+    uint32_t microBatch;
+  };
+  std::unique_ptr<TaskClock> clock; // of the device; null: tasks run when the host sees them run
+  std::vector<Timed> timed;         // in this step, by the clock
+  Timeline::Clock::time_point clockStart;
   StepResult result;
 
   std::atomic<bool> hasFailed = false;

@@ -25,11 +25,10 @@ template <typename Work> static double leastSeconds(int runs, const Work &work) 
   return least;
 }
 
-static double matmulPeak(int threads) {
-  constexpr int64_t kSize = 1024;
+KernelSpec squareMatmul(DType type, int64_t size) {
   KernelSpec spec;
   spec.name = "matmul";
-  const TensorDesc square = TensorDesc::contiguous(DType::F32, {kSize, kSize});
+  const TensorDesc square = TensorDesc::contiguous(type, {size, size});
   spec.inputs = {square, square};
   spec.outputs = {square};
   using List = std::vector<int64_t>;
@@ -37,6 +36,12 @@ static double matmulPeak(int threads) {
   spec.attributes.set("rhs_batch", List{});
   spec.attributes.set("lhs_contract", List{1});
   spec.attributes.set("rhs_contract", List{0});
+  return spec;
+}
+
+static double matmulPeak(int threads) {
+  constexpr int64_t kSize = 1024;
+  KernelSpec spec = squareMatmul(DType::F32, kSize);
   spec.threads = threads;
   const KernelProvider *provider = findProvider("onednn");
   if (!provider || provider->whyNot(spec))
@@ -62,6 +67,8 @@ static double copyPeak(int threads) {
          });
 }
 
-MachinePeaks measurePeaks(int threads) { return {matmulPeak(threads), copyPeak(threads)}; }
+MachinePeaks measurePeaks(int threads) {
+  return {matmulPeak(threads), DType::F32, copyPeak(threads)};
+}
 
 } // namespace deepshard::runtime

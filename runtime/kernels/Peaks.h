@@ -3,14 +3,20 @@
 #ifndef DEEPSHARD_RUNTIME_KERNELS_PEAKS_H
 #define DEEPSHARD_RUNTIME_KERNELS_PEAKS_H
 
+#include "runtime/kernels/Kernel.h"
+
 namespace deepshard::runtime {
 
 struct MachinePeaks {
-  double flopsPerSecond = 0; // of a large f32 matmul; 0 if no library has one
+  double flopsPerSecond = 0; // of a large matmul; 0 if no library has one
+  DType matmulType = DType::F32;
   double bytesPerSecond = 0; // read and written by a copy that no cache holds
 };
 
-/// Measures, best of several, with `threads` threads for some tenths of a second.
+/// A matmul of square matrices of `size` rows.
+KernelSpec squareMatmul(DType type, int64_t size);
+
+/// Measures the CPU, best of several, with `threads` threads for some tenths of a second.
 MachinePeaks measurePeaks(int threads);
 
 } // namespace deepshard::runtime

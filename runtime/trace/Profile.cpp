@@ -187,7 +187,8 @@ std::string Profile::text(const MachinePeaks &peaks) const {
   std::string text = fmt::format("a step of {:.2f} ms (mean of {}, without the first)",
                                  1e3 * stepSeconds / static_cast<double>(steps), steps);
   if (peaks.flopsPerSecond > 0)
-    text += fmt::format("; peaks: {:.1f} GFLOP/s (matmul in f32)", peaks.flopsPerSecond * 1e-9);
+    text += fmt::format("; peaks: {:.1f} GFLOP/s (matmul in {})", peaks.flopsPerSecond * 1e-9,
+                        nameOf(peaks.matmulType));
   if (peaks.bytesPerSecond > 0)
     text += fmt::format("{} {:.1f} GB/s (copy)",
                         peaks.flopsPerSecond > 0 ? "," : "; peaks:", peaks.bytesPerSecond * 1e-9);

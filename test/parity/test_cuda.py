@@ -2,6 +2,7 @@
 products and the library's own kernels run on the host (test/unit/cuda). What a CPU computes is the oracle.
 """
 
+import json
 import os
 import sys
 import unittest
@@ -77,6 +78,25 @@ class Cuda(unittest.TestCase):
                     self.assertEqual(values, first[0])
                     for name, value in first[1].items():
                         self.assertEqual(weights[name].tobytes(), value.tobytes(), name)
+
+    def test_profile(self):
+        """Tasks are timed by the device; the numbers are those of a run without."""
+        plan = self.plan("profile")
+        _, expected = self.train(plan)
+        trace = f"{plan}.trace.json"
+        _, weights = self.train(plan, "--profile", "--trace", trace)
+        for name, value in expected.items():
+            self.assertEqual(weights[name].tobytes(), value.tobytes(), name)
+        with open(trace, encoding="utf-8") as stream:
+            spans = [event for event in json.load(stream) if event.get("ph") == "X"]
+        names = {event["name"] for event in spans}
+        self.assertLessEqual({"matmul", "adamw", "embedding_grad"}, names)
+        self.assertTrue(all(event["dur"] > 0 for event in spans))
+        ids, labels = test_ranks.Ranks.data(SIZE)
+        text = call([DS_RUN, plan, "--data", f"input_ids={ids}", "--data", f"labels={labels}", "--steps", "2", "--profile",
+                     *OPTIONS], ENVIRONMENT).stdout
+        self.assertRegex(text, r"peaks: \S+ GFLOP/s \(matmul in f32\), \S+ GB/s \(copy\)")
+        self.assertRegex(text, r"\(\d+ %\)  matmul, cublaslt")
 
     def test_tensor(self):
         """A model split over two ranks."""

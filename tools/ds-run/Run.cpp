@@ -4,7 +4,6 @@
 
 #include "runtime/executor/Executor.h"
 #include "runtime/kernels/CpuLevel.h"
-#include "runtime/kernels/Peaks.h"
 #include "runtime/kernels/Providers.h"
 #include "runtime/launch/Launch.h"
 #include "runtime/plan/Checker.h"
@@ -179,7 +178,7 @@ void runRank(const Job &job, int rank) {
   }
   if (executor.profile()) {
     // All ranks measure at once, as they compute at once.
-    const MachinePeaks peaks = measurePeaks(job.settings.threads);
+    const MachinePeaks peaks = executor.measurePeaks(job.settings.threads);
     reporter.reset(); // ends its line
     if (rank == 0)
       fmt::print("{}", profileText(*executor.profile(), peaks));

@@ -31,6 +31,8 @@ public:
   void reserveStaging(uint64_t) override {}
   void beginStep() override {}
   std::unique_ptr<Graph> capture(const std::function<void()> &) override { return nullptr; }
+  std::unique_ptr<TaskClock> clock(size_t) override { return nullptr; }
+  MachinePeaks measurePeaks(DType, int threads) override { return runtime::measurePeaks(threads); }
 
 private:
   std::unique_ptr<Code> code; ///< null: there is none

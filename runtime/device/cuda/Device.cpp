@@ -5,6 +5,8 @@
 #include "runtime/comm/loopback/LoopbackCommunicator.h"
 #include "runtime/device/cuda/Check.h"
 #include "runtime/device/cuda/Kernels.h"
+#include "runtime/device/cuda/Peaks.h"
+#include "runtime/device/cuda/TaskClock.h"
 
 #include <fmt/format.h>
 
@@ -130,6 +132,14 @@ void CudaDevice::send(char *to, const char *staged, uint64_t bytes) {
 /// Ranks that are threads meet on the host in each collective, which a graph cannot repeat.
 std::unique_ptr<Graph> CudaDevice::capture(const std::function<void()> &issue) {
   return canCapture ? streams.capture(issue) : nullptr;
+}
+
+std::unique_ptr<TaskClock> CudaDevice::clock(size_t parts) {
+  return std::make_unique<CudaTaskClock>(streams, parts);
+}
+
+MachinePeaks CudaDevice::measurePeaks(DType products, int) {
+  return cuda::measurePeaks(*this, products);
 }
 
 /// Looks again and again, so that a rank does not wait for others that have failed.

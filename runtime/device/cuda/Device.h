@@ -37,6 +37,8 @@ public:
   void reserveStaging(uint64_t bytes) override;
   void beginStep() override { stagedBytes = 0; }
   std::unique_ptr<Graph> capture(const std::function<void()> &issue) override;
+  std::unique_ptr<TaskClock> clock(size_t parts) override;
+  MachinePeaks measurePeaks(DType products, int threads) override;
 
 private:
   void wait(cudaStream_t stream);

@@ -30,6 +30,7 @@ struct CUevent_st {
   int number;
   uint64_t issued = 0;
   uint64_t completed = 0;
+  uint64_t time = 0;           // when it happened last; 0: never
   CUgraph_st *graph = nullptr; // in which it was recorded last
   size_t node = 0;
 };
@@ -203,6 +204,7 @@ public:
   std::atomic<int64_t> aliveCount = 0;
   std::vector<CUstream_st *> streams;
   int streamCount = 0, eventCount = 0;
+  uint64_t now = 0; // events that have happened
 };
 
 Fake &fake() {
@@ -277,7 +279,7 @@ cudaError_t cudaGetLastError() { return cudaSuccess; }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
   DEEPSHARD_CALL(cudaEventCreateWithFlags);
-  if (flags != cudaEventDisableTiming)
+  if (flags != cudaEventDisableTiming && flags != cudaEventDefault)
     return cudaErrorInvalidValue;
   *event = new CUevent_st{fake().eventCount++};
   ++fake().aliveCount;
@@ -291,6 +293,14 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   --fake().aliveCount;
   return cudaSuccess;
 }
+// A millisecond from one record that has happened to the next.
+cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to) {
+  DEEPSHARD_CALL(cudaEventElapsedTime);
+  if (!from->time || !to->time)
+    return cudaErrorNotReady;
+  *milliseconds = static_cast<float>(to->time) - static_cast<float>(from->time);
+  return cudaSuccess;
+}
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   DEEPSHARD_CALL(cudaEventRecord);
   fake().note("record " + std::to_string(event->number), stream);
@@ -301,7 +311,10 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     return cudaSuccess;
   }
   uint64_t ticket = ++event->issued;
-  stream->queue.push_back(once([event, ticket] { event->completed = ticket; }));
+  stream->queue.push_back(once([event, ticket] {
+    event->completed = ticket;
+    event->time = ++fake().now;
+  }));
   return cudaSuccess;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
