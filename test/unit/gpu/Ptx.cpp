@@ -61,7 +61,7 @@ std::optional<Type> typeOf(const std::string &name) {
 /// Parses one kernel.
 class Parser {
 public:
-  Function parse(const std::string &text);
+  Function parse(const std::string &text, const std::vector<std::string> &shared);
 
 private:
   void parseHead(const std::string &head);
@@ -85,14 +85,16 @@ void Parser::parseHead(const std::string &head) {
 }
 
 void Parser::parseShared(const std::string &statement) {
-  static const std::regex pattern("\\.shared \\.align (\\d+) \\.b8 (\\w+)\\[(\\d+)\\]");
+  static const std::regex pattern(
+      "\\.shared \\.align (\\d+) \\.[bufs](\\d+) ([\\w$]+)(?:\\[(\\d+)\\])?");
   std::smatch match;
   if (!std::regex_search(statement, match, pattern))
     throw std::runtime_error("unknown declaration: " + statement);
   auto align = static_cast<uint32_t>(std::stoul(match[1]));
   function.sharedBytes = (function.sharedBytes + align - 1) / align * align;
-  shared[match[2]] = function.sharedBytes;
-  function.sharedBytes += static_cast<uint32_t>(std::stoul(match[3]));
+  shared[match[3]] = function.sharedBytes;
+  auto count = match[4].length() > 0 ? static_cast<uint32_t>(std::stoul(match[4])) : 1;
+  function.sharedBytes += count * static_cast<uint32_t>(std::stoul(match[2])) / 8;
 }
 
 Operand Parser::registerOf(const std::string &name) {
@@ -101,7 +103,8 @@ Operand Parser::registerOf(const std::string &name) {
 }
 
 Operand Parser::operand(const std::string &text) {
-  if (text == "_")
+  static const std::regex ofCall("(param|retval)\\d+");
+  if (text == "_" || std::regex_match(text, ofCall))
     return {Operand::Ignored, 0, 0, {}};
   if (text[0] == '{') {
     Operand vector{Operand::Vector, 0, 0, {}};
@@ -118,8 +121,10 @@ Operand Parser::operand(const std::string &text) {
     return address;
   }
   static const std::map<std::string, Special> specials = {
-      {"%tid.x", Special::ThreadX}, {"%ctaid.x", Special::BlockX}, {"%ctaid.y", Special::BlockY},
-      {"%tid.y", Special::Zero},    {"%tid.z", Special::Zero},     {"%ctaid.z", Special::Zero}};
+      {"%tid.x", Special::ThreadX},    {"%ctaid.x", Special::BlockX},
+      {"%ctaid.y", Special::BlockY},   {"%ntid.x", Special::ThreadsX},
+      {"%nctaid.x", Special::BlocksX}, {"%tid.y", Special::Zero},
+      {"%tid.z", Special::Zero},       {"%ctaid.z", Special::Zero}};
   if (auto special = specials.find(text); special != specials.end())
     return {Operand::Special, static_cast<uint32_t>(special->second), 0, {}};
   if (text[0] == '%')
@@ -161,6 +166,8 @@ void Parser::parseStatement(const std::string &statement) {
         instruction.type = *type;
     }
   std::vector<std::string> operands = split(std::string(match[4]), ',');
+  if (instruction.opcode() == "call") // which a run must not come to
+    operands.clear();
   if (instruction.opcode() == "bra") {
     branches.emplace_back(function.body.size(), operands.back());
     operands.clear();
@@ -170,11 +177,15 @@ void Parser::parseStatement(const std::string &statement) {
   function.body.push_back(std::move(instruction));
 }
 
-Function Parser::parse(const std::string &text) {
+Function Parser::parse(const std::string &text, const std::vector<std::string> &declarations) {
+  for (const std::string &declaration : declarations)
+    parseShared(declaration);
   size_t brace = text.find('{');
   parseHead(text.substr(0, brace));
   std::string body = std::regex_replace(text.substr(brace + 1, text.rfind('}') - brace - 1),
                                         std::regex("//[^\n]*"), "");
+  // Blocks inside, which give names to a call's parameters and to halves of registers.
+  body = std::regex_replace(body, std::regex("\n[ \t]*[{}][ \t]*(?=\n)"), "\n");
   static const std::regex label("^(\\$\\w+):\\s*");
   for (std::string statement : split(body, ';')) {
     std::smatch match;
@@ -182,7 +193,8 @@ Function Parser::parse(const std::string &text) {
       labels[match[1]] = static_cast<uint32_t>(function.body.size());
       statement = trim(match.suffix().str());
     }
-    if (statement.empty() || statement.starts_with(".reg") || statement.starts_with(".pragma"))
+    if (statement.empty() || statement.starts_with(".reg") || statement.starts_with(".pragma") ||
+        statement.starts_with(".param"))
       continue;
     if (statement.starts_with(".shared"))
       parseShared(statement);
@@ -203,12 +215,17 @@ bool Instruction::has(std::string_view part) const {
 
 std::map<std::string, Function> parse(const std::string &text) {
   std::map<std::string, Function> functions;
+  // What several kernels declare together.
+  std::vector<std::string> shared;
+  for (size_t at = text.find("\n.shared"); at != std::string::npos;
+       at = text.find("\n.shared", at + 1))
+    shared.push_back(text.substr(at + 1, text.find(';', at) - at - 1));
   const std::string entry = ".visible .entry ";
   for (size_t at = text.find(entry); at != std::string::npos; at = text.find(entry, at + 1)) {
     size_t name = at + entry.size();
     size_t end = text.find("\n}", at);
     functions[text.substr(name, text.find('(', name) - name)] =
-        Parser().parse(text.substr(at, end + 2 - at));
+        Parser().parse(text.substr(at, end + 2 - at), shared);
   }
   return functions;
 }

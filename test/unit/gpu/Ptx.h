@@ -27,7 +27,7 @@ struct Operand {
   std::vector<Operand> parts; // of a vector; of an address: the base
 };
 
-enum class Special { ThreadX, BlockX, BlockY, Zero };
+enum class Special { ThreadX, BlockX, BlockY, ThreadsX, BlocksX, Zero };
 
 struct Instruction {
   std::vector<std::string> name; // "ld", "global", "v4", "b32"

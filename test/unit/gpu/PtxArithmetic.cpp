@@ -65,6 +65,20 @@ float onFloats(const Instruction &instruction, float x, float y, float z) {
   unknown(instruction);
 }
 
+double asDouble(uint64_t bits) { return std::bit_cast<double>(bits); }
+
+uint64_t onDoubles(const Instruction &instruction, const uint64_t *values) {
+  std::string_view opcode = instruction.opcode();
+  double x = asDouble(values[0]), y = asDouble(values[1]);
+  double result = opcode == "add"   ? x + y
+                  : opcode == "sub" ? x - y
+                  : opcode == "mul" ? x * y
+                  : opcode == "fma" ? std::fma(x, y, asDouble(values[2]))
+                  : opcode == "neg" ? -x
+                                    : (unknown(instruction), 0.0);
+  return std::bit_cast<uint64_t>(result);
+}
+
 //===------------------------------------------------------------------------------------------===//
 // Integers
 //===------------------------------------------------------------------------------------------===//
@@ -93,6 +107,18 @@ uint64_t permute(uint64_t a, uint64_t b, uint64_t selector) {
     result |= byte << (8 * i);
   }
   return result;
+}
+
+/// The quotient or the remainder of numbers that were extended to 64 bits.
+uint64_t divide(bool isQuotient, bool isSigned, uint64_t x, uint64_t y) {
+  if (y == 0)
+    throw std::runtime_error("a division by 0");
+  if (!isSigned)
+    return isQuotient ? x / y : x % y;
+  auto a = static_cast<int64_t>(x), b = static_cast<int64_t>(y);
+  if (b == -1)
+    return isQuotient ? 0 - x : 0;
+  return static_cast<uint64_t>(isQuotient ? a / b : a % b);
 }
 
 uint64_t onIntegers(const Instruction &instruction, const uint64_t *values) {
@@ -148,9 +174,10 @@ uint64_t onIntegers(const Instruction &instruction, const uint64_t *values) {
     result = permute(x, y, z);
   else if (opcode == "max" || opcode == "min")
     result = less(extended(x), extended(y)) == (opcode == "max") ? y : x;
-  else if ((opcode == "div" || opcode == "rem") && !isSigned && lowBits(y, bits) != 0)
-    result =
-        opcode == "div" ? lowBits(x, bits) / lowBits(y, bits) : lowBits(x, bits) % lowBits(y, bits);
+  else if (opcode == "div" || opcode == "rem")
+    result = divide(opcode == "div", isSigned, extended(x), extended(y));
+  else if (opcode == "popc")
+    result = static_cast<uint64_t>(std::popcount(lowBits(x, bits)));
   else if (opcode == "shf") { // funnel: the high half of (y, x) << z, or the low one of it >> z
     uint64_t both = lowBits(x, 32) | lowBits(y, 32) << 32, count = z & 31;
     result = instruction.has("l") ? both << count >> 32 : both >> count;
@@ -184,6 +211,8 @@ uint64_t compare(const Instruction &instruction, const uint64_t *values) {
   const Type &type = instruction.type;
   uint64_t x = lowBits(values[0], type.bits), y = lowBits(values[1], type.bits);
   if (type.kind == Type::Float) {
+    if (type.bits != 32)
+      unknown(instruction);
     float a = asFloat(x), b = asFloat(y);
     bool isUnordered = std::isnan(a) || std::isnan(b);
     const std::string &comparison = instruction.name[1];
@@ -252,6 +281,13 @@ uint64_t convert(const Instruction &instruction, const uint64_t *values) {
   const Type &to = instruction.type, &from = instruction.from;
   if (to.elements == 2) // the first operand goes to the high half
     return narrowed(asFloat(values[0]), to) << 16 | narrowed(asFloat(values[1]), to);
+  if (from.bits == 64 && isFloat(from)) {
+    if (to.bits != 32 || !isFloat(to))
+      unknown(instruction);
+    return bitsOf(static_cast<float>(asDouble(values[0])));
+  }
+  if (isFloat(from) && to.bits == 64 && isFloat(to))
+    return std::bit_cast<uint64_t>(static_cast<double>(asFloat(values[0])));
   if (isFloat(from)) {
     float value = from.bits == 16 ? widened(values[0], from) : asFloat(values[0]);
     if (to.kind == Type::Float && to.bits == 32)
@@ -263,6 +299,9 @@ uint64_t convert(const Instruction &instruction, const uint64_t *values) {
   if (to.kind == Type::Float && to.bits == 32)
     return bitsOf(isSigned ? static_cast<float>(static_cast<int64_t>(value))
                            : static_cast<float>(value));
+  if (to.kind == Type::Float && to.bits == 64)
+    return std::bit_cast<uint64_t>(isSigned ? static_cast<double>(static_cast<int64_t>(value))
+                                            : static_cast<double>(value));
   if (isFloat(to))
     unknown(instruction);
   return lowBits(value, to.bits);
@@ -281,6 +320,8 @@ uint64_t compute(const Instruction &instruction, const uint64_t *values) {
   bool isMove = opcode == "mov" || opcode == "selp";
   if (!isFloat(instruction.type) || isMove)
     return onIntegers(instruction, values);
+  if (instruction.type.bits == 64)
+    return onDoubles(instruction, values);
   if (instruction.type.bits == 16)
     return onNarrowFloats(instruction, values);
   return bitsOf(onFloats(instruction, asFloat(values[0]), asFloat(values[1]), asFloat(values[2])));

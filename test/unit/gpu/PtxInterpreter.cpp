@@ -39,10 +39,16 @@ uint64_t Interpreter::read(const Thread &thread, uint32_t index, const Operand &
       return static_cast<uint64_t>(blockX);
     case Special::BlockY:
       return static_cast<uint64_t>(blockY);
+    case Special::ThreadsX:
+      return threads.size();
+    case Special::BlocksX:
+      return blocksX;
     case Special::Zero:
       return 0;
     }
     return 0;
+  case Operand::Parameter:
+    return reinterpret_cast<uint64_t>(parameters) + sizeof(void *) * operand.number;
   default:
     throw std::runtime_error("an operand that has no value");
   }
@@ -53,26 +59,26 @@ void Interpreter::write(Thread &thread, const Operand &operand, uint64_t value) 
     thread.registers[operand.number] = value;
 }
 
-void Interpreter::watch(Byte &byte, uint32_t index, bool isStore, const Instruction &instruction) {
+void Interpreter::watch(Byte &byte, uint32_t thread, bool isStore, const Instruction &instruction) {
   // Whether an access of another thread may come at the same time.
   auto conflicts = [&](const Access &other) {
     if (other.thread == 0)
       return false;
-    return other.block != block || (other.epoch == epoch && other.thread != index + 1);
+    return other.block != block || (other.epoch == epoch && other.thread != thread);
   };
   if (conflicts(byte.write) || (isStore && conflicts(byte.read)))
     fail("two threads access the same byte, and nothing orders them", instruction);
   if (isStore) {
-    byte.write = {index + 1, block, epoch};
+    byte.write = {thread, block, epoch};
     return;
   }
   Access &last = byte.read;
   if (last.thread != 0 && last.block != block)
     last = {kMany, kManyBlocks, epoch};
-  else if (last.thread != 0 && last.epoch == epoch && last.thread != index + 1)
+  else if (last.thread != 0 && last.epoch == epoch && last.thread != thread)
     last.thread = kMany;
   else
-    last = {index + 1, block, epoch};
+    last = {thread, block, epoch};
 }
 
 void Interpreter::close(Window &window) {
@@ -92,6 +98,7 @@ void Interpreter::count(uint32_t warp, uint64_t address, uint32_t bytes, bool is
 char *Interpreter::access(Thread &thread, uint32_t index, const Instruction &instruction,
                           const Operand &operand, uint32_t bytes, bool isStore) {
   uint64_t address = read(thread, index, operand.parts[0]) + operand.value;
+  uint32_t who = instruction.opcode() == "atom" ? kAtomic : index + 1;
   if (address % bytes != 0)
     fail("an access that is not aligned", instruction);
   if (instruction.has("shared")) {
@@ -100,7 +107,7 @@ char *Interpreter::access(Thread &thread, uint32_t index, const Instruction &ins
     for (uint32_t i = 0; i < bytes; ++i) {
       if (!isStore && shared[address + i].write.thread == 0)
         fail("nothing has been written to shared memory here", instruction);
-      watch(shared[address + i], index, isStore, instruction);
+      watch(shared[address + i], who, isStore, instruction);
     }
     return sharedBytes.data() + address;
   }
@@ -112,22 +119,31 @@ char *Interpreter::access(Thread &thread, uint32_t index, const Instruction &ins
     fail("an access outside of the operands", instruction);
   size_t position = memory->positionOf(address);
   for (uint32_t i = 0; i < bytes; ++i)
-    watch(global[position + i], index, isStore, instruction);
+    watch(global[position + i], who, isStore, instruction);
   count(index / kWarp, address, bytes, isStore);
   return reinterpret_cast<char *>(address);
 }
 
+const char *Interpreter::parameter(const Thread &thread, uint32_t index,
+                                   const Instruction &instruction, uint32_t bytes) const {
+  const Operand &address = instruction.operands[1];
+  uint64_t offset = read(thread, index, address.parts[0]) + address.value -
+                    reinterpret_cast<uint64_t>(parameters);
+  if (offset % bytes != 0 || offset + bytes > parameterBytes)
+    fail("an access outside of the parameters, or not aligned", instruction);
+  return parameters + offset;
+}
+
 void Interpreter::load(Thread &thread, uint32_t index, const Instruction &instruction) {
   const Operand &to = instruction.operands[0], &address = instruction.operands[1];
-  if (instruction.has("param")) {
-    write(thread, to, reinterpret_cast<uint64_t>((*arguments)[address.parts[0].number]));
-    return;
-  }
   uint32_t bytes = instruction.type.bytes();
   const std::vector<Operand> single = {to};
   const std::vector<Operand> &parts = to.kind == Operand::Vector ? to.parts : single;
-  const char *from = access(thread, index, instruction, address,
-                            bytes * static_cast<uint32_t>(parts.size()), false);
+  const char *from =
+      instruction.has("param")
+          ? parameter(thread, index, instruction, bytes * static_cast<uint32_t>(parts.size()))
+          : access(thread, index, instruction, address, bytes * static_cast<uint32_t>(parts.size()),
+                   false);
   for (size_t i = 0; i < parts.size(); ++i) {
     uint64_t value = 0;
     std::memcpy(&value, from + i * bytes, bytes);
@@ -150,6 +166,18 @@ void Interpreter::store(Thread &thread, uint32_t index, const Instruction &instr
   }
 }
 
+void Interpreter::addAtomically(Thread &thread, uint32_t index, const Instruction &instruction) {
+  if (!instruction.has("add") || instruction.type.kind != Type::Unsigned)
+    fail("an unknown atomic", instruction);
+  uint32_t bytes = instruction.type.bytes();
+  char *place = access(thread, index, instruction, instruction.operands[1], bytes, true);
+  uint64_t before = 0;
+  std::memcpy(&before, place, bytes);
+  uint64_t sum = before + read(thread, index, instruction.operands[2]);
+  std::memcpy(place, &sum, bytes);
+  write(thread, instruction.operands[0], before);
+}
+
 //===------------------------------------------------------------------------------------------===//
 // Instructions
 //===------------------------------------------------------------------------------------------===//
@@ -160,6 +188,10 @@ void Interpreter::execute(Thread &thread, uint32_t index, const Instruction &ins
     return load(thread, index, instruction);
   if (opcode == "st")
     return store(thread, index, instruction);
+  if (opcode == "atom" || opcode == "red")
+    return addAtomically(thread, index, instruction);
+  if (opcode == "call")
+    fail("a call of a function", instruction);
   const std::vector<Operand> &operands = instruction.operands;
   if (opcode == "mov" && operands[0].kind == Operand::Vector) {
     uint64_t value = read(thread, index, operands[1]);
@@ -194,10 +226,11 @@ void Interpreter::step(uint32_t warp, uint32_t position) {
     Thread &thread = threads[index];
     if (thread.state != State::Ready || thread.position != position)
       continue;
-    if (opcode == "shfl" || opcode == "bar" || opcode == "barrier") {
+    if (opcode == "shfl" || opcode == "match" || opcode == "bar" || opcode == "barrier") {
       if (instruction.predicate >= 0)
         fail("a meeting of threads under a condition", instruction);
-      thread.state = opcode == "shfl" ? State::AtShuffle : State::AtBarrier;
+      bool isOfWarp = opcode == "shfl" || opcode == "match";
+      thread.state = isOfWarp ? State::AtShuffle : State::AtBarrier;
       continue;
     }
     ++executed;
@@ -220,23 +253,43 @@ void Interpreter::step(uint32_t warp, uint32_t position) {
   }
 }
 
+/// The lane that a shuffle of all lanes takes its value from; `distance` is a lane for idx.
+static uint32_t sourceOf(const Instruction &shuffle, uint32_t lane, uint32_t distance) {
+  if (shuffle.has("bfly"))
+    return lane ^ distance;
+  if (shuffle.has("up"))
+    return lane < distance ? lane : lane - distance;
+  if (shuffle.has("idx"))
+    return distance;
+  throw std::runtime_error("an unknown shuffle: " + shuffle.text);
+}
+
 void Interpreter::exchange(uint32_t warp, const Instruction &instruction) {
   uint32_t first = warp * kWarp;
   const std::vector<Operand> &operands = instruction.operands;
-  if (!instruction.has("bfly"))
-    fail("an unknown shuffle", instruction);
   std::array<uint64_t, kWarp> values;
   for (uint32_t lane = 0; lane < kWarp; ++lane)
-    values[lane] = read(threads[first + lane], first + lane, operands[1]);
+    values[lane] = lowBits(read(threads[first + lane], first + lane, operands[1]), 32);
+  bool isMatch = instruction.opcode() == "match";
+  uint32_t clamp = instruction.has("up") ? 0 : kWarp - 1;
   for (uint32_t lane = 0; lane < kWarp; ++lane) {
     Thread &thread = threads[first + lane];
     auto value = [&](size_t operand) {
       return static_cast<uint32_t>(read(thread, first + lane, operands[operand]));
     };
-    uint32_t from = lane ^ value(2);
-    if (value(3) != kWarp - 1 || value(4) != ~0u || from >= kWarp)
-      fail("a shuffle of some lanes only, or with a lane that does not exist", instruction);
-    write(thread, operands[0], values[from]);
+    if (value(isMatch ? 2 : 4) != ~0u || (!isMatch && value(3) != clamp))
+      fail("a shuffle of some lanes only", instruction);
+    uint64_t result = 0;
+    if (isMatch) {
+      for (uint32_t other = 0; other < kWarp; ++other)
+        result |= values[other] == values[lane] ? uint64_t{1} << other : 0;
+    } else {
+      uint32_t from = sourceOf(instruction, lane, value(2));
+      if (from >= kWarp)
+        fail("a shuffle with a lane that does not exist", instruction);
+      result = values[from];
+    }
+    write(thread, operands[0], result);
     ++thread.position;
     thread.state = State::Ready;
   }
@@ -316,16 +369,32 @@ void Interpreter::runBlock() {
 
 std::string Interpreter::run(const Function &kernel, std::array<int64_t, 3> grid, uint32_t count,
                              const std::vector<void *> &operands, uint64_t seed) {
+  if (operands.size() != kernel.parameters.size())
+    return "the function has " + std::to_string(kernel.parameters.size()) + " parameters";
+  parameters = reinterpret_cast<const char *>(operands.data());
+  parameterBytes = operands.size() * sizeof(void *);
+  return runAll(kernel, grid, count, seed);
+}
+
+std::string Interpreter::run(const Function &kernel, std::array<int64_t, 3> grid, uint32_t count,
+                             const std::vector<char> &argument, uint64_t seed) {
+  if (kernel.parameters.size() != 1)
+    return "the function has " + std::to_string(kernel.parameters.size()) + " parameters";
+  parameters = argument.data();
+  parameterBytes = argument.size();
+  return runAll(kernel, grid, count, seed);
+}
+
+std::string Interpreter::runAll(const Function &kernel, std::array<int64_t, 3> grid, uint32_t count,
+                                uint64_t seed) {
   function = &kernel;
-  arguments = &operands;
   random.seed(seed);
   threads.assign(count, Thread());
   global.assign(memory ? memory->size() : 0, Byte());
   if (kernel.threads != 0 && kernel.threads != count)
     return "a block of other size than the function is made for";
-  if (operands.size() != kernel.parameters.size())
-    return "the function has " + std::to_string(kernel.parameters.size()) + " parameters";
   block = 0;
+  blocksX = static_cast<uint32_t>(grid[0]);
   for (blockY = 0; blockY < grid[1]; ++blockY)
     for (blockX = 0; blockX < grid[0]; ++blockX, ++block)
       try {

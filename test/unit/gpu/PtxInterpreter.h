@@ -37,9 +37,12 @@ public:
   /// On memory of which nothing is known: accesses of global memory are not watched.
   Interpreter() = default;
 
-  /// Runs a function. Returns what went wrong, or nothing.
+  /// Runs a function whose parameters are addresses. Returns what went wrong, or nothing.
   std::string run(const Function &function, std::array<int64_t, 3> grid, uint32_t threads,
                   const std::vector<void *> &arguments, uint64_t seed);
+  /// The same for a function of one parameter, a struct.
+  std::string run(const Function &function, std::array<int64_t, 3> grid, uint32_t threads,
+                  const std::vector<char> &argument, uint64_t seed);
 
   const Traffic &traffic() const { return counted; }
   uint64_t instructions() const { return executed; }
@@ -56,11 +59,11 @@ private:
 
   /// Who accessed a byte last.
   struct Access {
-    uint32_t thread = 0; // 1 + number in the block; kMany: several
+    uint32_t thread = 0; // 1 + number in the block; kMany: several; kAtomic: any, atomically
     int32_t block = -1;  // kManyBlocks: several
     uint32_t epoch = 0;  // barriers that the block had passed
   };
-  static constexpr uint32_t kMany = ~0u;
+  static constexpr uint32_t kMany = ~0u, kAtomic = ~0u - 1;
   static constexpr int32_t kManyBlocks = -2;
   struct Byte {
     Access write, read;
@@ -72,6 +75,8 @@ private:
     std::unordered_map<uint64_t, uint32_t> sectors; // used bytes, a bit each
   };
 
+  std::string runAll(const Function &function, std::array<int64_t, 3> grid, uint32_t threads,
+                     uint64_t seed);
   void runBlock();
   void runWarp(uint32_t warp);
   void step(uint32_t warp, uint32_t position);
@@ -80,10 +85,14 @@ private:
   void execute(Thread &thread, uint32_t index, const Instruction &instruction);
   void load(Thread &thread, uint32_t index, const Instruction &instruction);
   void store(Thread &thread, uint32_t index, const Instruction &instruction);
+  const char *parameter(const Thread &thread, uint32_t index, const Instruction &instruction,
+                        uint32_t bytes) const;
+  void addAtomically(Thread &thread, uint32_t index, const Instruction &instruction);
   /// Checks an access; returns where the bytes are.
   char *access(Thread &thread, uint32_t index, const Instruction &instruction,
                const Operand &address, uint32_t bytes, bool isStore);
-  void watch(Byte &byte, uint32_t index, bool isStore, const Instruction &instruction);
+  /// `thread`: as in Access.
+  void watch(Byte &byte, uint32_t thread, bool isStore, const Instruction &instruction);
   void count(uint32_t warp, uint64_t address, uint32_t bytes, bool isStore);
   void close(Window &window);
 
@@ -94,9 +103,11 @@ private:
 
   const DeviceMemory *memory = nullptr;
   const Function *function = nullptr;
-  const std::vector<void *> *arguments = nullptr;
+  const char *parameters = nullptr; // 8 bytes each, or one struct
+  size_t parameterBytes = 0;
   std::vector<Thread> threads;
   int32_t blockX = 0, blockY = 0, block = 0;
+  uint32_t blocksX = 0;
   uint32_t epoch = 0;
   std::vector<Byte> global, shared;
   std::vector<char> sharedBytes;
