@@ -27,7 +27,10 @@ std::string runBlocks(dim3 grid, dim3 block, uint32_t seed, const std::function<
   std::vector<uint32_t> order(grid.x * grid.y);
   std::iota(order.begin(), order.end(), 0);
   std::shuffle(order.begin(), order.end(), random);
-  Block threads(block.x, seed);
+  // Their stacks are kept from one launch to the next.
+  static std::map<uint32_t, Block> blocks;
+  Block &threads = blocks.try_emplace(block.x, block.x, seed).first->second;
+  threads.reseed(seed);
   for (uint32_t number : order) {
     threads.blockX = number % grid.x;
     threads.blockY = number / grid.x;

@@ -22,6 +22,8 @@ public:
   Block &operator=(const Block &) = delete;
   ~Block();
 
+  /// Begins the order of turns anew.
+  void reseed(uint64_t seed) { random.seed(seed); }
   /// Runs `body` once in every thread. Returns what went wrong, or nothing.
   std::string run(const std::function<void()> &body);
 
