@@ -59,6 +59,8 @@ std::optional<RunOptions> parseOptions(int argc, char **argv, int &exitCode) {
       ->type_name("DIR");
   app.add_flag("--share-gpu", options.shareGpu,
                "Run all ranks on the first GPU, as threads of one process (plans for CUDA)");
+  // For tests: bits must not depend on when tasks run.
+  app.add_option("--delay-seed", options.delaySeed, "Wait at random before tasks")->group("");
   app.add_flag("--check", options.checkOnly, "Prove the plan, print what it holds, run nothing");
   try {
     app.parse(argc, argv);

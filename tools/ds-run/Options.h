@@ -19,8 +19,9 @@ struct RunOptions {
   bool shuffle = true;
   bool checkOnly = false;
   bool profile = false;
-  bool oneByOne = false; ///< tasks
-  bool shareGpu = false; ///< all ranks on the first GPU
+  bool oneByOne = false;  ///< tasks
+  bool shareGpu = false;  ///< all ranks on the first GPU
+  uint64_t delaySeed = 0; ///< of random waits before tasks; 0: none
   std::string cudaLibraries;
   int threads = 0;      ///< of a rank; 0: those the plan was made for
   int ranks = 0;        ///< 0: as many as the plan has

@@ -76,6 +76,7 @@ ExecutorOptions executorOptions(const RunOptions &options, const planpb::Plan &p
   result.weights = options.weights;
   result.recordTimeline = !options.trace.empty();
   result.profile = options.profile;
+  result.delaySeed = options.delaySeed;
   result.oneByOne = options.oneByOne;
   result.cudaLibraries = options.cudaLibraries;
   result.ranksShareGpu = options.shareGpu;

@@ -153,7 +153,7 @@ TEST(ProfileTest, RatesAreThoseOfTheLaterSteps) {
     profile.add(task(2), step, milliseconds(100 * slow));
     profile.endStep(step, 0.5 * slow);
   }
-  const std::string text = profile.text({20e9, 1e9});
+  const std::string text = profile.text({20e9, DType::F32, 1e9});
   EXPECT_THAT(text, HasSubstr("a step of 500.00 ms (mean of 2, without the first); peaks: 20.0 "
                               "GFLOP/s (matmul in f32), 1.0 GB/s (copy)"));
   // 10^9 operations in 0.1 s; 2.25 MB in 0.1 s.

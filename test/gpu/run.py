@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Tests on a GPU, over a folder that prepare.py made: training as on the CPU, ZeRO, graphs, determinism, memory, a profile.
+Needs Python and the driver; cuBLASLt and NCCL as docs/cuda.md says. Prints a line for each test, writes one JSON with all figures.
+
+    ./dev gpu-test [DIR] [-o figures.json] [--cuda-libs DIR] [--steps 200]
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+BOUNDS = {"f32": 1e-5, "bf16": 1e-2, "fp16": 1e-2}
+RANKS, STAGES = (2, 4), range(4)
+RESERVE = 3 << 30  # of the device, for driver and libraries, as in examples/clusters
+
+
+class Failed(Exception):
+    pass
+
+
+class Runner:
+    def __init__(self, arguments):
+        self.directory, self.arguments = arguments.directory, arguments
+        self.steps = len(self.reference("f32"))
+        self.memory = 0  # of the device, the most that a run of ours was seen to take
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def reference(self, precision):
+        return self.rows(self.path(f"cpu-{precision}.jsonl"))
+
+    @staticmethod
+    def rows(path):
+        with open(path, encoding="utf-8") as stream:
+            return [json.loads(line) for line in stream]
+
+    def train(self, plan, *options, steps=None, watch=False):
+        """(metrics of every step, bytes of the final weights, standard output)"""
+        metrics, weights = self.path("metrics.jsonl"), self.path("trained.safetensors")
+        for path in (metrics, weights):
+            if os.path.exists(path):
+                os.remove(path)
+        data = [f"--data={name}={self.path('rows.npy')}" for name in ("input_ids", "labels")]
+        libraries = ["--cuda-libs", self.arguments.cuda_libs] if self.arguments.cuda_libs else []
+        command = [self.path("pack/ds-run"), self.path(f"pack/{plan}.dsplan"), *data, "--weights",
+                   self.path("weights.safetensors"), "--steps", str(steps or self.steps), "--no-shuffle", "--metrics", metrics,
+                   "--save-weights", weights, "--timeout", "60", *libraries, *options]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while watch and process.poll() is None:
+            self.memory = max(self.memory, memory_of(process.pid))
+            time.sleep(0.1)
+        output, errors = process.communicate()
+        if process.returncode != 0:
+            raise Failed(f"{plan} {' '.join(options)}: exit code {process.returncode}: {(output + errors)[-1500:]}")
+        with open(weights, "rb") as stream:
+            return self.rows(metrics), stream.read(), output
+
+
+def memory_of(pid):
+    """Bytes that a process has on the GPU, as the driver says; 0 if it does not."""
+    try:
+        output = subprocess.run(["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"],
+                                capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return 0
+    found = {int(row.split(",")[0]): row.split(",")[1].strip() for row in output.splitlines() if "," in row}
+    # In a container the driver may know another number; a machine under test has no other process.
+    used = found.get(pid) or (next(iter(found.values())) if len(found) == 1 else "0")
+    return int(used) << 20 if used.isdigit() else 0
+
+
+def require(condition, message):
+    if not condition:
+        raise Failed(message)
+
+
+def losses(runner, precision):
+    """Losses and norms as on the CPU."""
+    metrics, _, _ = runner.train(precision)
+    apart = 0.0
+    for step, expected in zip(metrics, runner.reference(precision), strict=True):
+        require((step["grad_norm"] is None) == (expected["grad_norm"] is None), f"step {step['step']}: an overflow too much")
+        require(step.get("loss_scale") == expected.get("loss_scale"), f"step {step['step']}: another loss scale")
+        apart = max(apart, abs(step["loss"] - expected["loss"]) / abs(expected["loss"]))
+    require(apart <= BOUNDS[precision], f"losses differ by {apart:.2e} relative, more than {BOUNDS[precision]}")
+    require(metrics[-1]["loss"] < 0.9 * metrics[0]["loss"], "the loss does not fall")
+    return {"apart": apart, "step_seconds": sorted(step["step_seconds"] for step in metrics)[len(metrics) // 2]}
+
+
+def graphs(runner):
+    """What a graph replays has the bits of single launches."""
+    for precision in BOUNDS:
+        require(runner.train(precision)[1] == runner.train(precision, "--one-by-one")[1], f"{precision}: other weights")
+
+
+def zero(runner, ranks):
+    """Ranks that share the GPU: all stages of ZeRO have the same bits."""
+    first = None
+    for stage in STAGES:
+        metrics, weights, _ = runner.train(f"zero-{ranks}-{stage}", "--share-gpu")
+        values = [(step["loss"], step["grad_norm"]) for step in metrics]
+        first = first or (values, weights)
+        require(values == first[0] and weights == first[1], f"stage {stage}: other bits than stage 0")
+
+
+def delays(runner):
+    """The bits do not depend on when tasks run."""
+    steps = runner.arguments.steps
+    first = runner.train("zero-2-2", "--share-gpu", steps=steps)[1]
+    for seed in (1, 2):
+        require(runner.train("zero-2-2", "--share-gpu", "--delay-seed", str(seed), steps=steps)[1] == first,
+                f"other weights with delays of seed {seed}")
+    return {"steps": steps}
+
+
+def repeats(runner):
+    """Many steps of a graph give the same bits again."""
+    steps = runner.arguments.steps
+    for precision in BOUNDS:
+        require(runner.train(precision, steps=steps)[1] == runner.train(precision, steps=steps)[1], f"{precision}: other weights")
+
+
+def memory(runner):
+    """What the driver sees is what was planned and what libraries take."""
+    runner.memory = 0
+    metrics, _, _ = runner.train("f32", steps=max(runner.steps, 100), watch=True)
+    planned = metrics[-1]["planned_bytes"]
+    if runner.memory:
+        require(planned <= runner.memory <= planned + RESERVE,
+                f"{runner.memory} bytes are taken, {planned} were planned, {RESERVE} are kept for libraries")
+    return {"planned_bytes": planned, "used_bytes": runner.memory or None}
+
+
+def profile(runner):
+    """Where the time goes, by kernel."""
+    text = runner.train("bf16", "--profile")[2]
+    found = re.search(r"peaks: (\S+) GFLOP/s .*?, (\S+) GB/s", text)
+    require(found, "there is no profile")
+    return {"matmul_gflops": float(found[1]), "copy_gb_per_s": float(found[2]), "text": text[text.index("a step of"):]}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("directory")
+    parser.add_argument("-o", "--output", default="gpu-test.json")
+    parser.add_argument("--cuda-libs")
+    parser.add_argument("--steps", type=int, default=200, help="of the tests of determinism")
+    parser.add_argument("--only", help="tests whose name contains this")
+    arguments = parser.parse_args()
+    if not os.path.exists(os.path.join(arguments.directory, "pack")):
+        subprocess.run(["tar", "xzf", "pack.tar.gz"], cwd=arguments.directory, check=True)
+    runner = Runner(arguments)
+    tests = [(f"losses {precision}", lambda precision=precision: losses(runner, precision)) for precision in BOUNDS]
+    tests += [(f"zero {ranks}", lambda ranks=ranks: zero(runner, ranks)) for ranks in RANKS]
+    tests += [(test.__name__, lambda test=test: test(runner)) for test in (graphs, repeats, delays, memory, profile)]
+    figures, failed = {}, []
+    for name, test in tests:
+        if arguments.only and arguments.only not in name:
+            continue
+        begin = time.monotonic()
+        try:
+            found, verdict = test() or {}, "ok"
+        except Failed as failure:
+            found, verdict = {}, str(failure)
+            failed.append(name)
+        figures[name] = {"verdict": verdict, "seconds": round(time.monotonic() - begin, 2)} | found
+        print(f"{name:14} {figures[name]['seconds']:7.2f} s  {verdict}", flush=True)
+        with open(arguments.output, "w", encoding="utf-8") as stream:
+            json.dump(figures, stream, indent=1)
+    sys.exit(f"gpu-test: failed: {', '.join(failed)}" if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
