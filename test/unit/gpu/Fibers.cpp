@@ -173,9 +173,11 @@ std::string Block::run(const std::function<void()> &function) {
   auto isDone = [](const Thread &thread) { return thread.state == State::Done; };
   current = this;
   while (error.empty() && !std::all_of(threads.begin(), threads.end(), isDone)) {
+    // Half of the warps sleep, so that some get far ahead of others.
     std::shuffle(order.begin(), order.end(), random);
+    uint64_t awake = random();
     for (uint32_t index : order)
-      if (threads[index].state == State::Ready) {
+      if (threads[index].state == State::Ready && (awake >> (index / kWarp) & 1) != 0) {
         running = index;
         emulatedSwitch(&scheduler, threads[index].stackPointer);
       }
