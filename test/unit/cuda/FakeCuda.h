@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,10 @@ struct FakeSettings {
   int devices = 1;
   int driver = 13000;
   int capability = 90;
-  uint64_t failAt = 0;     ///< the number of the call that fails, from 1; 0: none
-  uint32_t seed = 1;       ///< of the order in which streams run
-  std::string faulty = {}; ///< the kernel that ends the context when it runs
+  uint64_t failAt = 0;      ///< the number of the call that fails, from 1; 0: none
+  std::string failing = {}; ///< count the calls of this function only; empty: all
+  uint32_t seed = 1;        ///< of the order in which streams run
+  std::string faulty = {};  ///< the kernel that ends the context when it runs
 };
 
 /// What a test tells the fake and learns from it.
@@ -41,8 +43,9 @@ public:
   /// What was issued, in order: "launch NAME @0", "copy 24 @0", "record 2 @1", "wait 2 @0",
   /// "begin", "end", "graph @0"; streams and events by the order in which they were made.
   virtual std::vector<std::string> takeLog() = 0;
-  /// How many calls there were that can fail, and the name of the one that did.
+  /// How many calls there were that can fail, in all and by name, and the name of the one that did.
   virtual uint64_t calls() const = 0;
+  virtual std::map<std::string, uint64_t> callsByName() const = 0;
   virtual std::string failed() const = 0;
   /// Allocations, streams, events, graphs and libraries that are alive.
   virtual int64_t alive() const = 0;

@@ -90,6 +90,7 @@ public:
     kernels.clear();
     log.clear();
     callCount = 0;
+    callCounts.clear();
     failedCall.clear();
     hasFault = false;
     streamCount = eventCount = 0;
@@ -103,10 +104,15 @@ public:
     return std::move(log);
   }
   uint64_t calls() const override { return callCount; }
+  std::map<std::string, uint64_t> callsByName() const override { return callCounts; }
   std::string failed() const override { return failedCall; }
   int64_t alive() const override { return aliveCount; }
   bool fails(const char *name) override {
-    if (++callCount != settings.failAt)
+    std::lock_guard lock(mutex);
+    uint64_t number = ++callCount, ofName = ++callCounts[name];
+    if (!settings.failing.empty())
+      number = settings.failing == name ? ofName : 0;
+    if (number == 0 || number != settings.failAt)
       return false;
     failedCall = name;
     return true;
@@ -199,6 +205,7 @@ public:
   std::map<std::string, Kernel> kernels;
   std::vector<std::string> log;
   std::atomic<uint64_t> callCount = 0;
+  std::map<std::string, uint64_t> callCounts;
   std::string failedCall;
   bool hasFault = false; // every call fails from then on
   std::atomic<int64_t> aliveCount = 0;

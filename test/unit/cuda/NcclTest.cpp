@@ -100,10 +100,15 @@ TEST_F(NcclTest, EachCallThatFailsEndsAllRanks) {
   planpb::Plan plan = planOf({.zero = Zero::Update, .ranks = 2}, directory.path("w"));
   train(cudaPlan(plan), 3);
   std::set<std::string> failed;
-  // Which call has which number differs from run to run: ranks take turns as they like.
-  uint64_t calls = fake.calls();
-  for (uint64_t n = 1; n < calls / 2; n += 9) {
-    fake.reset({.devices = 8, .failAt = n});
+  // By name: which call has which number differs from run to run, as ranks take turns as they like
+  // and ask more or less often whether something has happened.
+  std::vector<std::pair<std::string, uint64_t>> calls;
+  for (const auto &[name, count] : fake.callsByName())
+    for (uint64_t n : std::set<uint64_t>{1, count / 2, count})
+      calls.emplace_back(name, n);
+  for (const auto &[name, n] : calls) {
+    SCOPED_TRACE(name + " " + std::to_string(n));
+    fake.reset({.devices = 8, .failAt = n, .failing = name});
     planpb::Plan gpu = cudaPlan(plan);
     try {
       train(gpu, 3);
