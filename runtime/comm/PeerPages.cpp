@@ -24,7 +24,7 @@ void unmap(const char *begin, int64_t bytes) {
 
 } // namespace
 
-void PeerPages::touched(const char *begin, int64_t bytes) {
+void PeerPages::touch(const char *begin, int64_t bytes) {
   auto [place, isNew] = places.try_emplace(begin);
   if (isNew) {
     place->second = parts.insert(parts.end(), {begin, 0, turn});
@@ -35,6 +35,7 @@ void PeerPages::touched(const char *begin, int64_t bytes) {
   part.turn = turn;
   total += std::max<int64_t>(bytes - part.bytes, 0);
   part.bytes = std::max(bytes, part.bytes);
+  trim();
 }
 
 void PeerPages::trim() {
@@ -45,5 +46,4 @@ void PeerPages::trim() {
     places.erase(part.begin);
     parts.pop_front();
   }
-  ++turn;
 }

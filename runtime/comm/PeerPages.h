@@ -15,14 +15,18 @@ namespace deepshard::runtime {
 /// content alone; touched again, they cost page faults: a copy then takes about twice as long.
 class PeerPages {
 public:
-  /// `bytes` from `begin` on in another rank's window were read or written. O(1).
-  void touched(const char *begin, int64_t bytes);
+  /// `bytes` from `begin` on in another rank's window are about to be read or written. Makes room
+  /// for them: unmaps what was touched longest ago until 32 MiB are left, but never what was
+  /// touched in this turn. O(1), and for each part that is unmapped.
+  void touch(const char *begin, int64_t bytes);
 
-  /// Unmaps what was touched longest ago until 32 MiB are left, but never what was touched since
-  /// the last call: a collective that is repeated finds its pages.
-  void trim();
+  /// A collective has ended: its pages stay until the next one needs the room, so that one that is
+  /// repeated finds them.
+  void endTurn() { ++turn; }
 
 private:
+  void trim();
+
   struct Part {
     const char *begin;
     int64_t bytes;
@@ -33,7 +37,7 @@ private:
   Parts parts;                                              // the longest untouched first
   std::unordered_map<const char *, Parts::iterator> places; // by the begin of a part
   int64_t total = 0;                                        // bytes of all parts
-  uint64_t turn = 0;                                        // calls of trim
+  uint64_t turn = 0;                                        // collectives that have ended
 };
 
 } // namespace deepshard::runtime

@@ -122,12 +122,12 @@ void SharedCommunicator::enter(uint64_t offset) {
 
 void SharedCommunicator::noteUse(int member, const void *begin, int64_t bytes) {
   if (member != self && bytes * members >= kLeastNoted)
-    peerPages.touched(static_cast<const char *>(begin), bytes);
+    peerPages.touch(static_cast<const char *>(begin), bytes);
 }
 
 void SharedCommunicator::leave() {
   rendezvous.arrive();
-  peerPages.trim(); // while the others finish
+  peerPages.endTurn();
   rendezvous.awaitAll();
 }
 
@@ -184,11 +184,11 @@ void SharedCommunicator::allReduce(const void *input, void *output, int64_t elem
     inputs[member] = inputOf(member) + slice.begin * bytes;
     outputs[member] = windows[member] + outputOffset + slice.begin * bytes;
   }
-  reduce(inputs.data(), members, outputs.data(), members, slice.end - slice.begin,
-         storesFor(elements * bytes, input == output));
   for (int member = 0; member < members; ++member)
     for (const void *used : {inputs[member], static_cast<const void *>(outputs[member])})
       noteUse(member, used, (slice.end - slice.begin) * bytes);
+  reduce(inputs.data(), members, outputs.data(), members, slice.end - slice.begin,
+         storesFor(elements * bytes, input == output));
   leave();
 }
 
@@ -205,15 +205,15 @@ void SharedCommunicator::reduceScatter(const void *input, void *output, int64_t 
   rendezvous.awaitAll();
   const bool inPlace = output == static_cast<const char *>(input) + self * inner * bytes;
   const Stores stores = storesFor(outer * inner * bytes, inPlace);
+  for (int member = 0; member < members && outer > 0; ++member)
+    noteUse(member, inputOf(member) + self * inner * bytes,
+            ((outer - 1) * members + 1) * inner * bytes);
   for (int64_t row = 0; row < outer; ++row) {
     for (int member = 0; member < members; ++member)
       inputs[member] = inputOf(member) + (row * members + self) * inner * bytes;
     void *rowOutput = to + row * inner * bytes;
     reduce(inputs.data(), members, &rowOutput, 1, inner, stores);
   }
-  for (int member = 0; member < members && outer > 0; ++member)
-    noteUse(member, inputOf(member) + self * inner * bytes,
-            ((outer - 1) * members + 1) * inner * bytes);
   leave();
 }
 
@@ -221,9 +221,9 @@ void SharedCommunicator::allGather(const void *input, void *output, int64_t oute
                                    DType type) {
   const int64_t bytes = inner * static_cast<int64_t>(sizeOf(type));
   readEach(input, outer * bytes, [&](int member, const char *from) {
+    noteUse(member, from, outer * bytes);
     copy(static_cast<char *>(output) + member * bytes, from,
          {outer, bytes, members * bytes, bytes});
-    noteUse(member, from, outer * bytes);
   });
 }
 
@@ -259,8 +259,8 @@ void SharedCommunicator::permute(const void *input, void *output, int64_t elemen
   readEach(input, bytes, [&](int member, const char *from) {
     if (member != sources[self])
       return;
-    copy(static_cast<char *>(output), from, {1, bytes, 0, 0});
     noteUse(member, from, bytes);
+    copy(static_cast<char *>(output), from, {1, bytes, 0, 0});
   });
 }
 

@@ -53,7 +53,7 @@ private:
   /// itself first; returns when all members have done so.
   template <typename Read> void readEach(const void *input, int64_t bytes, const Read &read);
   void copy(char *to, const char *from, const Pieces &pieces) const;
-  /// `bytes` from `begin` on in the window of `member` were used.
+  /// `bytes` from `begin` on in the window of `member` are about to be used.
   void noteUse(int member, const void *begin, int64_t bytes);
   void leave();
 

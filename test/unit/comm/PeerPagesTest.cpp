@@ -57,9 +57,9 @@ protected:
 
   /// Reads a part as a collective would.
   void read(int64_t begin, int64_t bytes) {
+    pages.touch(window + begin, bytes);
     for (int64_t at = begin; at < begin + bytes; at += kPage)
       EXPECT_EQ(window[at], contentOf(at));
-    pages.touched(window + begin, bytes);
   }
 
   int64_t resident(int64_t begin, int64_t bytes) const {
@@ -75,7 +75,7 @@ TEST_F(PeerPagesTest, TheLongestUntouchedGoFirst) {
     read(part * 10 * kMiB, 10 * kMiB);
     if (part == 2)
       read(0, 10 * kMiB);
-    pages.trim();
+    pages.endTurn();
   }
   EXPECT_EQ(resident(0, 10 * kMiB), 10);
   EXPECT_EQ(resident(10 * kMiB, 10 * kMiB), 0);
@@ -87,23 +87,30 @@ TEST_F(PeerPagesTest, WhatIsUsedAgainAndAgainStays) {
   for (int turn = 0; turn < 3; ++turn) {
     read(0, 64 * kMiB);
     read(96 * kMiB, 64 * kMiB);
-    pages.trim();
+    pages.endTurn();
     EXPECT_EQ(resident(0, 64 * kMiB), 64);
     EXPECT_EQ(resident(96 * kMiB, 64 * kMiB), 64);
   }
   read(64 * kMiB, 2 * kMiB);
-  pages.trim();
+  pages.endTurn();
   EXPECT_EQ(resident(0, kBytes), 2);
 }
 
 TEST_F(PeerPagesTest, APartThatGrowsIsOne) {
   for (int64_t bytes : {2, 8, 40, 8})
     read(0, bytes * kMiB);
-  pages.trim();
+  pages.endTurn();
   EXPECT_EQ(resident(0, kBytes), 40);
   read(64 * kMiB, 32 * kMiB);
-  pages.trim();
+  pages.endTurn();
   EXPECT_EQ(resident(0, 64 * kMiB), 0);
+}
+
+TEST_F(PeerPagesTest, RoomIsMadeBeforeMoreIsMapped) {
+  read(0, 30 * kMiB);
+  pages.endTurn();
+  pages.touch(window + 64 * kMiB, 64 * kMiB);
+  EXPECT_EQ(resident(0, kBytes), 0);
 }
 
 /// Two ranks, collectives of 20 MiB each from the other's window: the last two would be more than
