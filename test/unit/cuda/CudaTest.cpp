@@ -205,9 +205,19 @@ TEST_F(CudaTest, SaysWhatIsMissing) {
   EXPECT_THAT(with({.devices = 0}), HasSubstr("the NVIDIA driver finds no GPU"));
   EXPECT_THAT(with({.capability = 75}),
               HasSubstr("the plan has device code for compute_80, this GPU is sm_75"));
-  fake.reset({});
-  options.profile = true;
-  EXPECT_THAT(message(cudaPlan(cpuPlan())), HasSubstr("leave out --trace and --profile"));
+}
+
+TEST_F(CudaTest, TasksAreTimedByTheDevice) {
+  options.profile = options.recordTimeline = true;
+  Executor executor(cudaPlan(cpuPlan()), options);
+  for (int i = 0; i < 3; ++i)
+    executor.step();
+  // Of the two events around it a task has one, and every event takes a millisecond.
+  EXPECT_THAT(executor.profile()->text({}), testing::ContainsRegex(" 1\\.00 +[0-9.]+ +1 "));
+  std::string spans;
+  executor.timeline()->write([&](const std::string &text) { spans += text; });
+  for (const char *part : {"\"name\":\"k12\"", "\"dur\":1000.0,"})
+    EXPECT_NE(spans.find(part), std::string::npos) << part;
 }
 
 TEST_F(CudaTest, RefusesKernelsThatItDoesNotHave) {

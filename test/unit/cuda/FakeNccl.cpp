@@ -81,6 +81,13 @@ struct ncclComm {
   int color = 0;
 };
 
+/// All that were made: others may look at one that is destroyed.
+static std::vector<std::unique_ptr<ncclComm>> communicators;
+
+static ncclComm_t keep(ncclComm communicator) {
+  return communicators.emplace_back(std::make_unique<ncclComm>(std::move(communicator))).get();
+}
+
 /// Issues work in which all members meet; the last to come calls `move` for each of them.
 template <typename Move>
 static ncclResult_t meet(const char *name, ncclComm_t comm, const void *input, void *output,
@@ -150,7 +157,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int ranks, ncclUniqueId id
     world = std::make_shared<Shared>();
   world->size = ranks;
   ++world->joined;
-  *comm = new ncclComm{world, rank};
+  *comm = keep({world, rank});
   return ncclInProgress;
 }
 ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t *child, ncclConfig_t *) {
@@ -163,7 +170,7 @@ ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t *chil
   if (!shared)
     shared = std::make_shared<Shared>();
   ++shared->size;
-  *child = new ncclComm{shared, key};
+  *child = keep({shared, key});
   comm->child = child;
   return ncclInProgress;
 }
@@ -181,7 +188,6 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *result) {
 ncclResult_t ncclCommFinalize(ncclComm_t) {
   return fake().fails("ncclCommFinalize") ? ncclSystemError : ncclSuccess;
 }
-// Others may still look at it.
 ncclResult_t ncclCommDestroy(ncclComm_t) { return ncclSuccess; }
 ncclResult_t ncclCommAbort(ncclComm_t) { return ncclSuccess; }
 ncclResult_t ncclMemAlloc(void **memory, size_t bytes) {

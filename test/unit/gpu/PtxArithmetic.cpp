@@ -2,8 +2,6 @@
 
 #include "PtxArithmetic.h"
 
-#include "llvm/ADT/APFloat.h"
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -228,22 +226,17 @@ uint64_t compare(const Instruction &instruction, const uint64_t *values) {
   return holds(instruction, x, y);
 }
 
-const llvm::fltSemantics &semanticsOf(const Type &type) {
-  return type.kind == Type::BFloat ? llvm::APFloat::BFloat() : llvm::APFloat::IEEEhalf();
-}
-
 uint64_t narrowed(float value, const Type &type) {
-  llvm::APFloat number(value);
-  bool losesInfo;
-  number.convert(semanticsOf(type), llvm::APFloat::rmNearestTiesToEven, &losesInfo);
-  return number.bitcastToAPInt().getZExtValue();
+  if (type.kind != Type::BFloat)
+    return std::bit_cast<uint16_t>(static_cast<_Float16>(value));
+  auto bits = std::bit_cast<uint32_t>(value);
+  return value != value ? bits >> 16 | 0x40 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
 float widened(uint64_t bits, const Type &type) {
-  llvm::APFloat number(semanticsOf(type), llvm::APInt(16, lowBits(bits, 16)));
-  bool losesInfo;
-  number.convert(llvm::APFloat::IEEEsingle(), llvm::APFloat::rmNearestTiesToEven, &losesInfo);
-  return number.convertToFloat();
+  auto narrow = static_cast<uint16_t>(bits);
+  return type.kind == Type::BFloat ? std::bit_cast<float>(uint32_t{narrow} << 16)
+                                   : static_cast<float>(std::bit_cast<_Float16>(narrow));
 }
 
 /// One or two narrow floats at a time. The f32 result of one operation has enough bits to be
