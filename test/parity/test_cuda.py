@@ -4,13 +4,16 @@ products and the library's own kernels run on the host (test/unit/cuda). What a 
 
 import json
 import os
+import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import test_ranks
 from test_gpt2 import DS_RUN, call
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ["DS_BUILD"]
 FAKE = os.path.join(BUILD, "lib/libds_cuda_fake.so")
 # Of another major version than the machine code in the plan, so that the PTX runs.
@@ -97,6 +100,25 @@ class Cuda(unittest.TestCase):
                      *OPTIONS], ENVIRONMENT).stdout
         self.assertRegex(text, r"peaks: \S+ GFLOP/s \(matmul in f32\), \S+ GB/s \(copy\)")
         self.assertRegex(text, r"\(\d+ %\)  matmul, cublaslt")
+
+    def test_pack(self):
+        """What `./dev pack` makes runs from any place, with its own libraries."""
+        plan = self.plan("pack")
+        ids, _ = test_ranks.Ranks.data(SIZE)
+        archive = f"{plan}.tar.gz"
+        script = os.path.join(ROOT, "tools/pack.py")
+        self.assertRegex(call([sys.executable, script, "--plan", plan, "--add", ids, "-o", archive]).stdout, r"MiB and 1 files")
+        with tempfile.TemporaryDirectory() as folder:
+            call(["tar", "xzf", archive, "-C", folder])
+            packed = os.path.join(folder, "pack")
+            ids = os.path.join(packed, os.path.basename(ids))
+            command = [os.path.join(packed, "ds-run"), os.path.join(packed, os.path.basename(plan)), "--data",
+                       f"input_ids={ids}", "--data", f"labels={ids}", "--steps", "1"]
+            self.assertIn("step 1/1", call([*command, *OPTIONS], ENVIRONMENT).stdout)
+            # With its own library, which needs a driver.
+            finished = subprocess.run(command, capture_output=True, text=True)
+            self.assertEqual(finished.returncode, 1)
+            self.assertIn("NVIDIA driver", finished.stderr)
 
     def test_tensor(self):
         """A model split over two ranks."""
