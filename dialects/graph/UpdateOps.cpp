@@ -28,8 +28,12 @@ LogicalResult AdamWOp::inferReturnTypes(MLIRContext *, OptionalLocation, Adaptor
   types.assign({adaptor.getParameter().getType(), adaptor.getExpAvg().getType(),
                 adaptor.getExpAvgSq().getType()});
   auto parameter = dyn_cast<RankedTensorType>(adaptor.getParameter().getType());
-  if (std::optional<Type> copy = adaptor.getCopyType(); copy && parameter)
-    types.push_back(parameter.clone(*copy));
+  // When the op is parsed its attributes are not properties yet.
+  TypeAttr copy = adaptor.getCopyTypeAttr();
+  if (DictionaryAttr attributes = adaptor.getAttributes(); !copy && attributes)
+    copy = attributes.getAs<TypeAttr>("copy_type");
+  if (copy && parameter)
+    types.push_back(parameter.clone(copy.getValue()));
   return success();
 }
 
