@@ -9,6 +9,8 @@
 #ifndef DEEPSHARD_RUNTIME_KERNELS_NATIVE_LOOPS_H
 #define DEEPSHARD_RUNTIME_KERNELS_NATIVE_LOOPS_H
 
+#include "runtime/kernels/AttentionCall.h"
+
 #include <cstddef>
 #include <cstdint>
 
@@ -17,31 +19,6 @@ struct AdamWStep;
 } // namespace deepshard::runtime
 
 namespace deepshard::runtime::native {
-
-/// Element strides of a rank-4 operand.
-struct Strides4 {
-  int64_t b, h, s, d;
-};
-
-enum class MaskKind {
-  None,
-  Added,
-  Seen
-}; // f32 added to the scores; i1 that says which keys are seen
-
-/// One call of attention or its gradient; the letters are those of `graph.attention`.
-struct AttentionCall {
-  int64_t b, h, g, s, t, d, e; // g: key/value heads
-  Strides4 q, k, v, o, mask;
-  Strides4 dO, dQ, dK, dV; // of attention_grad
-  int64_t lse[3];          // strides over b, h, s
-  MaskKind maskKind;
-  float scale;
-  bool causal;
-  double dropout;
-  int64_t id;
-  int64_t whole[4]; // sizes of the scores that the b x h x s x t ones are a part of
-};
 
 /// Addresses of one run; `lse` and `o` are results of attention and operands of attention_grad. lse
 /// and an added mask are f32, all others have the element type of the loops.

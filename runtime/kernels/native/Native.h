@@ -15,14 +15,8 @@ struct Prepared {
   size_t workspaceBytes;
 };
 
-/// q, k, v, [mask], [counter, [offsets]], [diagonal] -> o, lse; and dO, q, k, v, o, lse, [mask],
-/// [counter, [offsets]], [diagonal] -> dq, dk, dv; all f32, all bf16 or all f16 but lse and an
-/// added mask, which are f32; any strides. A mask has rank 4, the counter rank 1, the diagonal rank
-/// 0: which of them are there follows from the operands; offsets are there with attribute
-/// global_shape. Attributes: scale, causal, dropout (absent: 0), id. See `graph.attention` for the
-/// meaning.
+/// `attention` and `attention_grad`, see ../Attention.h.
 Prepared prepareAttention(const KernelSpec &spec, const Loops &loops);
-Prepared prepareAttentionGrad(const KernelSpec &spec, const Loops &loops);
 
 /// logits, target -> loss_sum, count, lse; contiguous bf16 or f16 logits (of f32 ones nothing is
 /// kept by not converting them), f32 results, targets i64 or i32. Attribute: ignore_index.

@@ -34,10 +34,8 @@ public:
 
 private:
   Prepared find(const KernelSpec &spec) const {
-    if (spec.name == "attention")
+    if (spec.name == "attention" || spec.name == "attention_grad")
       return prepareAttention(spec, loops);
-    if (spec.name == "attention_grad")
-      return prepareAttentionGrad(spec, loops);
     if (spec.name == "cross_entropy")
       return prepareCrossEntropy(spec, loops);
     if (spec.name == "cross_entropy_grad")
