@@ -61,7 +61,7 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
     order.assign(providers.begin(), providers.end());
     std::string primitives = primitivesProvider(isGpu).str();
     if (order.empty() && isGpu)
-      order = {kCublasltProvider.str(), kGeneratedProvider.str(), primitives};
+      order = {kCudnnProvider.str(), kCublasltProvider.str(), kGeneratedProvider.str(), primitives};
     else if (order.empty())
       order = {"onednn", "native", kGeneratedProvider.str(), primitives};
     SmallVector<Operation *> work;

@@ -95,7 +95,8 @@ runtime::KernelSpec contiguousSpec(Operation *op, int threads) {
 
 const runtime::KernelProvider *plannedProvider(StringRef name) {
   for (const runtime::KernelProvider *provider :
-       {&runtime::plannedCublasltProvider(), &runtime::plannedCudaProvider()})
+       {&runtime::plannedCudnnProvider(), &runtime::plannedCublasltProvider(),
+        &runtime::plannedCudaProvider()})
     if (name == StringRef(provider->name()))
       return provider;
   return runtime::findProvider(name);

@@ -31,9 +31,15 @@ bool isAccumulated(mlir::Operation *op);
 /// The kernel of `op` on contiguous operands of their types.
 runtime::KernelSpec contiguousSpec(mlir::Operation *op, int threads);
 
-/// The provider of products on GPUs. The plan says how much workspace they get (attribute
-/// `workspace_bytes`), and their operands are aligned for the widest access.
+/// The providers of attention and of products on GPUs.
+inline constexpr llvm::StringLiteral kCudnnProvider("cudnn");
 inline constexpr llvm::StringLiteral kCublasltProvider("cublaslt");
+
+/// Whether `provider` is a library of GPUs: the plan says how much workspace a kernel gets
+/// (attribute `workspace_bytes`), and its operands are aligned for the widest access.
+inline bool isGpuLibrary(llvm::StringRef provider) {
+  return provider == kCudnnProvider || provider == kCublasltProvider;
+}
 
 /// The provider that plans call `name`, as one asks it before there is a plan: those of GPUs answer
 /// without one. Null if there is none of that name.

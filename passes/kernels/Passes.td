@@ -36,7 +36,7 @@ def ChooseKernelsPass : Pass<"choose-kernels", "::mlir::ModuleOp"> {
     Option<"isGpu", "gpu", "bool", /*default=*/"false", "Whether kernels are for GPUs">,
     ListOption<"providers", "providers", "std::string",
                "Ask these providers in this order; default: onednn,native,generated,reference or, with gpu, "
-               "cublaslt,generated,cuda">
+               "cudnn,cublaslt,generated,cuda">
   ];
 }
 

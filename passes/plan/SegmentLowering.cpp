@@ -24,6 +24,12 @@ static StringRef phaseOf(Operation *op) {
   return phase ? phase.getValue() : "forward";
 }
 
+/// The provider that choose-kernels chose; null if it did not.
+static const runtime::KernelProvider *providerOf(Operation *op) {
+  auto chosen = op->getAttrOfType<StringAttr>(graph::kProviderAttr);
+  return chosen ? plannedProvider(chosen.getValue()) : nullptr;
+}
+
 static bool isElementwise(Operation *op) {
   auto evaluable = dyn_cast<graph::EvaluableOpInterface>(op);
   return evaluable && evaluable.isElementwise() && !accumulatedBy(op);
@@ -248,15 +254,34 @@ static bool isAligned(const Strided &place) {
   return alignmentOf(place) % GpuKernel::kAccessBytes == 0;
 }
 
+/// Whether attention, whose kernels write to strides, can write `value` to those of `place`.
+bool SegmentLowering::canAttentionWriteTo(Value value, const Strided &place) {
+  Operation *op = value.getDefiningOp();
+  const runtime::KernelProvider *provider = providerOf(op);
+  if (!provider)
+    return false;
+  runtime::KernelSpec spec = contiguousSpec(op, program.getThreads());
+  for (auto [result, output] : llvm::zip_equal(op->getResults(), spec.outputs)) {
+    auto aimed = destinations.find(result);
+    if (result == value)
+      output = tensorDesc(place.type());
+    else if (aimed != destinations.end())
+      output = tensorDesc(aimed->second.type());
+  }
+  return !program.getProviders().ask(*provider, spec).whyNot;
+}
+
 /// Whether the kernel of `value` can write to `place`: one from a library to what lies row-major,
-/// that of attention to any strides.
+/// that of attention to strides.
 bool SegmentLowering::canWriteTo(Value value, const Strided &place) {
   Operation *op = value.getDefiningOp();
   auto call = dyn_cast<func::CallOp>(op);
-  if (!call)
-    return isa<graph::AttentionOp, graph::AttentionGradOp>(op) ||
-           (isa<graph::GraphDialect>(op->getDialect()) && place.type().isContiguous() &&
-            (!program.isForGpu() || isAligned(place)));
+  if (!call) {
+    if (!isa<graph::GraphDialect>(op->getDialect()) || (program.isForGpu() && !isAligned(place)))
+      return false;
+    return isa<graph::AttentionOp, graph::AttentionGradOp>(op) ? canAttentionWriteTo(value, place)
+                                                               : place.type().isContiguous();
+  }
   auto contiguous = [](Value operand) {
     runtime::TensorDesc desc = tensorDesc(tensorType(operand));
     return Strides(desc.strides.begin(), desc.strides.end());
@@ -585,8 +610,7 @@ runtime::KernelSpec SegmentLowering::specOf(Operation *op, ArrayRef<Strided> inp
 LogicalResult SegmentLowering::emitLaunch(Operation *op) {
   if (auto call = dyn_cast<func::CallOp>(op))
     return emitGenerated(call);
-  auto chosen = op->getAttrOfType<StringAttr>(graph::kProviderAttr);
-  const runtime::KernelProvider *provider = chosen ? plannedProvider(chosen.getValue()) : nullptr;
+  const runtime::KernelProvider *provider = providerOf(op);
   if (!provider)
     return op->emitOpError("has no provider; run choose-kernels first");
 
@@ -607,7 +631,7 @@ LogicalResult SegmentLowering::emitLaunch(Operation *op) {
         input = contiguousCopy(op, input);
     spec = specOf(op, inputs, outputs);
   }
-  if (StringRef(provider->name()) == kCublasltProvider) {
+  if (isGpuLibrary(provider->name())) {
     for (Strided &input : inputs)
       if (!isAligned(input))
         input = contiguousCopy(op, input);
@@ -668,7 +692,7 @@ void SegmentLowering::launch(Operation *op, const runtime::KernelProvider &provi
   auto workspaceBytes =
       static_cast<int64_t>(program.getProviders().ask(provider, spec).workspaceBytes);
   NamedAttrList attributes(kernelAttributes(op));
-  if (StringRef(provider.name()) == kCublasltProvider)
+  if (isGpuLibrary(provider.name()))
     attributes.set("workspace_bytes", tasks.getI64IntegerAttr(workspaceBytes));
   createLaunch(op, provider.name(), spec.name, inputs, outputs, workspaceBytes,
                attributes.getDictionary(op->getContext()), cost ? cost.getCost().flops : 0);

@@ -36,7 +36,7 @@ struct CudaOptions {
   /// Ranks are threads of this process on its first GPU, and meet by events and copies; else each
   /// is a process with the GPU of its number, and they meet by NCCL.
   bool ranksShareGpu = false;
-  std::string libraries;  ///< where cuBLASLt and NCCL are looked for first; may be empty
+  std::string libraries;  ///< where NVIDIA's are looked for first; may be empty
   std::vector<Code> code; ///< of generated kernels; must outlive the device
   /// All ranks in host memory, and this rank's window there of kExchangeBytes; null: one rank.
   Communicator *everyone = nullptr;

@@ -29,13 +29,18 @@ void limitOnednn(std::string_view level);
 /// GeneratedProvider with its code (generated/Generated.h).
 const KernelProvider &generatedProvider();
 
-/// "cublaslt" and "cuda" for those who make plans for GPUs, on machines without one: `whyNot` and
-/// `workspaceBytes` are those of the providers of libds_cuda.so, `prepare` throws. `findProvider`
-/// knows neither, because plans for CPUs must not.
+/// "cudnn", "cublaslt" and "cuda" for those who make plans for GPUs, on machines without one:
+/// `whyNot` and `workspaceBytes` are those of the providers of libds_cuda.so, `prepare` throws.
+/// `findProvider` knows none of them, because plans for CPUs must not.
+///
+/// "cudnn" gives attention what cuDNN needs at most on any GPU; the plan has to record it as
+/// attribute `workspace_bytes`. Whether the library has a kernel for it on the GPU is known when
+/// the plan is loaded.
 ///
 /// "cublaslt" gives a product the workspace that its attribute `workspace_bytes` says, else 32 MiB;
 /// the plan has to record it as that attribute. Whether the library has an algorithm for it is
 /// known when the plan is loaded.
+const KernelProvider &plannedCudnnProvider();
 const KernelProvider &plannedCublasltProvider();
 const KernelProvider &plannedCudaProvider();
 

@@ -54,3 +54,9 @@ bool deepshard::runtime::givesDType(DType operand, DType result) {
 std::string deepshard::runtime::textOf(const TensorDesc &desc) {
   return fmt::format("{}[{}]", nameOf(desc.dtype), fmt::join(desc.shape, "x"));
 }
+
+uint64_t deepshard::runtime::workspaceAttribute(const KernelSpec &spec) {
+  int64_t bytes = spec.attributes.integer("workspace_bytes");
+  require(bytes >= 0, "attribute workspace_bytes is negative");
+  return static_cast<uint64_t>(bytes);
+}

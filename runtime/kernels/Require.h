@@ -23,6 +23,10 @@ void require(bool holds, const std::string &reason);
 /// 0 on a size above 1) and at least one thread. `inputs` < 0: any number but at least one.
 void requireOperands(const KernelSpec &spec, int inputs, int outputs);
 
+/// Attribute `workspace_bytes`: what a plan gives a library's kernel. Throws
+/// `std::invalid_argument` if it is missing or negative.
+uint64_t workspaceAttribute(const KernelSpec &spec);
+
 /// bf16 and f16: kernels compute with them in f32.
 constexpr bool isNarrowFloat(DType dtype) { return dtype == DType::BF16 || dtype == DType::F16; }
 

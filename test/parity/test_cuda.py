@@ -58,6 +58,8 @@ class Cuda(unittest.TestCase):
             with self.subTest(precision=precision):
                 plan = self.plan(f"losses-{precision}", precision=precision)
                 self.assertRegex(call([DS_RUN, plan, "--check"]).stdout, r"for CUDA \((sm_90, )?compute_90\)")
+                with open(plan, "rb") as file:  # attention of 16 bits is cuDNN's
+                    self.assertEqual(b"cudnn" in file.read(), precision != "f32")
                 metrics, weights = self.train(plan, steps=steps)
                 expected, _ = self.on_cpu(f"losses-{precision}", steps, precision=precision)
                 self.assert_near(metrics, expected, bound)

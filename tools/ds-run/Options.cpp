@@ -55,7 +55,7 @@ std::optional<RunOptions> parseOptions(int argc, char **argv, int &exitCode) {
   app.add_flag("--one-by-one", options.oneByOne,
                "Wait for each task before the next, so that a failure on a GPU names its task");
   app.add_option("--cuda-libs", options.cudaLibraries,
-                 "Where cuBLASLt and NCCL are looked for first (plans for CUDA)")
+                 "Where NVIDIA's libraries are looked for first (plans for CUDA)")
       ->type_name("DIR");
   app.add_flag("--share-gpu", options.shareGpu,
                "Run all ranks on the first GPU, as threads of one process (plans for CUDA)");

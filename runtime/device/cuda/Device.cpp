@@ -83,6 +83,11 @@ const KernelProvider *CudaDevice::provider(std::string_view name) {
       generated.emplace(options.code, streams);
     return &*generated;
   }
+  if (name == "cudnn") {
+    if (!cudnn)
+      cudnn.emplace(openSdpaLibrary(options.libraries), streams);
+    return &*cudnn;
+  }
   if (name == "cublaslt") {
     if (!cublaslt)
       cublaslt.emplace(options.libraries, streams);

@@ -10,6 +10,7 @@
 #include "runtime/device/cuda/Stream.h"
 #include "runtime/kernels/cuda/Cublaslt.h"
 #include "runtime/kernels/cuda/CudaProvider.h"
+#include "runtime/kernels/cuda/Cudnn.h"
 #include "runtime/kernels/cuda/Generated.h"
 
 #include <optional>
@@ -48,6 +49,7 @@ private:
   Streams streams;
   std::optional<GeneratedProvider> generated;
   std::optional<CublasltProvider> cublaslt;
+  std::optional<CudnnProvider> cudnn;
   std::optional<CudaProvider> own;
   std::unique_ptr<NcclWorld> nccl;
   std::unique_ptr<PinnedArena> staging;

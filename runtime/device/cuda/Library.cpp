@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <dlfcn.h>
 #include <filesystem>
+#include <limits.h>
 #include <sstream>
 
 namespace fs = std::filesystem;
@@ -100,6 +101,14 @@ Library::Library(const std::string &what, const std::vector<std::string> &names,
                           "looks, nor in the CUDA toolkit, nor in a Python environment: install "
                           "it, or name its directory by --cuda-libs",
                           what, fmt::join(names, " or ")));
+}
+
+std::string Library::directory() const {
+  std::string directory(PATH_MAX, '\0');
+  if (::dlinfo(handle, RTLD_DI_ORIGIN, directory.data()) != 0)
+    return "";
+  directory.resize(directory.find('\0'));
+  return directory;
 }
 
 void *Library::lookUp(const char *name) const { return ::dlsym(handle, name); }

@@ -31,6 +31,9 @@ public:
     function = reinterpret_cast<Function *>(lookUp(name));
   }
   const std::string &path() const { return openedPath; }
+  /// Where the file lies, also if the loader found it.
+  std::string directory() const;
+  void *rawHandle() const { return handle; }
 
 private:
   bool open(const std::string &path);

@@ -250,11 +250,11 @@ std::optional<std::string> CublasltProvider::whyNot(const KernelSpec &spec) cons
 }
 
 size_t CublasltProvider::workspaceBytes(const KernelSpec &spec) const {
-  return productWorkspace(spec);
+  return workspaceAttribute(spec);
 }
 
 std::unique_ptr<Kernel> CublasltProvider::prepare(const KernelSpec &spec) const {
-  return std::make_unique<MatmulKernel>(*api, productOf(spec), productWorkspace(spec), streams);
+  return std::make_unique<MatmulKernel>(*api, productOf(spec), workspaceAttribute(spec), streams);
 }
 
 } // namespace deepshard::runtime::cuda

@@ -1,8 +1,10 @@
 //===- Planned.cpp - kernels for GPUs, where plans are made -----------------------------------===//
 
 #include "runtime/kernels/Providers.h"
+#include "runtime/kernels/Require.h"
 #include "runtime/kernels/cuda/Primitives.h"
 #include "runtime/kernels/cuda/Product.h"
+#include "runtime/kernels/cuda/Sdpa.h"
 
 #include <stdexcept>
 
@@ -42,11 +44,18 @@ private:
 
 size_t planProduct(const KernelSpec &spec) {
   (void)cuda::productOf(spec);
-  return spec.attributes.has("workspace_bytes") ? cuda::productWorkspace(spec)
+  return spec.attributes.has("workspace_bytes") ? workspaceAttribute(spec)
                                                 : size_t{cuda::kProductWorkspace};
 }
 
+size_t planAttention(const KernelSpec &spec) { return cuda::sdpaWorkspace(cuda::sdpaOf(spec)); }
+
 } // namespace
+
+const KernelProvider &plannedCudnnProvider() {
+  static const PlannedProvider provider("cudnn", planAttention);
+  return provider;
+}
 
 const KernelProvider &plannedCublasltProvider() {
   static const PlannedProvider provider("cublaslt", planProduct);

@@ -129,10 +129,4 @@ Product productOf(const KernelSpec &spec) {
   return product;
 }
 
-uint64_t productWorkspace(const KernelSpec &spec) {
-  int64_t bytes = spec.attributes.integer("workspace_bytes");
-  require(bytes >= 0, "attribute workspace_bytes is negative");
-  return static_cast<uint64_t>(bytes);
-}
-
 } // namespace deepshard::runtime::cuda

@@ -46,9 +46,6 @@ struct Product {
 /// none.
 Product productOf(const KernelSpec &spec);
 
-/// Attribute `workspace_bytes`. Throws `std::invalid_argument` if it is missing or negative.
-uint64_t productWorkspace(const KernelSpec &spec);
-
 } // namespace deepshard::runtime::cuda
 
 #endif // DEEPSHARD_RUNTIME_KERNELS_CUDA_PRODUCT_H

@@ -81,6 +81,15 @@ TEST_F(CudaRunTest, WithoutNvidiasLibraries) {
   EXPECT_THAT(output, AllOf(HasSubstr("ds-run: error: cuBLASLt (libcublasLt.so.13), which the "
                                       "plan needs, was found neither"),
                             HasSubstr("name its directory by --cuda-libs")));
+  write(1, "cudnn");
+  std::tie(code, output) = run(kFake);
+  EXPECT_EQ(code, 1);
+  EXPECT_THAT(output, HasSubstr("ds-run: error: cuDNN (libcudnn.so.9), which the plan needs, was "
+                                "found neither"));
+  std::tie(code, output) =
+      run(kFake + " DEEPSHARD_FAKE_CUDNN=91700", "--cuda-libs " DEEPSHARD_FAKE_LIBRARIES);
+  EXPECT_EQ(code, 1);
+  EXPECT_THAT(output, HasSubstr("ds-run: error: cuDNN 9.18.0 or newer is needed"));
   write(2);
   std::tie(code, output) = run(kFake + " DEEPSHARD_FAKE_DEVICES=2");
   EXPECT_EQ(code, 1);

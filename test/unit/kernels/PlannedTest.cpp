@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include <functional>
 #include <stdexcept>
 
 using namespace deepshard::runtime;
@@ -31,7 +32,8 @@ KernelSpec product(TensorDesc lhs, TensorDesc rhs, TensorDesc out) {
 }
 
 TEST(PlannedTest, ProvidersOfCpuPlansDoNotHaveThem) {
-  for (const KernelProvider *planned : {&plannedCublasltProvider(), &plannedCudaProvider()}) {
+  for (const KernelProvider *planned :
+       {&plannedCudnnProvider(), &plannedCublasltProvider(), &plannedCudaProvider()}) {
     EXPECT_EQ(findProvider(planned->name()), nullptr);
     EXPECT_THROW((void)planned->prepare({"fill", {}, {}, {}}), std::invalid_argument);
   }
@@ -72,6 +74,69 @@ TEST(PlannedTest, ProductsThatCublasltDoesNotTake) {
   EXPECT_THAT(*planned.whyNot(spec), HasSubstr("the bias f32[8] is not of the result's type bf16"));
   spec.name = "softmax";
   EXPECT_THAT(*planned.whyNot(spec), HasSubstr("no cuBLASLt kernel called softmax"));
+}
+
+/// Attention of bf16 with `heads` heads, of which `groups` have keys and values of their own.
+KernelSpec attention(int64_t heads, int64_t groups, int64_t queries, int64_t keys, int64_t size) {
+  TensorDesc q = dense(DType::BF16, {2, heads, queries, size}),
+             k = dense(DType::BF16, {2, groups, keys, size});
+  return {"attention",
+          {q, k, k},
+          {q, dense(DType::F32, {2, heads, queries})},
+          {{"scale", 0.125}, {"causal", true}}};
+}
+
+KernelSpec gradientOf(const KernelSpec &attention) {
+  const std::vector<TensorDesc> &in = attention.inputs, &out = attention.outputs;
+  return {
+      "attention_grad", {out[0], in[0], in[1], in[2], out[0], out[1]}, in, attention.attributes};
+}
+
+/// What cuDNN 9.19.1 says on sm_90, rounded up to 256 bytes.
+TEST(PlannedTest, WorkspaceOfAttention) {
+  const KernelProvider &planned = plannedCudnnProvider();
+  KernelSpec spec = attention(4, 4, 40, 200, 96);
+  EXPECT_EQ(planned.workspaceBytes(spec), 256u);
+  EXPECT_EQ(planned.workspaceBytes(gradientOf(spec)), (263680u + 255) / 256 * 256);
+  spec = attention(8, 1, 130, 130, 40);
+  EXPECT_EQ(planned.workspaceBytes(gradientOf(spec)), (1914240u + 255) / 256 * 256);
+}
+
+TEST(PlannedTest, AttentionThatCudnnDoesNotTake) {
+  const KernelProvider &planned = plannedCudnnProvider();
+  auto whyNot = [&](const std::function<void(KernelSpec &)> &change, int64_t size = 64) {
+    KernelSpec spec = attention(4, 2, 16, 16, size);
+    change(spec);
+    return planned.whyNot(spec).value_or("");
+  };
+  EXPECT_EQ(whyNot([](KernelSpec &) {}), "");
+  EXPECT_THAT(whyNot([](KernelSpec &) {}, 136), HasSubstr("heads of 136 and 136 elements"));
+  EXPECT_THAT(whyNot([](KernelSpec &) {}, 12),
+              HasSubstr("expected equal multiples of 8 up to 128"));
+  EXPECT_THAT(whyNot([](KernelSpec &spec) {
+                for (TensorDesc *desc :
+                     {&spec.inputs[0], &spec.inputs[1], &spec.inputs[2], &spec.outputs[0]})
+                  desc->dtype = DType::F32;
+              }),
+              HasSubstr("q is f32, expected bf16 or f16"));
+  EXPECT_THAT(
+      whyNot([](KernelSpec &spec) { spec.inputs.push_back(dense(DType::I1, {1, 1, 16, 16})); }),
+      HasSubstr("there is a mask"));
+  EXPECT_THAT(whyNot([](KernelSpec &spec) {
+                spec.inputs.push_back(dense(DType::I64, {3}));
+                spec.attributes.set("dropout", 0.1);
+              }),
+              HasSubstr("there is dropout"));
+  EXPECT_THAT(whyNot([](KernelSpec &spec) { spec.inputs.push_back(dense(DType::I64, {})); }),
+              HasSubstr("a part of a larger attention"));
+  EXPECT_THAT(whyNot([](KernelSpec &spec) { spec.inputs[0].strides[1] += 4; }),
+              HasSubstr("no multiple of 16 bytes"));
+  EXPECT_THAT(whyNot([](KernelSpec &spec) { spec.inputs[1].strides = {4096, 2048, 1, 16}; }),
+              HasSubstr("are not next to each other"));
+  EXPECT_THAT(whyNot([](KernelSpec &spec) { spec.inputs[1].strides[0] = 0; }),
+              HasSubstr("no multiple of 16 bytes"));
+  EXPECT_THAT(*planned.whyNot(attention(4, 2, 17, 16, 64)), HasSubstr("some see no key"));
+  EXPECT_THAT(*planned.whyNot(attention(4, 2, 1, 1, 64)), HasSubstr("one query and one key"));
 }
 
 TEST(PlannedTest, PrimitivesAreThoseOfTheReference) {
