@@ -17,13 +17,17 @@ from test_gpt2 import DS_OPT, DS_RUN, Workshop, call, column, relative
 
 SIZE = {"n_layer": 2, "n_embd": 64, "n_head": 4, "vocab_size": 131, "n_positions": 40, "seq": 33, "micro": 4}
 STEPS = 100
-MODES = {"bf16": {"bf16": {"enabled": True}}, "autocast": {"torch_autocast": {"enabled": True}}, "f32": {}}
+# A plan for CPUs without bf16 instructions multiplies in f32.
+STORED = "bf16 for x86-64-v3"
+MODES = {"bf16": {"bf16": {"enabled": True}}, STORED: {"bf16": {"enabled": True}},
+         "autocast": {"torch_autocast": {"enabled": True}}, "f32": {}}
 
 
 class Trainer(unittest.TestCase):
     """Trains the model under `modes`: keys of the configuration by name."""
 
     modes = {}
+    options = {}  # of ds-opt, by mode
 
     @classmethod
     def make_config(cls, mode):
@@ -48,7 +52,8 @@ class Trainer(unittest.TestCase):
         with open(f"{path}.json", "w", encoding="utf-8") as stream:
             json.dump(cls.make_config(mode), stream)
         inputs = [f"--input={name}=i64[batchx{SIZE['seq']}]" for name in ("input_ids", "labels")]
-        call([DS_OPT, cls.archive, *inputs, "--config", f"{path}.json", "-o", f"{path}.dsplan", "--threads", "1"])
+        call([DS_OPT, cls.archive, *inputs, "--config", f"{path}.json", "-o", f"{path}.dsplan", "--threads", "1",
+              *cls.options.get(mode, ())])
         return f"{path}.dsplan"
 
     @classmethod
@@ -70,6 +75,7 @@ class Trainer(unittest.TestCase):
 
 class MixedPrecision(Trainer):
     modes = MODES
+    options = {STORED: ("--target-cpu", "x86-64-v3")}
 
     @classmethod
     @functools.cache
@@ -81,7 +87,7 @@ class MixedPrecision(Trainer):
         """Within 1 % at each of 100 steps, and within 0.1 % of the mean: no drift to one side."""
         expected = np.asarray(self.reference().losses)
         self.assertLess(expected[-1], 0.75 * expected[0], "the model learns nothing")
-        for mode in ("bf16", "autocast"):
+        for mode in ("bf16", STORED, "autocast"):
             with self.subTest(mode=mode):
                 found = np.asarray(column(self.train(mode)[0], "loss"))
                 worst = relative(found, expected)
@@ -93,7 +99,7 @@ class MixedPrecision(Trainer):
     def test_products_are_in_bf16(self):
         """Losses differ from those of f32, by what bf16 rounds: more than f32 would, less than 1 %."""
         single = column(self.train("f32")[0], "loss")
-        for mode in ("bf16", "autocast"):
+        for mode in ("bf16", STORED, "autocast"):
             with self.subTest(mode=mode):
                 apart = relative(column(self.train(mode)[0], "loss")[:20], single[:20])
                 self.assertGreater(apart, 1e-6)
@@ -113,6 +119,7 @@ class MixedPrecision(Trainer):
         self.assertIn(", bf16\n", self.train("bf16")[1])
         self.assertIn("buckets of kind master", self.train("bf16")[1])
         self.assertNotIn("buckets of kind master", self.train("autocast")[1])
+        self.assertIn("for x86-64-v3 with", self.train(STORED)[1])
 
     def test_resumes_from_saved_weights(self):
         """A plan started from the weights that another run saved computes with their rounded copies."""
