@@ -39,15 +39,17 @@ KernelSpec squareMatmul(DType type, int64_t size) {
   return spec;
 }
 
-static double matmulPeak(int threads) {
+static double matmulPeak(DType type, int threads) {
   constexpr int64_t kSize = 1024;
-  KernelSpec spec = squareMatmul(DType::F32, kSize);
+  KernelSpec spec = squareMatmul(type, kSize);
   spec.threads = threads;
   const KernelProvider *provider = findProvider("onednn");
   if (!provider || provider->whyNot(spec))
     return 0;
   const std::unique_ptr<Kernel> kernel = provider->prepare(spec);
-  std::vector<float> lhs(kSize * kSize, 1), rhs(kSize * kSize, 1), out(kSize * kSize);
+  // Of these bytes every float type makes small numbers.
+  const std::vector<char> numbers(kSize * kSize * sizeOf(type), 0x3c);
+  std::vector<char> lhs = numbers, rhs = numbers, out = numbers;
   constexpr size_t kLine = 64;
   std::vector<char> memory(provider->workspaceBytes(spec) + kLine);
   const auto misplaced = reinterpret_cast<uintptr_t>(memory.data()) % kLine;
@@ -67,8 +69,13 @@ static double copyPeak(int threads) {
          });
 }
 
-MachinePeaks measurePeaks(int threads) {
-  return {matmulPeak(threads), DType::F32, copyPeak(threads)};
+MachinePeaks measurePeaks(DType products, int threads) {
+  MachinePeaks peaks{matmulPeak(DType::F32, threads), DType::F32, copyPeak(threads)};
+  if (double own = matmulPeak(products, threads); own > peaks.flopsPerSecond) {
+    peaks.flopsPerSecond = own;
+    peaks.matmulType = products;
+  }
+  return peaks;
 }
 
 } // namespace deepshard::runtime

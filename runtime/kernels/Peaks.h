@@ -16,8 +16,10 @@ struct MachinePeaks {
 /// A matmul of square matrices of `size` rows.
 KernelSpec squareMatmul(DType type, int64_t size);
 
-/// Measures the CPU, best of several, with `threads` threads for some tenths of a second.
-MachinePeaks measurePeaks(int threads);
+/// Measures the CPU, best of several, with `threads` threads for some tenths of a second. Matmuls
+/// are those of `products` or of f32, whichever are faster: without instructions for bf16 and f16
+/// these are multiplied in f32.
+MachinePeaks measurePeaks(DType products, int threads);
 
 } // namespace deepshard::runtime
 

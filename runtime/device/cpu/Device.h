@@ -32,7 +32,9 @@ public:
   void beginStep() override {}
   std::unique_ptr<Graph> capture(const std::function<void()> &) override { return nullptr; }
   std::unique_ptr<TaskClock> clock(size_t) override { return nullptr; }
-  MachinePeaks measurePeaks(DType, int threads) override { return runtime::measurePeaks(threads); }
+  MachinePeaks measurePeaks(DType products, int threads) override {
+    return runtime::measurePeaks(products, threads);
+  }
 
 private:
   std::unique_ptr<Code> code; ///< null: there is none
