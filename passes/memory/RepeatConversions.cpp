@@ -22,8 +22,8 @@ namespace deepshard {
 
 namespace {
 
-/// Ops between two uses of one copy: those of a norm that is computed again between the two products
-/// that read a gradient.
+/// Ops between two uses of one copy: those of a norm that is computed again between the two
+/// products that read a gradient.
 constexpr int64_t kNeighbours = 48;
 
 bool widens(graph::ConvertOp convert) {

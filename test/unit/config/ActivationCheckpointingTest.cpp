@@ -64,8 +64,9 @@ TEST(ActivationCheckpointing, partitionedActivations) {
                           "leave it out or set it to false"));
   EXPECT_THAT(notes(readSection(on, {"recompute=full"})),
               ElementsAre(key + "without effect: deepshard.mesh.tensor is 1"));
-  EXPECT_THAT(notes(readSection(on, {"mesh.tensor=2"})),
-              ElementsAre(key + "without effect: deepshard.recompute is \"selective\", not \"full\""));
+  EXPECT_THAT(
+      notes(readSection(on, {"mesh.tensor=2"})),
+      ElementsAre(key + "without effect: deepshard.recompute is \"selective\", not \"full\""));
 }
 
 TEST(ActivationCheckpointing, otherKeys) {
