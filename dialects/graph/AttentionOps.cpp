@@ -1,6 +1,6 @@
 //===- AttentionOps.cpp - types and costs of attention ----------------------------------------===//
 
-#include "dialects/graph/Graph.h"
+#include "dialects/graph/Attention.h"
 #include "dialects/graph/Inference.h"
 
 using namespace mlir;
@@ -155,15 +155,25 @@ LogicalResult AttentionGradOp::verify() {
 // Per pair: two products over d and e, then scale, maximum, exponential, sum and division of the
 // softmax.
 OpCost AttentionOp::getCost() {
-  return attentionCost(*this,
-                       2 * (getQ().getType().getDimSize(3) + getV().getType().getDimSize(3)) + 5);
+  OpCost cost = attentionCost(*this, 2 * getV().getType().getDimSize(3));
+  cost.flops += flopsOfScores(*this);
+  return cost;
+}
+
+int64_t flopsOfScores(AttentionOp op) {
+  return attentionCost(op, 2 * op.getQ().getType().getDimSize(3) + 5).flops;
 }
 
 // Per pair: the scores again and the products for dq, dk (over d), dv and the gradient of the
 // probabilities (over e), then scale, exponential, subtraction and two multiplications.
 OpCost AttentionGradOp::getCost() {
-  return attentionCost(
-      *this, 2 * (3 * getQ().getType().getDimSize(3) + 2 * getV().getType().getDimSize(3)) + 5);
+  OpCost cost = attentionCost(*this, 2 * 2 * getV().getType().getDimSize(3));
+  cost.flops += flopsOfScores(*this);
+  return cost;
+}
+
+int64_t flopsOfScores(AttentionGradOp op) {
+  return attentionCost(op, 2 * 3 * op.getQ().getType().getDimSize(3) + 5).flops;
 }
 
 } // namespace deepshard::graph

@@ -3,14 +3,14 @@
 // Names as in the op: b batch, h = g r heads (g key/value heads, r query heads each), s queries, t
 // keys, d and e features. Batch rows and key/value heads are independent of each other; with one
 // key/value head, so are the heads that share it. The scores need all of d, and the softmax all of
-// t: keys and values can only be split with the queries, as a ring (RingAttention.h), and where
+// t: keys and values can only be split with the queries, as a ring (RingAttention.cpp), and where
 // that cannot be, or costs more, the axes that split the sequence outside may split the key/value
 // heads here (Ulysses, Jacobs et al., arXiv 2309.14509): `instead` says so.
 // With dropout the mask is a function of batch row and head: these factors are special.
 //
 //===------------------------------------------------------------------------------------------===//
 
-#include "dialects/graph/RingAttention.h"
+#include "dialects/graph/Attention.h"
 
 using namespace mlir;
 
@@ -135,18 +135,19 @@ FailureOr<SmallVector<Value>> AttentionGradOp::partition(PartitionBuilder &parti
   return partitionAttention(*this, partition);
 }
 
-/// o is linear in v, lse does not depend on it.
+/// o is linear in v, lse does not depend on it. Any part of e needs all of the scores.
 ShardingRule AttentionOp::getShardingRule() {
   constexpr unsigned kQ = 0, kK = 1, kV = 2, kO = 0, kLse = 1, kFeature = 3;
   ShardingRuleBuilder builder(*this);
   addScoreFactors(*this, builder, {{kQ}, {kK, kV}, {kO, kLse}, {}});
   builder.factor({in(kQ, kFeature), in(kK, kFeature)}, FactorKind::Replicate);
   builder.factor({in(kV, kFeature), out(kO, kFeature)});
+  builder.repeats(in(kV, kFeature), flopsOfScores(*this));
   return builder.partial({kV}, {kO}).build();
 }
 
 /// The slope of a score is a sum over e, and dq and dk are linear in it. All three are linear in
-/// d_o.
+/// d_o. Any part of e needs all of the scores and the products for dq and dk.
 ShardingRule AttentionGradOp::getShardingRule() {
   constexpr unsigned kDO = 0, kQ = 1, kK = 2, kV = 3, kO = 4, kLse = 5;
   constexpr unsigned kDq = 0, kDk = 1, kDv = 2, kFeature = 3;
@@ -156,6 +157,7 @@ ShardingRule AttentionGradOp::getShardingRule() {
                  FactorKind::Replicate);
   builder.factor({in(kDO, kFeature), in(kV, kFeature), in(kO, kFeature), out(kDv, kFeature)},
                  FactorKind::Reduction, ReductionKind::Sum);
+  builder.repeats(in(kV, kFeature), flopsOfScores(*this));
   return builder.partial({kDO}).build();
 }
 

@@ -22,7 +22,7 @@
 //
 //===------------------------------------------------------------------------------------------===//
 
-#include "dialects/graph/RingAttention.h"
+#include "dialects/graph/Attention.h"
 
 #include "dialects/graph/PrimitiveBuilder.h"
 

@@ -68,6 +68,13 @@ int64_t ShardingRule::bytesReduced(Operation *op, const InnerReduction &reductio
          type.getElementTypeBitWidth() / 8;
 }
 
+int64_t ShardingRule::flopsOfAll(int64_t flops, ArrayRef<int64_t> parts) const {
+  int64_t all = flops;
+  for (const Repeated &part : repeated)
+    all += part.flops * (parts[part.factor] - 1);
+  return all;
+}
+
 SmallVector<int64_t> ShardingRule::localShape(const TensorFactors &tensor,
                                               ArrayRef<int64_t> parts) const {
   SmallVector<int64_t> shape;
@@ -171,6 +178,8 @@ std::string ShardingRule::text() const {
     });
     os << "}";
   }
+  for (const Repeated &part : repeated)
+    os << " repeated={" << nameOf(part.factor) << ":" << part.flops << "}";
   return text;
 }
 
@@ -193,7 +202,8 @@ public:
       if (failed(kind(factor)))
         return failure();
     return success(succeeded(partials()) && succeeded(ringsOfFactors()) &&
-                   succeeded(innerReductions()) && succeeded(insteadOfFactors()));
+                   succeeded(innerReductions()) && succeeded(insteadOfFactors()) &&
+                   succeeded(repeatedParts()));
   }
 
 private:
@@ -324,6 +334,17 @@ private:
     return success();
   }
 
+  LogicalResult repeatedParts() {
+    llvm::SmallDenseSet<unsigned> seen;
+    for (auto [index, part] : llvm::enumerate(rule.repeated))
+      if (part.factor >= rule.factors.size() ||
+          rule.factors[part.factor].kind == FactorKind::Replicate || part.flops < 0 ||
+          !seen.insert(part.factor).second)
+        return error() << "repeated part " << index
+                       << " must name a factor that may be split and has no other, and flops";
+    return success();
+  }
+
   Operation *op;
   const ShardingRule &rule;
   SmallVector<bool> used;
@@ -434,6 +455,14 @@ ShardingRuleBuilder &ShardingRuleBuilder::inner(RulePlace place, unsigned result
     rule.inner.push_back({factor, result, times});
   return *this;
 }
+
+ShardingRuleBuilder &ShardingRuleBuilder::repeats(RulePlace place, int64_t flops) {
+  for (unsigned factor : tensorOf(place)[place.dim])
+    if (rule.factors[factor].kind != FactorKind::Replicate)
+      rule.repeated.push_back({factor, flops});
+  return *this;
+}
+
 ShardingRuleBuilder &ShardingRuleBuilder::once(unsigned operand) {
   rule.once.push_back(operand);
   return *this;

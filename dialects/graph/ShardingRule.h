@@ -31,8 +31,12 @@
 // A split *ring* factor costs what its op sends meanwhile, which the rule says too: the ranks hand
 // the local parts of the ring's tensors on, each to the next.
 //
+// Splitting a factor divides the arithmetic of the op among its ranks but for the *repeated* part,
+// which each of them does in full: attention over a part of the value features computes all scores.
+//
 //   attention: ([i, j, k, l],[i, j, k, l],[i, j, k, m])->([i, j, k, m],[i, j, k])
 //              {i=2, j=4, k=64, l=8, m=8} special={k} replicate={l} ring={k:1&2} instead={k->j}
+//              repeated={m:688128}
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -113,6 +117,15 @@ struct InnerReduction {
   bool operator==(const InnerReduction &) const = default;
 };
 
+/// Of the flops of the whole op (CostOpInterface), those that each rank does for the part that it
+/// has of the other factors, however many ranks split `factor`.
+struct Repeated {
+  unsigned factor = 0;
+  int64_t flops = 0;
+
+  bool operator==(const Repeated &) const = default;
+};
+
 /// Axes that split `factor` where operands come from may split `other` here instead, and back for
 /// the results: a tensor that has both is moved by an all-to-all.
 struct Instead {
@@ -130,6 +143,7 @@ struct ShardingRule {
   llvm::SmallVector<Ring, 1> rings;
   llvm::SmallVector<InnerReduction, 1> inner;
   llvm::SmallVector<Instead, 2> instead;
+  llvm::SmallVector<Repeated, 1> repeated;
   /// Operands that belong to the result once, not to each summand that a split Reduction factor
   /// leaves: the op's `partition` hands them to `addAfterReduction`, so the result must be reduced
   /// where the op stands.
@@ -153,6 +167,9 @@ struct ShardingRule {
   /// all together, with factor f split into parts[f] equal parts.
   int64_t bytesReduced(mlir::Operation *op, const InnerReduction &reduction,
                        llvm::ArrayRef<int64_t> parts) const;
+  /// Of `flops`, those of the whole op whose rule this is, what the ranks do all together with
+  /// factor f split into parts[f] equal parts.
+  int64_t flopsOfAll(int64_t flops, llvm::ArrayRef<int64_t> parts) const;
   /// Sizes of the dimensions of `tensor` with factor f split into parts[f] equal parts.
   llvm::SmallVector<int64_t> localShape(const TensorFactors &tensor,
                                         llvm::ArrayRef<int64_t> parts) const;
@@ -177,7 +194,8 @@ struct ShardingRule {
 /// 7. the factor of an inner reduction is Special, its result lacks the factor, and it happens once
 ///    at least
 /// 8. factors that are split instead of each other are two that exist, the other one not Replicate
-/// Reports at the op.
+/// 9. the factor of a repeated part exists, is not Replicate and has one; its flops are not
+/// negative Reports at the op.
 llvm::LogicalResult verifyRule(mlir::Operation *op, const ShardingRule &rule);
 
 /// A dimension of an operand or result of an op.
@@ -216,6 +234,8 @@ public:
                             llvm::ArrayRef<unsigned> results);
   /// While the factor of `place` is split, the op reduces `times` values like a result.
   ShardingRuleBuilder &inner(RulePlace place, unsigned result, int64_t times);
+  /// However the factor of `place` is split, each of its ranks does `flops` of the op's.
+  ShardingRuleBuilder &repeats(RulePlace place, int64_t flops);
   /// Axes of the factor of `place` may split the first factor of `other` instead, if both have
   /// factors and the latter can be split.
   ShardingRuleBuilder &instead(RulePlace place, RulePlace other);

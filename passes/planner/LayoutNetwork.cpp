@@ -220,14 +220,14 @@ const LayoutNetwork::OpClass *LayoutNetwork::classOf(Operation *op) {
   return &it->second;
 }
 
-/// All parts share the arithmetic, but every rank reads the whole of an operand that is not split.
+/// All parts share the arithmetic but for what a rule says is repeated, but every rank reads the
+/// whole of an operand that is not split.
 Cost LayoutNetwork::computeCost(Operation *op, const Candidate &candidate) const {
   auto costly = dyn_cast<graph::CostOpInterface>(op);
   if (!costly)
     return {};
-  int64_t parts = 1;
-  for (const Axes &axes : candidate.factors)
-    parts *= grid.sizeOf(axes);
+  auto parts =
+      llvm::map_to_vector(candidate.factors, [&](const Axes &axes) { return grid.sizeOf(axes); });
   int64_t whole = 0, local = 0;
   auto add = [&](Value value, LayoutAttr layout) {
     const int64_t bits =
@@ -241,11 +241,13 @@ Cost LayoutNetwork::computeCost(Operation *op, const Candidate &candidate) const
     add(value, layout);
   const graph::ShardingRule rule = cast<graph::ShardingRuleOpInterface>(op).getShardingRule();
   graph::OpCost cost = costly.getCost();
+  cost.flops = rule.flopsOfAll(cost.flops, parts);
   for (const graph::Ring &ring : rule.rings)
     if (const int64_t ranks = grid.sizeOf(candidate.factors[ring.factor]); ring.isCausal)
       cost.flops = cost.flops * (2 * ranks - 1) / ranks; // of the rank that all wait for
-  return machine.compute(
-      cost, parts, static_cast<double>(local) / static_cast<double>(std::max<int64_t>(whole, 1)));
+  return machine.compute(cost, llvm::product_of(parts),
+                         static_cast<double>(local) /
+                             static_cast<double>(std::max<int64_t>(whole, 1)));
 }
 
 LayoutNetwork::OpClass LayoutNetwork::makeClass(Operation *op,

@@ -1,7 +1,7 @@
-//===- RingAttention.h - attention whose queries and keys are split alike over ranks ----------===//
+//===- Attention.h - what types, rules and partitions of attention share ---------------------===//
 
-#ifndef DEEPSHARD_DIALECTS_GRAPH_RINGATTENTION_H
-#define DEEPSHARD_DIALECTS_GRAPH_RINGATTENTION_H
+#ifndef DEEPSHARD_DIALECTS_GRAPH_ATTENTION_H
+#define DEEPSHARD_DIALECTS_GRAPH_ATTENTION_H
 
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/PartitionBuilder.h"
@@ -19,6 +19,10 @@ template <typename Op> bool canRing(Op op) {
   return op.getQ().getType().getDimSize(2) == op.getK().getType().getDimSize(2) &&
          (!mask || isBroadcast()) && !op.getDiagonal() && !op.getOffsets();
 }
+
+/// Of the op's flops (`getCost`), those that do not depend on the size of the value features.
+int64_t flopsOfScores(AttentionOp op);
+int64_t flopsOfScores(AttentionGradOp op);
 
 /// o and lse of the own queries; `factor`, of queries and keys, is split.
 llvm::SmallVector<mlir::Value> ringAttention(AttentionOp op, PartitionBuilder &partition,
@@ -38,4 +42,4 @@ template <typename Op> void dropAt(Op local, Op whole, mlir::Value offsets) {
 
 } // namespace deepshard::graph
 
-#endif // DEEPSHARD_DIALECTS_GRAPH_RINGATTENTION_H
+#endif // DEEPSHARD_DIALECTS_GRAPH_ATTENTION_H
