@@ -19,13 +19,13 @@
 
 #include "dialects/graph/ChunkAttr.h"
 #include "dialects/graph/PartitionBuilder.h"
+#include "passes/Quantities.h"
 #include "passes/memory/RowRegion.h"
 
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/SetVector.h"
-#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 
@@ -346,17 +346,14 @@ LogicalResult Chunking::run() {
 }
 
 void explain(const RowRegion &region, const Chunks &chunks) {
-  auto mebibytes = [](int64_t bytes) {
-    return llvm::formatv("{0:F2} MiB", static_cast<double>(bytes) / (1 << 20)).str();
-  };
   const int64_t bytes = bytesOf(region.wideValue());
   remark::passed(region.wideValue().getLoc(),
                  remark::RemarkOpts::name("chunk-rows").category("memory"))
       << llvm::formatv("{0} rows are computed in {1} chunks, forward and backward: {2} at a time "
                        "instead of {3}; {4} are moved again for it",
                        chunks.allRows(), chunks.size(),
-                       mebibytes(bytes / chunks.allRows() * chunks.mostRows()), mebibytes(bytes),
-                       mebibytes((chunks.size() - 1) * bytesPerChunk(region)))
+                       bytesText(bytes / chunks.allRows() * chunks.mostRows()), bytesText(bytes),
+                       bytesText((chunks.size() - 1) * bytesPerChunk(region)))
              .str();
 }
 

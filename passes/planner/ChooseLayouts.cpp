@@ -4,6 +4,7 @@
 
 #include "passes/planner/Explanation.h"
 #include "passes/planner/LayoutNetwork.h"
+#include "passes/planner/WhyNot.h"
 #include "passes/sharding/Arguments.h"
 
 using namespace mlir;
@@ -85,6 +86,7 @@ struct ChooseLayoutsPass : impl::ChooseLayoutsBase<ChooseLayoutsPass> {
         return failure();
     layouts.annotate(best->choices);
     warnOfIdleAxes(function, free);
+    warnOfWholeAttention(function, meshOp.getAxes(), free);
     return success();
   }
 
@@ -116,6 +118,33 @@ struct ChooseLayoutsPass : impl::ChooseLayoutsBase<ChooseLayoutsPass> {
           << axis.getName()
           << " does not pay: its ranks all compute the same; leave the axis out, or pin "
           << "layouts over it";
+  }
+
+  /// Heads that do not divide are computed on every rank: of short sequences little is lost, of
+  /// long ones most of the step.
+  static void warnOfWholeAttention(func::FuncOp function, sharding::MeshAttr grid,
+                                   const Axes &axes) {
+    llvm::DenseSet<std::pair<int64_t, Attribute>> said;
+    function.walk([&](graph::AttentionOp op) {
+      constexpr unsigned kLse = 1, kHead = 1;
+      const int64_t groups = op.getK().getType().getDimSize(kHead);
+      // Those of queries can be split where they share one of keys and values.
+      const int64_t heads = groups == 1 ? op.getQ().getType().getDimSize(kHead) : groups;
+      auto split = op->getAttrOfType<sharding::FactorsAttr>(sharding::kFactorsAttr);
+      const graph::ShardingRule rule = op.getShardingRule();
+      auto isSplit = [&](sharding::AxisRefAttr axis) {
+        return llvm::any_of(llvm::enumerate(split.getFactors()), [&](auto factor) {
+          return graph::ShardingRule::has(rule.results[kLse], factor.index()) &&
+                 llvm::is_contained(factor.value().getAxes(), axis);
+        });
+      };
+      for (sharding::AxisRefAttr axis : axes)
+        if (const int64_t ranks = grid.sizeOf({axis});
+            heads % ranks != 0 && !isSplit(axis) && said.insert({heads, axis}).second)
+          op.emitWarning() << heads << (groups == 1 ? " heads" : " heads of keys and values")
+                           << " do not divide over the mesh axis " << axis.getName() << " of "
+                           << ranks << " ranks: each of them computes all";
+    });
   }
 };
 

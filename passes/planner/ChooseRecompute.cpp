@@ -2,13 +2,13 @@
 
 #include "passes/planner/Passes.h"
 
+#include "passes/Quantities.h"
 #include "passes/planner/CheapRecompute.h"
 #include "passes/planner/Fold.h"
 #include "passes/planner/SavedValues.h"
 
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/DenseSet.h"
-#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 
@@ -71,10 +71,7 @@ struct Work {
   int64_t flops = 0;             // of what is computed again
 
   std::string text() const {
-    auto mebibytes = [](int64_t bytes) {
-      return llvm::formatv("{0:F2} MiB", static_cast<double>(bytes) / (1 << 20)).str();
-    };
-    return "keeps " + mebibytes(after) + " for the backward instead of " + mebibytes(before) +
+    return "keeps " + bytesText(after) + " for the backward instead of " + bytesText(before) +
            " and computes " + llvm::formatv("{0:F3}", static_cast<double>(flops) * 1e-9).str() +
            " GFLOP again";
   }

@@ -52,6 +52,17 @@ void CostNetwork::addDiagonal(unsigned variable, CostStore::Id costs) {
   add(variable, std::move(diagonal));
 }
 
+Cost CostNetwork::costAt(unsigned variable, std::span<const unsigned> choices) const {
+  const Domain &domain = domains[variable];
+  Cost cost = (*tables)[domain.costs].costs[choices[variable]];
+  for (size_t index : domain.pairs) {
+    const Pair &pair = pairs[index];
+    const size_t entry = size_t{choices[pair.a]} * domains[pair.b].choices + choices[pair.b];
+    cost = addCosts(cost, (*tables)[pair.costs].costs[entry]);
+  }
+  return cost;
+}
+
 Cost CostNetwork::costOf(std::span<const unsigned> choices) const {
   Cost cost;
   for (size_t variable = 0; variable < choices.size(); ++variable)

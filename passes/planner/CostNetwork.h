@@ -58,6 +58,17 @@ public:
 
   const std::vector<Cost> &costsOf(CostStore::Id table) const { return (*tables)[table].costs; }
 
+  /// The costs of the choices of a variable by themselves.
+  const std::vector<Cost> &costsAlone(unsigned variable) const {
+    return costsOf(domains[variable].costs);
+  }
+  /// Two variables that cost something together: a table of all pairs of choices.
+  struct Pair {
+    unsigned a, b; // a < b
+    CostStore::Id costs;
+  };
+  const std::vector<Pair> &allPairs() const { return pairs; }
+
   struct Solution {
     Cost cost = kForbidden;
     std::vector<unsigned> choices; // per variable
@@ -76,6 +87,9 @@ public:
   /// others too is left out.
   Cost costOf(std::span<const unsigned> choices) const;
 
+  /// What a combination costs at one variable: by itself, and together with each other one.
+  Cost costAt(unsigned variable, std::span<const unsigned> choices) const;
+
   static constexpr size_t kMostEntries = size_t{1} << 26;
 
 private:
@@ -85,10 +99,6 @@ private:
     unsigned choices;
     CostStore::Id costs;
     std::vector<size_t> pairs; // indices
-  };
-  struct Pair {
-    unsigned a, b; // a < b
-    CostStore::Id costs;
   };
 
   std::shared_ptr<CostStore> tables;

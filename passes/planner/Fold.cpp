@@ -71,6 +71,7 @@ private:
           live.insert(result);
       if (live.size() == 1) {
         separators[*live.begin()] = segments.size();
+        segment.end = *live.begin();
         close(segment);
       }
     }
@@ -90,21 +91,21 @@ private:
     for (Operation &op : function.getBody().front().without_terminator())
       if (isBackward(&op) && carriers.contains(op.getResult(0)))
         ops.push_back(&op);
+    findReadersOfParameters();
     for (Operation *op : ops)
       if (std::optional<size_t> segment = earliestRead(op))
         segmentOf[op] = *segment;
-    const llvm::StringMap<size_t> readers = segmentsOfParameters();
     for (Operation *op : llvm::reverse(ops))
       if (!segmentOf.contains(op))
-        if (std::optional<size_t> segment = earliestReader(op, readers))
+        if (std::optional<size_t> segment = earliestReader(op))
           segmentOf[op] = *segment;
     for (Operation *op : ops)
       if (auto it = segmentOf.find(op); it != segmentOf.end())
         segments[it->second].ops.push_back(op);
   }
 
-  /// The earliest segment of which an op reads a forward value; for a sum, also that of which it
-  /// adds up gradients. Nothing for what only hands on one gradient.
+  /// The earliest segment of which an op reads a forward value; else that whose parameter it reads;
+  /// for a sum, that of which it adds up gradients. Nothing for what only hands on one gradient.
   std::optional<size_t> earliestRead(Operation *op) {
     std::optional<size_t> kept, added;
     unsigned gradients = 0;
@@ -125,11 +126,26 @@ private:
     for (Value operand : op->getOperands())
       if (auto it = separators.find(operand); it != separators.end() && kept == it->second)
         kept = std::min(*kept + 1, segments.size() - 1);
+    if (!kept)
+      kept = segmentOfParameter(op, added);
     return kept ? kept : gradients > 1 ? added : std::nullopt;
   }
 
+  /// The segment in which the parameter that a backward op reads was read: of several (a tied
+  /// table) the last one in front of what made the gradients that the op reads.
+  std::optional<size_t> segmentOfParameter(Operation *op, std::optional<size_t> gradients) {
+    for (Value operand : op->getOperands()) {
+      auto it = readersOf.find(operand);
+      if (it == readersOf.end())
+        continue;
+      auto behind = llvm::upper_bound(it->second, gradients.value_or(SIZE_MAX));
+      return behind == it->second.begin() ? it->second.front() : *std::prev(behind);
+    }
+    return std::nullopt;
+  }
+
   /// The earliest segment that reads a result; gradients of parameters are read where these are.
-  std::optional<size_t> earliestReader(Operation *op, const llvm::StringMap<size_t> &readers) {
+  std::optional<size_t> earliestReader(Operation *op) {
     std::optional<size_t> earliest;
     auto add = [&](size_t segment) { earliest = std::min(earliest.value_or(SIZE_MAX), segment); };
     for (OpOperand &use : op->getUses()) {
@@ -139,28 +155,32 @@ private:
         continue;
       auto name =
           function.getResultAttrOfType<StringAttr>(use.getOperandNumber(), graph::kGradientAttr);
-      if (auto it = name ? readers.find(name.getValue()) : readers.end(); it != readers.end())
+      if (auto it = name ? firstReaders.find(name.getValue()) : firstReaders.end();
+          it != firstReaders.end())
         add(it->second);
     }
     return earliest;
   }
 
-  /// The first segment that reads each parameter.
-  llvm::StringMap<size_t> segmentsOfParameters() {
-    llvm::StringMap<size_t> result;
+  void findReadersOfParameters() {
     for (size_t i = 0; i < segments.size(); ++i)
       for (Operation *op : segments[i].ops)
         for (Value operand : op->getOperands())
           if (auto argument = dyn_cast<BlockArgument>(operand))
             if (auto name = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(),
-                                                                  graph::kParameterAttr))
-              result.try_emplace(name.getValue(), i);
-    return result;
+                                                                  graph::kParameterAttr)) {
+              firstReaders.try_emplace(name.getValue(), i);
+              if (SmallVector<size_t, 1> &readers = readersOf[operand];
+                  readers.empty() || readers.back() != i)
+                readers.push_back(i);
+            }
   }
 
   func::FuncOp function;
   llvm::DenseSet<Value> carriers;
-  llvm::DenseMap<Value, size_t> separators; // the segment that each one ends
+  llvm::DenseMap<Value, size_t> separators;                // the segment that each one ends
+  llvm::DenseMap<Value, SmallVector<size_t, 1>> readersOf; // segments that read a parameter
+  llvm::StringMap<size_t> firstReaders;                    // the first of them, by its name
   llvm::DenseMap<Operation *, size_t> segmentOf;
   SmallVector<Segment, 0> segments;
 };

@@ -11,8 +11,9 @@
 //   run       a list of kinds repeated: [attention, MLP] 12 times is one run of blocks
 //
 // A backward op belongs to the earliest segment of which it reads a forward value (the separator in
-// front of a segment counts as the segment's); a sum of gradients to the earliest one that it adds
-// up; what only hands on one gradient to where that is read. What depends on no parameter (masks,
+// front of a segment counts as the segment's); what reads only a parameter beside gradients to the
+// segment that read it before; a sum of gradients to the earliest one that it adds up; what only
+// hands on one gradient to where that is read. What depends on no parameter (masks,
 // positions) carries no state: it belongs to no segment and does not hinder a separator.
 //
 // O(ops) but for the runs, O(segments^2).
@@ -29,6 +30,7 @@ namespace deepshard {
 struct Segment {
   llvm::SmallVector<mlir::Operation *> ops; // forward ones first, each in the order of the program
   unsigned kind = 0;                        // counted from 0 in order of appearance
+  mlir::Value end; // the separator behind it; null: what carries state ends here
 };
 
 /// `count` blocks of `length` segments each, from segment `first` on.

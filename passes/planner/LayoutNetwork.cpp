@@ -461,12 +461,23 @@ SmallVector<LayoutNetwork::Parameter> LayoutNetwork::parameters() const {
   return result;
 }
 
-SmallVector<LayoutNetwork::Attention> LayoutNetwork::attentions() const {
-  SmallVector<Attention> result;
-  llvm::DenseSet<const OpClass *> seen;
-  for (const auto &[op, choices] : ops)
-    if (choices.kind->rings > 0 && seen.insert(choices.kind).second)
-      result.push_back({op, choices.variable, choices.kind->rings});
+SmallVector<LayoutNetwork::Decision> LayoutNetwork::decisions() const {
+  SmallVector<Decision> result;
+  auto addValue = [&](Value value, const Source &source) {
+    if (source.layouts->size() > 1)
+      result.push_back({value, value.getDefiningOp(), source.variable, *source.layouts, {}});
+  };
+  func::FuncOp theFunction = function; // its methods are not const
+  for (BlockArgument argument : theFunction.getArguments())
+    addValue(argument, made.find(argument)->second);
+  for (const auto &[op, choices] : ops) {
+    const OpClass &kind = *choices.kind;
+    if (kind.candidates.size() > 1)
+      result.push_back({nullptr, op, choices.variable, {}, kind.candidates, kind.rings});
+    for (Value value : op->getResults())
+      if (auto home = homes.find(value); home != homes.end())
+        addValue(value, home->second);
+  }
   return result;
 }
 

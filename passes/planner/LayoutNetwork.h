@@ -61,14 +61,20 @@ public:
   };
   llvm::SmallVector<Parameter> parameters() const;
 
-  /// Attention whose sequence is split: the candidates from `rings` on go round, those before split
-  /// heads. One of each kind of op.
-  struct Attention {
-    mlir::Operation *op;
-    unsigned variable;
-    size_t rings;
+  /// What is decided, if there is more than one way: where an argument lies, how an op is split, or
+  /// where the value of one is kept that has several readers.
+  struct Decision {
+    mlir::Value value;             // kept; null: an op is split
+    mlir::Operation *op = nullptr; // that is split, or makes the value if one does
+    unsigned variable = 0;
+    llvm::ArrayRef<sharding::LayoutAttr> layouts; // of the value, under each choice
+    llvm::ArrayRef<Candidate> candidates;         // of the op
+    /// Attention whose sequence is split: the candidates from here on go round, those before split
+    /// heads. 0: there is nothing of this to decide.
+    size_t rings = 0;
   };
-  llvm::SmallVector<Attention> attentions() const;
+  /// In the order of the program.
+  llvm::SmallVector<Decision> decisions() const;
 
   /// The axes that are searched.
   llvm::ArrayRef<sharding::AxisRefAttr> searched() const { return free; }

@@ -44,7 +44,7 @@ def ChooseLayouts : Pass<"choose-layouts", "::mlir::ModuleOp"> {
     ListOption<"tierSizes", "tier-sizes", "int64_t", "Ranks that share each tier of links, innermost first">,
     ListOption<"tierLatencies", "tier-latency-us", "double", "Latency of a collective over each tier">,
     ListOption<"tierBandwidths", "tier-gb-per-s", "double", "What a rank receives over each tier, 10^9 bytes a second">,
-    ListOption<"whyNot", "why-not", "std::string", "PATTERN=DIMENSIONS: say what other layouts of parameters would cost">
+    ListOption<"whyNot", "why-not", "std::string", "PATTERN=DIMENSIONS or AXIS.MODULE=row: say what other layouts of parameters would cost">
   ];
   let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
 }

@@ -79,6 +79,7 @@ SHAPES = {
 STEPS = 6
 MIXES = [(2, 2, 1), (1, 2, 2), (2, 2, 2), (2, 4, 1), (1, 4, 2)]  # data, context, tensor
 BOUND = {"f32": 2e-6, "f64": 1e-9}
+WEIGHT_BOUND = {"f32": 2e-6, "f64": 1e-9}
 
 
 class Context(unittest.TestCase):
@@ -174,6 +175,9 @@ class Context(unittest.TestCase):
                     self.assertLessEqual(abs(step[metric] - expected[metric]), bound * abs(expected[metric]),
                                          f"{metric} of step {step['step']}")
             self.assertEqual({k: v.shape for k, v in weights.items()}, {k: v.shape for k, v in whole.items()})
+            for key, tensor in weights.items():
+                apart = np.linalg.norm(tensor - whole[key]) / np.linalg.norm(whole[key])
+                self.assertLessEqual(apart, WEIGHT_BOUND[precision], key)
             return call([DS_RUN, plan, "--check"]).stdout
 
     @staticmethod

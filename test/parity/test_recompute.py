@@ -39,6 +39,12 @@ MESHES = {
 STEPS = 5
 
 
+def mebibytes(text):
+    """Of "512.00 KiB" or "1.20 MiB"."""
+    number, unit = text.split()
+    return float(number) / {"KiB": 1024, "MiB": 1}[unit]
+
+
 class Recompute(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -118,11 +124,11 @@ class Recompute(unittest.TestCase):
             """MiB that the plans of two depths differ by, for each block; what the explanation says of a block."""
             plans = [self.plan("saved", size, {}, mode) for size in ("gpt2", "deep")]
             planned = [self.train(plan, size)[2] / 2**20 for (plan, _), size in zip(plans, ("gpt2", "deep"))]
-            said = re.search(r"each of (\d+) equal blocks keeps ([\d.]+) MiB for the backward instead of ([\d.]+) MiB",
+            said = re.search(r"each of (\d+) equal blocks keeps ([\d.]+ .iB) for the backward instead of ([\d.]+ .iB)",
                              plans[0][1])
             if said:
                 self.assertEqual(int(said.group(1)), SHAPES["gpt2"]["settings"]["n_layer"])
-            return (planned[1] - planned[0]) / more, said and float(said.group(3)) - float(said.group(2))
+            return (planned[1] - planned[0]) / more, said and mebibytes(said.group(3)) - mebibytes(said.group(2))
 
         plain, _ = of_a_block("none")
         for mode in MODES[1:]:
@@ -138,7 +144,7 @@ class Recompute(unittest.TestCase):
         for count in (6, 3):
             plan, explained = self.plan("count", "gpt2", {}, "full", number_checkpoints=count)
             self.assert_same_bits(self.train(plan, "gpt2"), plain)
-            kept[count] = float(re.search(r"a micro-batch keeps ([\d.]+) MiB", explained).group(1))
+            kept[count] = mebibytes(re.search(r"a micro-batch keeps ([\d.]+ .iB)", explained).group(1))
         self.assertAlmostEqual(kept[6] - kept[3], 3 * stream_mebibytes, delta=0.011)
 
     def test_collectives(self):

@@ -43,13 +43,15 @@ namespace {
 class RemarkPrinter : public remark::detail::MLIRRemarkStreamerBase {
 public:
   void streamOptimizationRemark(const remark::detail::Remark &remark) override {
-    llvm::errs() << remark.getCategoryName();
-    if (std::string place = locationText(remark.getLocation()); !place.empty())
-      llvm::errs() << " " << place;
-    llvm::errs() << ": ";
+    std::string text;
     for (const remark::detail::Remark::Arg &argument : remark.getArgs())
-      llvm::errs() << argument.val;
-    llvm::errs() << "\n";
+      text += argument.val;
+    llvm::errs() << remark.getCategoryName();
+    // What is about a parameter begins with its name, which is its place too.
+    if (std::string place = locationText(remark.getLocation());
+        !place.empty() && !StringRef(text).starts_with(place + ":"))
+      llvm::errs() << " " << place;
+    llvm::errs() << ": " << text << "\n";
   }
 };
 

@@ -81,7 +81,8 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
                  "OUT.html: a page about the plan: layouts by block, bytes by axis, memory");
   app.add_option("--why-not", options.whyNot,
                  "PATTERN=LAYOUT: say what it would cost to give parameters this layout instead of "
-                 "the one that was found, as in '*.c_fc.weight=[\"tensor\", []]'")
+                 "the one that was found, as in '*.c_fc.weight=[\"tensor\", []]', or "
+                 "AXIS.MODULE=row (or column, or whole), as in tensor.h.3.mlp=row")
       ->allow_extra_args(false);
   app.add_flag("--elide", options.elide, "print large constants of the IR as ...");
 

@@ -53,7 +53,7 @@ public:
     for (const Run &run : fold.runs)
       rows += row(fold, run);
     return "<table><tr><th>block<th>equal ones<th>parameters: shape, layout, KiB on a rank"
-           "<th>forward receives, KiB<th>backward receives, KiB</tr>\n" +
+           "<th>hands on<th>forward receives, KiB<th>backward receives, KiB</tr>\n" +
            rows + "</table>\n";
   }
 
@@ -77,11 +77,13 @@ private:
           addMoves(op, others);
     std::string name = parameters.empty() ? opsOf(block(0)) : nameOf(parameters);
     if (run.count > 1)
-      name += " to " + nameOf(parametersOf(block(run.count - 1)));
+      if (std::string last = nameOf(parametersOf(block(run.count - 1))); !last.empty())
+        name += " to " + last;
     if (parameters.empty() && forward.empty() && backward.empty())
       return "";
     return "<tr><td>" + escaped(name) + "<td>" + std::to_string(run.count) + "<td>" +
-           textOf(parameters) + "<td>" + textOf(forward) + "<td>" + textOf(backward) + "</tr>\n";
+           textOf(parameters) + "<td>" + textOf(segments[run.first + run.length - 1].end) + "<td>" +
+           textOf(forward) + "<td>" + textOf(backward) + "</tr>\n";
   }
 
   /// What a block without parameters of its own does.
@@ -130,7 +132,8 @@ private:
         .getValue();
   }
 
-  /// What the names of parameters begin with, up to a dot; that of a single one.
+  /// What the names of parameters begin with, up to a dot; that of a single one; if that is
+  /// nothing, all of them.
   std::string nameOf(ArrayRef<BlockArgument> parameters) {
     if (parameters.empty())
       return "";
@@ -140,7 +143,10 @@ private:
       while (!(name.starts_with(common) && (common.empty() || name[common.size()] == '.')))
         common = common.rsplit('.').second.empty() ? "" : common.rsplit('.').first;
     }
-    return common.str();
+    if (!common.empty())
+      return common.str();
+    return llvm::join(llvm::map_range(parameters, [&](BlockArgument p) { return nameOf(p); }),
+                      ", ");
   }
 
   std::string textOf(ArrayRef<BlockArgument> parameters) {
@@ -148,17 +154,31 @@ private:
     for (BlockArgument argument : parameters) {
       auto type = cast<RankedTensorType>(argument.getType());
       sharding::LayoutAttr layout = sharding::layoutOf(argument);
-      int64_t parts = layout && grid ? grid.sizeOf(layout.getSplitAxes()) : 1;
       double bytes = static_cast<double>(type.getNumElements()) * type.getElementTypeBitWidth() /
-                     8 / static_cast<double>(parts);
-      std::string shape;
-      for (int64_t size : type.getShape())
-        shape += (shape.empty() ? "" : " x ") + std::to_string(size);
-      text += escaped(nameOf(argument).str() + ": " + shape + ", " +
-                      (parts > 1 ? deepshard::textOf(layout) : "whole") + ", " + kibibytes(bytes)) +
+                     8 / static_cast<double>(parts(layout));
+      text += escaped(nameOf(argument).str() + ": " + placeText(type, layout) + ", " +
+                      kibibytes(bytes)) +
               "<br>";
     }
     return text;
+  }
+
+  /// The value behind a block: the residual stream.
+  std::string textOf(Value end) {
+    return end ? escaped(placeText(cast<RankedTensorType>(end.getType()), sharding::layoutOf(end)))
+               : "-";
+  }
+
+  int64_t parts(sharding::LayoutAttr layout) const {
+    return layout && grid ? grid.sizeOf(layout.getSplitAxes()) : 1;
+  }
+
+  /// "4 x 8 x 32, [{"data"}, {}, {}]".
+  std::string placeText(RankedTensorType type, sharding::LayoutAttr layout) const {
+    std::string shape;
+    for (int64_t size : type.getShape())
+      shape += (shape.empty() ? "" : " x ") + std::to_string(size);
+    return shape + ", " + (parts(layout) > 1 ? deepshard::textOf(layout) : "whole");
   }
 
   static std::string textOf(const AxisBytes &received) {

@@ -14,8 +14,9 @@ class Plan;
 }
 
 /// The table of blocks of an annotated module, as HTML: the parameters of every block with their
-/// layouts and bytes on a rank, and what its forward and backward receive over each axis in a
-/// micro-batch. Equal blocks (passes/planner/Fold.h) share a row.
+/// layouts and bytes on a rank, the value that it hands on to the next, and what its forward and
+/// backward receive over each axis in a micro-batch. Equal blocks (passes/planner/Fold.h) share a
+/// row.
 std::string blockTable(mlir::ModuleOp module);
 
 /// Writes the page, which needs nothing besides: `blocks` as above, what a rank sends in a step by

@@ -74,3 +74,32 @@ func.func @no_rule(%x: tensor<4xf32>) -> tensor<2xf32> {
   %0 = sharding.local_slice %x over @mesh {"tensor"} dim 0 : tensor<4xf32> to tensor<2xf32>
   return %0 : tensor<2xf32>
 }
+
+// -----
+
+// Heads that divide by no axis of their own are not left whole in silence, once for all that are alike.
+
+sharding.mesh @mesh ["tensor" = 2]
+
+// LOCAL-LABEL: func.func @uneven
+func.func @uneven(%q: tensor<2x6x8x16xf32>, %k: tensor<2x3x8x16xf32>, %w: tensor<16x8192xf32> {graph.parameter = "w"})
+    -> (tensor<2x6x8x8192xf32>, tensor<2x6x8x16xf32>) {
+  // expected-warning @below {{3 heads of keys and values do not divide over the mesh axis "tensor" of 2 ranks: each of them computes all}}
+  %o, %l = graph.attention %q, %k, %k scale 0.25 causal : tensor<2x6x8x16xf32>, tensor<2x3x8x16xf32>, tensor<2x3x8x16xf32>
+  %p, %m = graph.attention %o, %k, %k scale 0.25 causal : tensor<2x6x8x16xf32>, tensor<2x3x8x16xf32>, tensor<2x3x8x16xf32>
+  %y = graph.linear %o, %w : tensor<2x6x8x16xf32>, tensor<16x8192xf32>
+  return %y, %p : tensor<2x6x8x8192xf32>, tensor<2x6x8x16xf32>
+}
+
+// -----
+
+// One head of keys and values is shared by those of the queries, which are split.
+
+sharding.mesh @mesh ["tensor" = 2]
+
+func.func @shared(%q: tensor<1x6x64x16xf32>, %k: tensor<1x1x64x16xf32>, %w: tensor<16x16xf32> {graph.parameter = "w"})
+    -> tensor<1x6x64x16xf32> {
+  %o, %l = graph.attention %q, %k, %k scale 0.25 causal : tensor<1x6x64x16xf32>, tensor<1x1x64x16xf32>, tensor<1x1x64x16xf32>
+  %y = graph.linear %o, %w : tensor<1x6x64x16xf32>, tensor<16x16xf32>
+  return %y : tensor<1x6x64x16xf32>
+}

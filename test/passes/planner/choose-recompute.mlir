@@ -18,7 +18,7 @@
 
 // FULL: each of 2 equal blocks keeps 1.00 MiB for the backward instead of 5.00 MiB and computes 0.539 GFLOP again
 // FULL: a micro-batch keeps 2.00 MiB for the backward instead of 10.00 MiB and computes 1.079 GFLOP again
-// ONE: each of 2 equal blocks keeps 0.00 MiB for the backward instead of 5.00 MiB and computes 1.077 GFLOP again
+// ONE: each of 2 equal blocks keeps 0.00 KiB for the backward instead of 5.00 MiB and computes 1.077 GFLOP again
 // ONE: a micro-batch keeps 1.00 MiB for the backward instead of 10.00 MiB and computes 1.616 GFLOP again
 // SELECTIVE: each of 2 equal blocks keeps 3.00 MiB for the backward instead of 5.00 MiB and computes 0.003 GFLOP again
 // SELECTIVE: a micro-batch keeps 6.00 MiB for the backward instead of 10.00 MiB and computes 0.005 GFLOP again

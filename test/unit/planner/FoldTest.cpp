@@ -1,5 +1,4 @@
-//===- FoldTest.cpp - repeated blocks
-//-----------------------------------------------------------===//
+//===- FoldTest.cpp - repeated blocks ---------------------------------------------------------===//
 
 #include "test/unit/planner/Models.h"
 #include "test/unit/sharding/Testing.h"
@@ -35,9 +34,16 @@ class FoldTest : public ShardingTest {
 protected:
   static constexpr int64_t kLayers = 5;
 
-  OwningOpRef<ModuleOp> module(bool hasGradients) {
-    OwningOpRef<ModuleOp> module =
-        parse("[\"tensor\" = 2]", llama({kLayers, 32, 8, 4, 48, 64, 4, 8}, ModelPrecision::F64));
+  static std::string llamaText() {
+    return llama({kLayers, 32, 8, 4, 48, 64, 4, 8}, ModelPrecision::F64);
+  }
+  /// Norms behind the residuals: the head reads the last one of the last layer.
+  static std::string bertText(bool isTied) {
+    return bert({kLayers, 32, 4, 64, 46, 4, 8, isTied}, ModelPrecision::F64);
+  }
+
+  OwningOpRef<ModuleOp> module(bool hasGradients, const std::string &text = llamaText()) {
+    OwningOpRef<ModuleOp> module = parse("[\"tensor\" = 2]", text);
     if (!hasGradients)
       return module;
     PassManager passes(&context);
@@ -68,12 +74,13 @@ protected:
 };
 
 TEST_F(FoldTest, LayersAreOneRun) {
-  for (bool hasGradients : {false, true}) {
-    SCOPED_TRACE(hasGradients);
-    OwningOpRef<ModuleOp> model = module(hasGradients);
-    Fold fold(forward(model));
-    EXPECT_EQ(repetitions(fold), SmallVector<size_t>{kLayers}) << textOf(fold.runs);
-  }
+  for (const std::string &text : {llamaText(), bertText(true), bertText(false)})
+    for (bool hasGradients : {false, true}) {
+      SCOPED_TRACE(text.substr(0, 100) + (hasGradients ? " with gradients" : ""));
+      OwningOpRef<ModuleOp> model = module(hasGradients, text);
+      Fold fold(forward(model));
+      EXPECT_EQ(repetitions(fold), SmallVector<size_t>{kLayers}) << textOf(fold.runs);
+    }
 }
 
 /// Forward and backward of a layer belong together: what reads its parameters lies in its block.
