@@ -259,7 +259,7 @@ class Ranks(unittest.TestCase):
                     self.assertTrue(found[1] == first[1], "weights differ")
 
     def test_groups(self):
-        """hpZ 2 and MiCS 2 at 4 data ranks: the bits of ZeRO-3, and numbers near them; traffic as the formulas say."""
+        """hpZ 2 and MiCS 2 at 4 data ranks: the bits of ZeRO-3; traffic as the formulas say."""
         accumulation = 2
 
         def run(name, **zero):
@@ -271,12 +271,16 @@ class Ranks(unittest.TestCase):
 
         plain, weights, text, _ = run("none")
         near, near_weights, near_text, near_sent = run("hpz", zero_hpz_partition_size=2)
-        copies, _, copies_text, copies_sent = run("mics", mics_shard_size=2)
+        copies, copies_weights, copies_text, copies_sent = run("mics", mics_shard_size=2)
 
-        self.assertEqual([(s["loss"], s["grad_norm"]) for s in near], [(s["loss"], s["grad_norm"]) for s in plain])
-        for name, tensor in weights.items():
-            self.assertEqual(near_weights[name].tobytes(), tensor.tobytes(), name)
-        self.assert_losses(copies, plain, 1e-5)
+        # Pairs, then the two of them: MiCS adds gradients up in the order of the tree over all four ranks; the squares of
+        # the norm, in f64, are those of larger parts.
+        for found, found_weights, apart in ((near, near_weights, 0), (copies, copies_weights, 1e-14)):
+            self.assertEqual([step["loss"] for step in found], [step["loss"] for step in plain])
+            for step, expected in zip(found, plain, strict=True):
+                self.assertLessEqual(abs(step["grad_norm"] - expected["grad_norm"]), apart * expected["grad_norm"])
+            for name, tensor in weights.items():
+                self.assertEqual(found_weights[name].tobytes(), tensor.tobytes(), name)
 
         whole = int(re.search(r"(\d+) numbers trained", text).group(1)) * 4 / 2**20
         inner, outer = "data:(2)2", "data:(1)2"
