@@ -131,13 +131,23 @@ public:
       patterns.append({escaped + ".*", "*." + escaped, "*." + escaped + ".*"});
   }
 
+  /// By any of its names.
+  bool match(BlockArgument parameter) const {
+    auto function = cast<func::FuncOp>(parameter.getOwner()->getParentOp());
+    auto aliases =
+        function.getArgAttrOfType<ArrayAttr>(parameter.getArgNumber(), graph::kAliasesAttr);
+    return match(nameOf(parameter)) ||
+           (aliases && llvm::any_of(aliases.getAsValueRange<StringAttr>(),
+                                    [&](StringRef alias) { return match(alias); }));
+  }
+
+private:
   bool match(StringRef name) const {
     return llvm::any_of(patterns, [&](const std::string &pattern) {
       return cantFail(llvm::GlobPattern::create(pattern)).match(name);
     });
   }
 
-private:
   SmallVector<std::string, 4> patterns;
 };
 
@@ -259,7 +269,7 @@ static LogicalResult pin(func::FuncOp function, const LayoutNetwork &layouts,
   const Names names(question);
   bool isKnown = false;
   for (const Parameter &parameter : layouts.parameters()) {
-    if (!names.match(nameOf(parameter.argument)))
+    if (!names.match(parameter.argument))
       continue;
     isKnown = true;
     std::optional<SmallVector<unsigned>> choices = askedChoices(parameter, question);
