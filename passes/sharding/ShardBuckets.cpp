@@ -38,6 +38,7 @@
 
 #include "dialects/sharding/Sharding.h"
 #include "passes/sharding/Passes.h"
+#include "passes/training/Signature.h"
 #include "passes/training/Step.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -119,12 +120,6 @@ graph::BucketAttr bucketOf(func::FuncOp function, unsigned argument) {
   return function.getArgAttrOfType<graph::BucketAttr>(argument, graph::kBucketAttr);
 }
 
-void updateFunctionType(func::FuncOp function) {
-  Block &body = function.getBody().front();
-  function.setFunctionType(FunctionType::get(function.getContext(), body.getArgumentTypes(),
-                                             body.getTerminator()->getOperandTypes()));
-}
-
 //===------------------------------------------------------------------------------------------===//
 // @update
 //===------------------------------------------------------------------------------------------===//
@@ -132,8 +127,12 @@ void updateFunctionType(func::FuncOp function) {
 class UpdateSharding {
 public:
   UpdateSharding(func::FuncOp function, const Zero &zero)
-      : function(function), zero(zero), listener(kUpdate),
-        builder(function.getContext(), &listener), location(function.getLoc()) {}
+      : function(function), zero(zero), signature(function), listener(kUpdate),
+        builder(function.getContext(), &listener), location(function.getLoc()) {
+    for (unsigned result = 0; result < function.getNumResults(); ++result)
+      if (Attribute state = function.getResultAttr(result, graph::kStateAttr))
+        resultsOf[state].push_back(result);
+  }
 
   void run(bool reducesEarly) {
     builder.setInsertionPointToStart(&function.getBody().front());
@@ -145,7 +144,7 @@ public:
     SmallVector<graph::AdamWOp> steps(function.getBody().getOps<graph::AdamWOp>());
     for (graph::AdamWOp step : steps)
       shard(step);
-    updateFunctionType(function);
+    signature.commit();
   }
 
 private:
@@ -155,7 +154,7 @@ private:
     auto uses = llvm::map_to_vector(argument.getUses(), [](OpOperand &use) { return &use; });
     if (isCut)
       argument.setType(zero.partType(argument.getType()));
-    function.setArgAttr(argument.getArgNumber(), sharding::kLayoutAttr, zero.layout(isCut));
+    signature.argument(argument.getArgNumber()).set(sharding::kLayoutAttr, zero.layout(isCut));
     Value gradient = reducesEarly ? argument : zero.reduce(builder, location, argument);
     for (OpOperand *use : uses) {
       // The norm is a sum over parts at every stage.
@@ -261,7 +260,7 @@ private:
   /// Says where a bucket lies that is a result only.
   void placeResult(Value result, bool isCut) {
     OpOperand &use = *result.getUses().begin();
-    function.setResultAttr(use.getOperandNumber(), sharding::kLayoutAttr, zero.layout(isCut));
+    signature.result(use.getOperandNumber()).set(sharding::kLayoutAttr, zero.layout(isCut));
   }
 
   /// Gives a bucket argument, and the result that is its next value, the layout it has.
@@ -269,15 +268,15 @@ private:
     unsigned index = argument.getArgNumber();
     if (isCut)
       argument.setType(zero.partType(argument.getType()));
-    function.setArgAttr(index, sharding::kLayoutAttr, zero.layout(isCut));
-    Attribute state = function.getArgAttr(index, graph::kStateAttr);
-    for (unsigned result = 0; result < function.getNumResults(); ++result)
-      if (function.getResultAttr(result, graph::kStateAttr) == state)
-        function.setResultAttr(result, sharding::kLayoutAttr, zero.layout(isCut));
+    signature.argument(index).set(sharding::kLayoutAttr, zero.layout(isCut));
+    for (unsigned result : resultsOf.lookup(function.getArgAttr(index, graph::kStateAttr)))
+      signature.result(result).set(sharding::kLayoutAttr, zero.layout(isCut));
   }
 
   func::FuncOp function;
   const Zero &zero;
+  Signature signature;
+  llvm::DenseMap<Attribute, SmallVector<unsigned, 1>> resultsOf; // by state
   PhaseListener listener;
   OpBuilder builder;
   Location location;
@@ -311,11 +310,12 @@ public:
     llvm::stable_sort(order, [](const GradientBucket *a, const GradientBucket *b) {
       return a->last->isBeforeInBlock(b->last);
     });
+    signature.emplace(function);
     for (GradientBucket *bucket : order)
       reduce(*bucket);
     builder.setInsertionPoint(terminator());
     finishPrevious();
-    updateFunctionType(function);
+    signature->commit();
   }
 
 private:
@@ -354,31 +354,32 @@ private:
 
   /// Gradients are no longer results of their own, nor accumulated one by one.
   void dropOldPlaces() {
-    SmallVector<unsigned> results;
-    for (unsigned index = function.getNumResults(); index-- > 0;) {
-      auto member = function.getResultAttrOfType<graph::MemberAttr>(index, graph::kMemberAttr);
-      if (!member || member.getKind().getValue() != "gradient")
-        continue;
-      Value value = terminator()->getOperand(index);
-      terminator()->eraseOperand(index);
-      (void)function.eraseResult(index);
-      if (accumulates)
-        value.getDefiningOp()->erase();
-    }
-    for (unsigned index = function.getNumArguments(); index-- > 0;) {
-      auto member = function.getArgAttrOfType<graph::MemberAttr>(index, graph::kMemberAttr);
-      if (member && member.getKind().getValue() == "gradient")
-        (void)function.eraseArgument(index);
-    }
+    auto isGradient = [](graph::MemberAttr member) {
+      return member && member.getKind().getValue() == "gradient";
+    };
+    llvm::BitVector results(function.getNumResults()), arguments(function.getNumArguments());
+    SmallVector<Operation *> sums;
+    for (unsigned index = 0; index < results.size(); ++index)
+      if (isGradient(function.getResultAttrOfType<graph::MemberAttr>(index, graph::kMemberAttr))) {
+        results.set(index);
+        if (accumulates)
+          sums.push_back(terminator()->getOperand(index).getDefiningOp());
+      }
+    for (unsigned index = 0; index < arguments.size(); ++index)
+      arguments[index] =
+          isGradient(function.getArgAttrOfType<graph::MemberAttr>(index, graph::kMemberAttr));
+    terminator()->eraseOperands(results);
+    (void)function.eraseResults(results);
+    for (Operation *sum : sums)
+      sum->erase();
+    (void)function.eraseArguments(arguments);
   }
 
   void reduce(GradientBucket &bucket) {
-    Operation *position = bucket.last;
     // One op may complete several buckets: what is reduced first is there to be added first.
-    if (Operation *reduced = previous.second ? previous.second.getDefiningOp() : nullptr;
-        reduced && position->isBeforeInBlock(reduced))
-      position = reduced;
-    builder.setInsertionPointAfter(position);
+    const bool isShared = bucket.last == lastOfPrevious;
+    builder.setInsertionPointAfter(isShared ? previous.second.getDefiningOp() : bucket.last);
+    lastOfPrevious = bucket.last;
     finishPrevious();
     Location location = bucket.last->getLoc();
     SmallVector<Value> tensors;
@@ -405,25 +406,23 @@ private:
         builder.getNamedAttr(sharding::kLayoutAttr, zero.layout(zero.splitsState()))};
     if (accumulates) {
       attributes.push_back(builder.getNamedAttr(graph::kStateAttr, name));
-      unsigned index = function.getNumArguments();
-      (void)function.insertArgument(index, reduced.getType(), builder.getDictionaryAttr(attributes),
-                                    reduced.getLoc());
-      reduced =
-          graph::AddOp::create(builder, reduced.getLoc(), function.getArgument(index), reduced);
+      Value sum = signature->addArgument(reduced.getType(), builder.getDictionaryAttr(attributes),
+                                         reduced.getLoc());
+      reduced = graph::AddOp::create(builder, reduced.getLoc(), sum, reduced);
     }
-    (void)function.insertResult(function.getNumResults(), reduced.getType(),
-                                builder.getDictionaryAttr(attributes));
-    terminator()->insertOperands(terminator()->getNumOperands(), reduced);
+    signature->addResult(reduced, builder.getDictionaryAttr(attributes));
   }
 
   func::FuncOp function;
   const Zero &zero;
   bool accumulates;
   SmallVector<RankedTensorType> types;
+  std::optional<Signature> signature; // without the old places
   PhaseListener listener;
   OpBuilder builder;
   llvm::MapVector<int64_t, GradientBucket> buckets;
   std::pair<int64_t, Value> previous;
+  Operation *lastOfPrevious = nullptr;
 };
 
 //===------------------------------------------------------------------------------------------===//
@@ -439,7 +438,8 @@ struct ParameterBucket {
 
 class ParameterGathers {
 public:
-  ParameterGathers(func::FuncOp function, const Zero &zero) : function(function), zero(zero) {}
+  ParameterGathers(func::FuncOp function, const Zero &zero)
+      : function(function), zero(zero), signature(function) {}
 
   void run(llvm::MapVector<int64_t, ParameterBucket> &buckets) {
     StringRef mode = zero.options.getGather().getValue();
@@ -454,8 +454,8 @@ public:
     } else {
       gather(buckets, {});
     }
+    signature.commit();
     eraseArguments(buckets);
-    updateFunctionType(function);
   }
 
 private:
@@ -479,11 +479,9 @@ private:
     }
     NamedAttrList attributes(bucketAttributes(bucket, "parameter", /*isCut=*/true));
     attributes.set(graph::kMembersAttr, builder.getArrayAttr(members));
-    unsigned index = function.getNumArguments();
-    (void)function.insertArgument(index, zero.partType(bucket.type),
-                                  attributes.getDictionary(builder.getContext()),
-                                  function.getArgument(bucket.arguments[0]).getLoc());
-    shards[bucket.index] = function.getArgument(index);
+    shards[bucket.index] = signature.addArgument(
+        zero.partType(bucket.type), attributes.getDictionary(builder.getContext()),
+        function.getArgument(bucket.arguments[0]).getLoc());
   }
 
   /// Gathers every bucket for its uses in `phase` (all uses if that is empty): before the first use
@@ -579,12 +577,13 @@ private:
       resultAttrs.push_back(bucketAttributes(bucket, "gathered", /*isCut=*/false));
       for (unsigned argument : bucket.arguments) {
         auto member = function.getArgAttrOfType<graph::MemberAttr>(argument, graph::kMemberAttr);
-        function.setArgAttr(argument, graph::kMemberAttr,
-                            graph::MemberAttr::get(builder.getContext(),
-                                                   builder.getStringAttr("gathered"),
-                                                   member.getIndex(), member.getOffset()));
+        signature.argument(argument).set(
+            graph::kMemberAttr,
+            graph::MemberAttr::get(builder.getContext(), builder.getStringAttr("gathered"),
+                                   member.getIndex(), member.getOffset()));
       }
     }
+    signature.commit();
     auto gather = func::FuncOp::create(builder, function.getLoc(), kGatherName,
                                        builder.getFunctionType(arguments, results));
     gather.setAllArgAttrs(argumentAttrs);
@@ -601,6 +600,7 @@ private:
 
   func::FuncOp function;
   const Zero &zero;
+  Signature signature;
   llvm::DenseMap<int64_t, BlockArgument> shards;
   llvm::DenseMap<int64_t, Value> forwards; // what the forward gathered
 };

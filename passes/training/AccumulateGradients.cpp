@@ -1,6 +1,7 @@
 //===- AccumulateGradients.cpp - sums over the micro-batches of a step ------------------------===//
 
 #include "passes/training/Passes.h"
+#include "passes/training/Signature.h"
 #include "passes/training/Step.h"
 
 using namespace mlir;
@@ -38,54 +39,47 @@ struct AccumulateGradientsPass : impl::AccumulateGradientsBase<AccumulateGradien
     Operation *terminator = function.getBody().front().getTerminator();
     PhaseListener listener(kBackward);
     OpBuilder builder(terminator, &listener);
+    Signature signature(function);
+    std::optional<unsigned> loss;
     for (unsigned index = 0, end = function.getNumResults(); index < end; ++index) {
       Value value = terminator->getOperand(index);
       if (auto name = function.getResultAttrOfType<StringAttr>(index, graph::kGradientAttr)) {
         auto state = builder.getStringAttr("gradient." + name.getValue());
-        FailureOr<Value> sum = addToState(function, builder, value, state);
-        if (failed(sum))
-          return failure();
-        function.setResultAttr(index, graph::kStateAttr, state);
-        terminator->setOperand(index, *sum);
+        terminator->setOperand(index, addToState(signature, builder, value, state));
+        signature.result(index).set(graph::kStateAttr, state);
       }
-    }
-    for (unsigned index = 0, end = function.getNumResults(); index < end; ++index)
       if (resultString(function, index, graph::kMetricAttr) == "loss")
-        return accumulateLoss(function, builder, index, steps);
+        loss = index;
+    }
+    if (loss) {
+      accumulateLoss(signature, builder, *loss, terminator->getOperand(*loss), steps);
+      signature.commit();
+      return success();
+    }
     return emitError(function.getLoc(), "@forward has no result marked '")
            << graph::kMetricAttr << "' = \"loss\"";
   }
 
   /// Moves the metric from the loss of one micro-batch to a new result: the sum of loss / steps.
-  LogicalResult accumulateLoss(func::FuncOp function, OpBuilder &builder, unsigned index,
-                               int64_t steps) {
-    Operation *terminator = function.getBody().front().getTerminator();
-    Value loss = terminator->getOperand(index);
+  void accumulateLoss(Signature &signature, OpBuilder &builder, unsigned index, Value loss,
+                      int64_t steps) {
     auto type = cast<RankedTensorType>(loss.getType());
     auto divisor = builder.getFloatAttr(type.getElementType(), double(steps));
     Value count =
         graph::ConstantOp::create(builder, loss.getLoc(), DenseElementsAttr::get(type, divisor));
     Value share = graph::DivOp::create(builder, loss.getLoc(), loss, count);
     auto name = builder.getStringAttr("loss");
-    FailureOr<Value> sum = addToState(function, builder, share, name);
-    auto attributes = builder.getDictionaryAttr({builder.getNamedAttr(graph::kMetricAttr, name),
-                                                 builder.getNamedAttr(graph::kStateAttr, name)});
-    if (failed(sum) || failed(function.insertResult(function.getNumResults(), type, attributes)))
-      return failure();
-    function.removeResultAttr(index, builder.getStringAttr(graph::kMetricAttr));
-    terminator->insertOperands(terminator->getNumOperands(), *sum);
-    return success();
+    signature.addResult(addToState(signature, builder, share, name),
+                        builder.getDictionaryAttr({builder.getNamedAttr(graph::kMetricAttr, name),
+                                                   builder.getNamedAttr(graph::kStateAttr, name)}));
+    signature.result(index).erase(graph::kMetricAttr);
   }
 
   /// A new argument marked as state `name`, plus `value`.
-  FailureOr<Value> addToState(func::FuncOp function, OpBuilder &builder, Value value,
-                              StringAttr name) {
+  Value addToState(Signature &signature, OpBuilder &builder, Value value, StringAttr name) {
     auto attributes = builder.getDictionaryAttr(builder.getNamedAttr(graph::kStateAttr, name));
-    unsigned index = function.getNumArguments();
-    if (failed(function.insertArgument(index, value.getType(), attributes, value.getLoc())))
-      return failure();
-    return graph::AddOp::create(builder, value.getLoc(), function.getArgument(index), value)
-        .getResult();
+    Value state = signature.addArgument(value.getType(), attributes, value.getLoc());
+    return graph::AddOp::create(builder, value.getLoc(), state, value);
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include "passes/training/Buckets.h"
 #include "passes/training/Passes.h"
+#include "passes/training/Signature.h"
 #include "passes/training/Step.h"
 
 #include "llvm/ADT/StringMap.h"
@@ -293,6 +294,7 @@ struct CreateUpdatePass : impl::CreateUpdateBase<CreateUpdatePass> {
 
   void markMembers(func::FuncOp function, ArrayRef<Bucket> buckets) {
     Builder builder(&getContext());
+    Signature signature(function);
     llvm::StringMap<graph::MemberAttr> gradients;
     for (auto [index, bucket] : llvm::enumerate(buckets)) {
       for (const BucketMember &member : bucket.members) {
@@ -300,7 +302,7 @@ struct CreateUpdatePass : impl::CreateUpdateBase<CreateUpdatePass> {
           return graph::MemberAttr::get(&getContext(), builder.getStringAttr(kind), index,
                                         member.offset);
         };
-        function.setArgAttr(member.argument, graph::kMemberAttr, place(kParameterKind));
+        signature.argument(member.argument).set(graph::kMemberAttr, place(kParameterKind));
         gradients[argumentString(function, member.argument, graph::kParameterAttr)] =
             place(kGradientKind);
       }
@@ -311,13 +313,14 @@ struct CreateUpdatePass : impl::CreateUpdateBase<CreateUpdatePass> {
           gradients.lookup(resultString(function, index, graph::kGradientAttr));
       if (!member)
         continue;
-      function.setResultAttr(index, graph::kMemberAttr, member);
+      signature.result(index).set(graph::kMemberAttr, member);
       accumulators[resultString(function, index, graph::kStateAttr)] = member;
     }
     for (unsigned index = 0; index < function.getNumArguments(); ++index)
       if (StringRef state = argumentString(function, index, graph::kStateAttr); !state.empty())
         if (graph::MemberAttr member = accumulators.lookup(state))
-          function.setArgAttr(index, graph::kMemberAttr, member);
+          signature.argument(index).set(graph::kMemberAttr, member);
+    signature.commit();
   }
 
   UpdateOptions options;
