@@ -611,13 +611,15 @@ TEST_F(ShardingRuleTest, Text) {
                    ": tensor<2x8x3x4xf32>, tensor<2x2x5x4xf32>, tensor<2x2x5x4xf32>"),
             "([i, jk, l, n],[i, j, m, n],[i, j, m, o])->([i, jk, l, o],[i, jk, l]) "
             "{i=2, j=2, k=4, l=3, m=5, n=4, o=4} replicate={k, l, m, n} partial={2->0} "
-            "instead={m->j, l->j}");
+            // 2 x 8 x 3 x 5 pairs, each a product over 4 features and 5 for the softmax.
+            "instead={m->j, l->j} repeated={o:3120}");
   EXPECT_EQ(textOf("%q: tensor<2x8x6x4xf32>, %k: tensor<2x2x6x4xf32>",
                    "%o, %l = graph.attention %q, %k, %k scale 1.0 causal "
                    ": tensor<2x8x6x4xf32>, tensor<2x2x6x4xf32>, tensor<2x2x6x4xf32>"),
             "([i, jk, l, m],[i, j, l, m],[i, j, l, n])->([i, jk, l, n],[i, jk, l]) "
             "{i=2, j=2, k=4, l=6, m=4, n=4} special={l} replicate={k, m} partial={2->0} "
-            "ring={l:1&2 causal} instead={l->j}");
+            // Of 6 x 6 pairs causal ones are 21.
+            "ring={l:1&2 causal} instead={l->j} repeated={n:4368}");
   EXPECT_EQ(textOf("%q: tensor<2x4x6x4xf32>, %l: tensor<2x4x6xf32>",
                    "%a, %b, %c = graph.attention_grad %q, %q, %q, %q, %q, %l scale 1.0 : "
                    "tensor<2x4x6x4xf32>, tensor<2x4x6x4xf32>, tensor<2x4x6x4xf32>, "
@@ -625,7 +627,8 @@ TEST_F(ShardingRuleTest, Text) {
             "([i, j, k, m],[i, j, k, l],[i, j, k, l],[i, j, k, m],[i, j, k, m],[i, j, k])->"
             "([i, j, k, l],[i, j, k, l],[i, j, k, m]) {i=2, j=4, k=6, l=4, m=4} "
             "reduction={m:sum} special={k} replicate={l} partial={0->0&1&2} "
-            "ring={k:2&3->1&2} instead={k->j}");
+            // Three products over 4 features, and 5.
+            "ring={k:2&3->1&2} instead={k->j} repeated={m:8352}");
   EXPECT_EQ(textOf("%x: tensor<2x8x5x7xf32>, %w: tensor<6x4x3x1xf32>",
                    "%y = graph.convolution %x, %w strides [1, 1] low [1, 0] high [1, 0] "
                    "dilations [1, 1] groups 2 : tensor<2x8x5x7xf32>, tensor<6x4x3x1xf32>"),
@@ -715,6 +718,13 @@ TEST_F(ShardingRuleTest, VerifierNamesWhatIsWrong) {
                 rule.factors[0] = {6, FactorKind::Replicate, std::nullopt};
                 rule.instead.push_back({1, 0});
               });
+  expectError("repeated part 0 must name a factor that may be split", [](ShardingRule &rule) {
+    rule.factors[0] = {6, FactorKind::Replicate, std::nullopt};
+    rule.repeated.push_back({0, 1});
+  });
+  expectError("repeated part 1 must name a factor that may be split and has no other",
+              [](ShardingRule &rule) { rule.repeated = {{1, 1}, {1, 2}}; });
+  expectError("repeated part 0 must name", [](ShardingRule &rule) { rule.repeated = {{1, -1}}; });
 }
 
 } // namespace
