@@ -392,6 +392,12 @@ struct ChunkRowsPass : impl::ChunkRowsBase<ChunkRowsPass> {
       if (failed(Chunking(*region, cut).run()))
         return signalPassFailure();
     }
+    if (chunks > 1 && largest == 0)
+      function.emitWarning("nothing is computed in ")
+          << chunks.getValue()
+          << " chunks: there are no wide values whose rows are made, used and differentiated by "
+             "themselves (those of a loss over a split vocabulary are not); set "
+             "deepshard.logit_chunks to \"auto\", or split no vocabulary";
   }
 };
 
