@@ -4,6 +4,8 @@
 
 #include "dialects/graph/Graph.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
 using namespace mlir;
 
 namespace deepshard {
@@ -23,7 +25,7 @@ bool isWeight(Value value) {
     value = op->getOperand(0);
   }
   auto argument = cast<BlockArgument>(value);
-  auto function = dyn_cast<FunctionOpInterface>(argument.getOwner()->getParentOp());
+  auto function = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp());
   return function && function.getArgAttr(argument.getArgNumber(), graph::kParameterAttr);
 }
 
