@@ -304,6 +304,9 @@ LogicalResult answerWhyNot(func::FuncOp function, const LayoutNetwork &layouts,
            << text
            << "\"; ask as in PATTERN=[[], \"tensor\"], with one entry per dimension, or "
               "AXIS.MODULE=row (or column, or whole)";
+  if (layouts.searched().empty())
+    return function.emitError("why not ")
+           << text << ": no mesh axis is free to split parameters";
   if (question->split && question->axis.empty())
     return function.emitError("why not ")
            << text << ": say over which axis, as in " << layouts.searched().front().getName() << "."

@@ -2,6 +2,10 @@
 // RUN: ds-opt %s -split-input-file --choose-layouts='tflops=0.001 memory-gb-per-s=100000 tier-sizes=2 tier-latency-us=0 tier-gb-per-s=1000' | FileCheck %s --check-prefixes=CHECK,ARITHMETIC
 // RUN: ds-opt %s -split-input-file --remarks-filter=search --remark-format=emitRemark --choose-layouts='tflops=1000 memory-gb-per-s=100000 tier-sizes=2 tier-latency-us=0 tier-gb-per-s=1' 2>&1 >/dev/null | FileCheck %s --check-prefix=SAID
 
+// RUN: not ds-opt %s -split-input-file --choose-layouts='why-not=q=row' 2>&1 | FileCheck %s --check-prefix=WHY
+
+// WHY: error: why not q=row: no mesh axis is free to split parameters
+
 // SAID: attention: keys and values go round; to split heads instead takes {{[0-9.]+}} us ({{[0-9.]+}} %) more
 // SAID-NOT: attention:
 
