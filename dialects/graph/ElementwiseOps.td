@@ -28,6 +28,9 @@ def Graph_SinOp : Graph_Unary<"sin", Graph_Float, "sin(x)", [Graph_Differentiabl
 def Graph_CosOp : Graph_Unary<"cos", Graph_Float, "cos(x)", [Graph_Differentiable]>;
 def Graph_TanhOp : Graph_Unary<"tanh", Graph_Float, "tanh(x)", [Graph_Differentiable]>;
 def Graph_ErfOp : Graph_Unary<"erf", Graph_Float, "the error function of x", [Graph_Differentiable]>;
+def Graph_NdtrOp : Graph_Unary<"ndtr", Graph_Float,
+                               "the standard normal distribution function of x, (1 + erf(x / sqrt 2)) / 2 without its cancellation,",
+                               [Graph_Differentiable]>;
 def Graph_SigmoidOp : Graph_Unary<"sigmoid", Graph_Float, "1 / (1 + e^-x)", [Graph_Differentiable]>;
 def Graph_NotOp : Graph_Unary<"not", Graph_Bool, "the negation of x">;
 
@@ -114,7 +117,7 @@ def Graph_GeluOp : Graph_Composite<"gelu", [Graph_Elementwise, SameOperandsAndRe
                                             Graph_Differentiable, Graph_PointwiseSharding]> {
   let summary = "The Gaussian error linear unit, exact or by tanh";
   let description = [{
-    Without `tanh`: x/2 (1 + erf(x / sqrt 2)). With it: x * sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3), which equals
+    Without `tanh`: x * ndtr(x), which is x/2 (1 + erf(x / sqrt 2)). With it: x * sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3), which equals
     x/2 (1 + tanh u) without its cancellation for negative x. (Hendrycks and Gimpel, arXiv 1606.08415.)
   }];
   let arguments = (ins Graph_Float:$x, UnitAttr:$tanh);

@@ -93,6 +93,16 @@ LogicalResult ErfOp::buildVjp(VjpBuilder &vjp) {
   return success();
 }
 
+/// dy / sqrt(2 pi) exp(-x^2 / 2)
+LogicalResult NdtrOp::buildVjp(VjpBuilder &vjp) {
+  Value half = vjp.make<MulOp>(getX(), vjp.scalar(getX(), -0.5));
+  Value bell = vjp.make<ExpOp>(vjp.make<MulOp>(half, getX()));
+  constexpr double kPeak = std::numbers::inv_sqrtpi / std::numbers::sqrt2;
+  Value slope = vjp.make<MulOp>(bell, vjp.scalar(getX(), kPeak));
+  vjp.add(0, vjp.make<MulOp>(vjp.cotangent(0), slope));
+  return success();
+}
+
 /// dy y (1 - y)
 LogicalResult SigmoidOp::buildVjp(VjpBuilder &vjp) {
   Value slope = vjp.make<MulOp>(getY(), vjp.make<SubOp>(vjp.scalar(getY(), 1), getY()));

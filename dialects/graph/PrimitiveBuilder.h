@@ -34,7 +34,7 @@ public:
   mlir::Value neg(mlir::Value x) { return NegOp::create(builder, location, x.getType(), x); }
   mlir::Value exp(mlir::Value x) { return ExpOp::create(builder, location, x.getType(), x); }
   mlir::Value log(mlir::Value x) { return LogOp::create(builder, location, x.getType(), x); }
-  mlir::Value erf(mlir::Value x) { return ErfOp::create(builder, location, x.getType(), x); }
+  mlir::Value ndtr(mlir::Value x) { return NdtrOp::create(builder, location, x.getType(), x); }
   mlir::Value rsqrt(mlir::Value x) { return RsqrtOp::create(builder, location, x.getType(), x); }
   mlir::Value sigmoid(mlir::Value x) {
     return SigmoidOp::create(builder, location, x.getType(), x);

@@ -43,8 +43,8 @@ Policy policyOf(Operation *op) {
             EmbeddingOp>([](auto) { return Policy::Move; })
       .Case<ReduceSumOp, ReduceMaxOp, ReduceMinOp, ReduceLogSumExpOp, ScatterAddOp>(
           [](auto) { return Policy::Reduce; })
-      .Case<SoftmaxOp, LayerNormOp, ExpOp, LogOp, PowOp, RsqrtOp, ReciprocalOp, SinOp, CosOp,
-            ErfOp>([](auto) { return Policy::Normalise; })
+      .Case<SoftmaxOp, LayerNormOp, ExpOp, LogOp, PowOp, RsqrtOp, ReciprocalOp, SinOp, CosOp, ErfOp,
+            NdtrOp>([](auto) { return Policy::Normalise; })
       .Case<ConvertOp, ConstantOp>([](auto) { return Policy::Keep; })
       .Default([](Operation *) { return Policy::Compute; });
 }

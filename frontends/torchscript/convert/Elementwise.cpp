@@ -238,6 +238,7 @@ void torchscript::addElementwise(ConverterTable &table) {
       {"cos", unary<graph::CosOp>},
       {"tanh", unary<graph::TanhOp>},
       {"erf", unary<graph::ErfOp>},
+      {"special_ndtr", unary<graph::NdtrOp>},
       {"sigmoid", unary<graph::SigmoidOp>},
       {"ceil", ceil},
       {"trunc", trunc},

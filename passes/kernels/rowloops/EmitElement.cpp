@@ -104,6 +104,7 @@ Value Emitter::onFloats(Operation *op, ValueRange x) {
       .Case([&](graph::CosOp) { return math::CosOp::create(b, loc, x[0]); })
       .Case([&](graph::TanhOp) { return math::TanhOp::create(b, loc, x[0]); })
       .Case([&](graph::ErfOp) { return math::ErfOp::create(b, loc, x[0]); })
+      .Case([&](graph::NdtrOp) { return emitNdtr(b, loc, x[0]); })
       .Case([&](graph::SigmoidOp) {
         return div(number(type, 1), add(number(type, 1), math::ExpOp::create(b, loc, neg(x[0]))));
       })
@@ -208,6 +209,11 @@ Value Emitter::convert(Value x, Type to) {
 
 } // namespace
 
+bool isTranscendental(Operation *op) {
+  return isa<graph::ExpOp, graph::SigmoidOp, graph::LogOp, graph::TanhOp, graph::ErfOp,
+             graph::NdtrOp, graph::SinOp, graph::CosOp>(op);
+}
+
 bool canEmitElement(Operation *op) {
   Type type = cast<RankedTensorType>(op->getOperand(0).getType()).getElementType();
   if (isa<graph::DivOp>(op))
@@ -217,11 +223,10 @@ bool canEmitElement(Operation *op) {
     return !isNarrowFloat(convert.getY().getType().getElementType()) || !type.isIntOrIndex() ||
            type.isInteger(1);
   return isa<graph::AddOp, graph::SubOp, graph::MulOp, graph::MaximumOp, graph::MinimumOp,
-             graph::NegOp, graph::FloorOp, graph::ExpOp, graph::LogOp, graph::SqrtOp,
-             graph::RsqrtOp, graph::ReciprocalOp, graph::SinOp, graph::CosOp, graph::TanhOp,
-             graph::ErfOp, graph::SigmoidOp, graph::AndOp, graph::OrOp, graph::NotOp,
-             graph::CompareOp, graph::SelectOp, graph::ConvertOp>(op) ||
-         (isa<graph::AbsOp, graph::SignOp>(op) && isa<FloatType>(type));
+             graph::NegOp, graph::FloorOp, graph::SqrtOp, graph::RsqrtOp, graph::ReciprocalOp,
+             graph::AndOp, graph::OrOp, graph::NotOp, graph::CompareOp, graph::SelectOp,
+             graph::ConvertOp>(op) ||
+         isTranscendental(op) || (isa<graph::AbsOp, graph::SignOp>(op) && isa<FloatType>(type));
 }
 
 Value emitElement(OpBuilder &builder, Operation *op, ValueRange operands) {

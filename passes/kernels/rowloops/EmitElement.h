@@ -16,6 +16,12 @@ bool canEmitElement(mlir::Operation *op);
 /// once, as the reference kernels do it.
 mlir::Value emitElement(mlir::OpBuilder &builder, mlir::Operation *op, mlir::ValueRange operands);
 
+/// The standard normal distribution function of f32 lanes.
+mlir::Value emitNdtr(mlir::OpBuilder &builder, mlir::Location location, mlir::Value x);
+
+/// Whether the op is a function that takes tens of instructions and many registers.
+bool isTranscendental(mlir::Operation *op);
+
 /// `element` as the element type of `like`: a vector of its length, or a scalar.
 mlir::Type withElementType(mlir::Type like, mlir::Type element);
 

@@ -23,8 +23,7 @@ public:
     // sum over columns takes as many partial sums in every group: it has the same bits then.
     bool sums = !loops.reductions(Direction::AlongColumns).empty();
     bool isHeavy = llvm::any_of(loops.getOps(), [](Operation *op) {
-      return isa<graph::ExpOp, graph::SigmoidOp, graph::LogOp, graph::TanhOp, graph::ErfOp,
-                 graph::SinOp, graph::CosOp, graph::DropoutOp>(op);
+      return isTranscendental(op) || isa<graph::DropoutOp>(op);
     });
     width = lanes * (isHeavy && !sums ? 1 : 2);
     while (width > 4 && width / 2 >= kernel.getColumns())

@@ -2,6 +2,8 @@
 
 #include "passes/kernels/rowloops/RowKernel.h"
 
+#include "passes/kernels/rowloops/EmitElement.h"
+
 using namespace mlir;
 
 namespace deepshard {
@@ -158,8 +160,7 @@ int RowKernel::cost(Value value) const {
   int own = 1;
   if (isa<graph::DropoutOp>(op))
     own = 50;
-  else if (isa<graph::ExpOp, graph::SigmoidOp, graph::LogOp, graph::TanhOp, graph::ErfOp,
-               graph::SinOp, graph::CosOp>(op))
+  else if (isTranscendental(op))
     own = 15;
   else if (isa<graph::DivOp, graph::SqrtOp, graph::RsqrtOp, graph::ReciprocalOp>(op))
     own = 4;

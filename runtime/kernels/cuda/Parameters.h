@@ -44,7 +44,7 @@ struct Nest {
 
 enum class Operation : int32_t {
   // clang-format off
-  Neg, Abs, Sign, Exp, Log, Sqrt, Rsqrt, Reciprocal, Sin, Cos, Tanh, Erf, Sigmoid, Floor, Not,
+  Neg, Abs, Sign, Exp, Log, Sqrt, Rsqrt, Reciprocal, Sin, Cos, Tanh, Erf, Ndtr, Sigmoid, Floor, Not,
   Add, Sub, Mul, Div, Remainder, Pow, Maximum, Minimum, And, Or, Xor, Eq, Ne, Lt, Le, Gt, Ge,
   // clang-format on
 };

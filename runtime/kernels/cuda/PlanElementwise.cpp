@@ -10,20 +10,33 @@ namespace deepshard::runtime::cuda {
 
 namespace {
 
-constexpr std::pair<const char *, Operation> kOperations[] = {
-    {"neg", Operation::Neg},         {"abs", Operation::Abs},
-    {"sign", Operation::Sign},       {"exp", Operation::Exp},
-    {"log", Operation::Log},         {"sqrt", Operation::Sqrt},
-    {"rsqrt", Operation::Rsqrt},     {"reciprocal", Operation::Reciprocal},
-    {"sin", Operation::Sin},         {"cos", Operation::Cos},
-    {"tanh", Operation::Tanh},       {"erf", Operation::Erf},
-    {"sigmoid", Operation::Sigmoid}, {"floor", Operation::Floor},
-    {"not", Operation::Not},         {"add", Operation::Add},
-    {"sub", Operation::Sub},         {"mul", Operation::Mul},
-    {"div", Operation::Div},         {"remainder", Operation::Remainder},
-    {"pow", Operation::Pow},         {"maximum", Operation::Maximum},
-    {"minimum", Operation::Minimum}, {"and", Operation::And},
-    {"or", Operation::Or},           {"xor", Operation::Xor}};
+constexpr std::pair<const char *, Operation> kOperations[] = {{"neg", Operation::Neg},
+                                                              {"abs", Operation::Abs},
+                                                              {"sign", Operation::Sign},
+                                                              {"exp", Operation::Exp},
+                                                              {"log", Operation::Log},
+                                                              {"sqrt", Operation::Sqrt},
+                                                              {"rsqrt", Operation::Rsqrt},
+                                                              {"reciprocal", Operation::Reciprocal},
+                                                              {"sin", Operation::Sin},
+                                                              {"cos", Operation::Cos},
+                                                              {"tanh", Operation::Tanh},
+                                                              {"erf", Operation::Erf},
+                                                              {"ndtr", Operation::Ndtr},
+                                                              {"sigmoid", Operation::Sigmoid},
+                                                              {"floor", Operation::Floor},
+                                                              {"not", Operation::Not},
+                                                              {"add", Operation::Add},
+                                                              {"sub", Operation::Sub},
+                                                              {"mul", Operation::Mul},
+                                                              {"div", Operation::Div},
+                                                              {"remainder", Operation::Remainder},
+                                                              {"pow", Operation::Pow},
+                                                              {"maximum", Operation::Maximum},
+                                                              {"minimum", Operation::Minimum},
+                                                              {"and", Operation::And},
+                                                              {"or", Operation::Or},
+                                                              {"xor", Operation::Xor}};
 
 constexpr std::pair<const char *, Operation> kComparisons[] = {
     {"eq", Operation::Eq}, {"ne", Operation::Ne}, {"lt", Operation::Lt},

@@ -55,6 +55,7 @@ void deepshard::runtime::reference::addUnary(KernelTable &table) {
   table["cos"] = {prepareFloat<Cos>};
   table["tanh"] = {prepareFloat<Tanh>};
   table["erf"] = {prepareFloat<Erf>};
+  table["ndtr"] = {prepareFloat<Ndtr>};
   table["sigmoid"] = {prepareFloat<Sigmoid>};
   table["floor"] = {prepareFloat<Floor>};
   table["not"] = {prepareNot};

@@ -80,7 +80,8 @@ class Cases:
 
 def elementwise(c):
     unary = {"neg": torch.neg, "abs": torch.abs, "sign": torch.sign, "floor": torch.floor, "exp": torch.exp,
-             "sin": torch.sin, "cos": torch.cos, "tanh": torch.tanh, "erf": torch.erf, "sigmoid": torch.sigmoid}
+             "sin": torch.sin, "cos": torch.cos, "tanh": torch.tanh, "erf": torch.erf,
+             "ndtr": torch.special.ndtr, "sigmoid": torch.sigmoid}
     positive = {"log": torch.log, "sqrt": torch.sqrt, "rsqrt": torch.rsqrt, "reciprocal": torch.reciprocal}
     for shape in [(3, 5, 7), (1,), (), (2, 1, 37)]:
         for op, function in unary.items():
@@ -90,7 +91,7 @@ def elementwise(c):
         c.add("not", [(c.flags(*shape), "i1")], "{a0} : {t0}", torch.logical_not, ["i1"])
     # The ends of the range: no overflow, no lost tail.
     ends = np.array([-1e4, -88.0, -30.0, -9.0, -1e-3, 0.0, 1e-3, 9.0, 30.0, 80.0], NUMPY[c.element])
-    for op in ["tanh", "sigmoid", "erf", "exp"]:
+    for op in ["tanh", "sigmoid", "erf", "ndtr", "exp"]:
         c.add(op, [ends], "{a0} : {t0}", unary[op])
     c.add("neg", [(c.integers(-9, 9, 4, 3), "i64")], "{a0} : {t0}", torch.neg, ["i64"])
 

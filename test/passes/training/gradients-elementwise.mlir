@@ -281,6 +281,30 @@ module @erf {
 
 // -----
 
+// The density of the normal distribution.
+// CHECK-LABEL: module @ndtr {
+// CHECK: %[[DY:.*]] = graph.mul %{{.*}}, %arg1 {graph.phase = "backward"}
+// CHECK-NEXT: %[[MINUS_HALF:.*]] = graph.constant {graph.phase = "backward"} dense<-5.000000e-01> : tensor<f32>
+// CHECK-NEXT: %[[HALF:.*]] = graph.mul %arg0, %[[MINUS_HALF]] {graph.phase = "backward"}
+// CHECK-NEXT: %[[EXPONENT:.*]] = graph.mul %[[HALF]], %arg0 {graph.phase = "backward"}
+// CHECK-NEXT: %[[BELL:.*]] = graph.exp %[[EXPONENT]] {graph.phase = "backward"}
+// CHECK-NEXT: %[[PEAK:.*]] = graph.constant {graph.phase = "backward"} dense<0.398942292> : tensor<f32>
+// CHECK-NEXT: %[[SLOPE:.*]] = graph.mul %[[BELL]], %[[PEAK]] {graph.phase = "backward"}
+// CHECK-NEXT: %[[DX:.*]] = graph.mul %[[DY]], %[[SLOPE]] {graph.phase = "backward"}
+// CHECK-NEXT: return %{{.*}}, %[[DX]]
+
+module @ndtr {
+  func.func @forward(%x: tensor<4xf32> {graph.parameter = "x"},
+                     %dy: tensor<4xf32> {graph.input = "dy"}) -> (tensor<f32> {graph.output = "loss"}) {
+    %y = graph.ndtr %x : tensor<4xf32>
+    %p = graph.mul %y, %dy : tensor<4xf32>, tensor<4xf32>
+    %loss = graph.reduce_sum %p dims [0] : tensor<4xf32>
+    return %loss : tensor<f32>
+  }
+}
+
+// -----
+
 // CHECK-LABEL: module @sigmoid {
 // CHECK: %[[V0:.*]] = graph.sigmoid %arg0 {{.*}}"forward"
 // CHECK: %[[V2:.*]] = graph.reduce_sum %{{.*}} dims [0] {{.*}}"forward"

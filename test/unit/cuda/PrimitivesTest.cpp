@@ -33,7 +33,7 @@ struct PrimitivesTest : PrimitiveTest {
 
 TEST_F(PrimitivesTest, Unary) {
   for (const char *name : {"exp", "log", "sqrt", "rsqrt", "reciprocal", "sin", "cos", "tanh", "erf",
-                           "sigmoid", "floor"})
+                           "ndtr", "sigmoid", "floor"})
     for (DType type : kFloats)
       for (int i = 0; i < kCases; ++i)
         checkElementwise({name, {}, {}, {}}, {type}, type);

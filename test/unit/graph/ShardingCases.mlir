@@ -58,6 +58,10 @@ func.func @erf(%x: tensor<12xf64> {test.real}) attributes {test.exact} {
   %y = graph.erf %x : tensor<12xf64>
   return
 }
+func.func @ndtr(%x: tensor<12xf64> {test.real}) attributes {test.exact} {
+  %y = graph.ndtr %x : tensor<12xf64>
+  return
+}
 func.func @sigmoid(%x: tensor<12xf64> {test.real}) attributes {test.exact} {
   %y = graph.sigmoid %x : tensor<12xf64>
   return

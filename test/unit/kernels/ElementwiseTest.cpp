@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 using namespace deepshard::runtime;
 using namespace deepshard::runtime::test;
@@ -47,6 +48,7 @@ const UnaryCase kUnary[] = {
     {"cos", [](double x) { return std::cos(x); }, -20, 20},
     {"tanh", [](double x) { return std::tanh(x); }, -10, 10},
     {"erf", [](double x) { return std::erf(x); }, -5, 5},
+    {"ndtr", [](double x) { return std::erfc(-x / std::numbers::sqrt2) / 2; }, -5, 8},
     {"sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); }, -30, 30},
     {"sign", [](double x) { return x > 0   ? 1.0
                                    : x < 0 ? -1.0

@@ -228,7 +228,7 @@ TEST_F(ElementTest, FunctionsOnFloats) {
   std::string t = textOf(x.getType());
   OpsText ops("f");
   ops.argument("%x", t);
-  for (std::string op : {"exp", "log", "sin", "cos", "tanh", "erf", "sigmoid"})
+  for (std::string op : {"exp", "log", "sin", "cos", "tanh", "erf", "ndtr", "sigmoid"})
     ops.line(ops.next(t) + " = graph." + op + " %x : " + t);
   compare(ops, {x}, 1e-6, /*inF64=*/true);
 }

@@ -38,6 +38,8 @@ template <typename V> __device__ V computeFloat(Operation operation, V a) {
     return reference::Tanh::apply(a);
   case Operation::Erf:
     return reference::Erf::apply(a);
+  case Operation::Ndtr:
+    return reference::Ndtr::apply(a);
   case Operation::Sigmoid:
     return reference::Sigmoid::apply(a);
   default:

@@ -19,7 +19,7 @@ BOUND = 3e-6  # max |found - expected| / max |expected| in f32
 def unary(x, **_):
     p = x.abs() + 0.1
     return [x.neg(), x.abs(), x.floor(), x.ceil(), x.trunc(), x.exp(), p.log(), p.sqrt(), p.rsqrt(), x.sin(), x.cos(),
-            x.tan(), x.tanh(), x.erf(), x.sigmoid(), x.square(), p.reciprocal(), x.sign(), p.log1p()]
+            x.tan(), x.tanh(), x.erf(), torch.special.ndtr(x), x.sigmoid(), x.square(), p.reciprocal(), x.sign(), p.log1p()]
 
 
 def binary(x, y, **_):
