@@ -37,7 +37,8 @@ GpuKernelTest::GpuCase *GpuKernelTest::addGpu(func::FuncOp function,
   std::vector<Strides> strides;
   std::vector<int64_t> alignments;
   auto put = [&](Type type, bool moves) {
-    Placed placed = place(cast<RankedTensorType>(type), moves, random);
+    Placed placed =
+        place(cast<RankedTensorType>(type), moves ? Layout::Strided : Layout::RowMajor, random);
     strides.emplace_back(placed.desc.strides.begin(), placed.desc.strides.end());
     size_t size = sizeOf(placed.desc.dtype);
     test.shifts.push_back(moves ? random() % 3 * size : 0);

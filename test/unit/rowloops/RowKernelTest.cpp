@@ -1,10 +1,12 @@
 //===- RowKernelTest.cpp - generated kernels against the reference interpreter ----------------===//
 
+#include "ExactGroupGenerator.h"
 #include "GroupGenerator.h"
 #include "RowKernelTesting.h"
 
 #include "runtime/kernels/CpuLevel.h"
 
+#include <cmath>
 #include <iostream>
 
 using namespace mlir;
@@ -16,25 +18,29 @@ using graph::HostTensor;
 
 using Pairs = SmallVector<std::pair<unsigned, unsigned>>;
 
-/// The levels that this machine can run, of those with lanes of their own.
+/// The levels that this machine can run.
 std::vector<std::string> levels() {
-  std::vector<std::string> result = {"x86-64-v3"};
-  if (runtime::offers(runtime::cpuLevel(), "x86-64-v4"))
-    result.emplace_back("x86-64-v4");
+  std::vector<std::string> result;
+  for (std::string_view level : runtime::kCpuLevels)
+    if (runtime::offers(runtime::cpuLevel(), level))
+      result.emplace_back(level);
   return result;
 }
 
 TEST_F(RowKernelTest, RandomGroupsComputeWhatTheReferenceDoes) {
   Options options;
-  options.level = std::string(runtime::cpuLevel());
   int strided = 0, columnLoops = 0, spilled = 0, manyPhases = 0, blocked = 0;
   for (int i = 0; i < 240; ++i) {
+    options.level = levels()[random() % levels().size()];
     GroupGenerator generator(*module, random);
     func::FuncOp function =
         generator.generate("group" + std::to_string(i), 1 + static_cast<int>(random() % 24));
     options.threads = 1 + static_cast<int>(random() % 3);
-    options.isStrided = random() % 2;
-    Case *test = add(function, randomArguments(function), options);
+    options.layout = random() % 2 ? Layout::Strided : Layout::RowMajor;
+    std::vector<HostTensor> arguments = randomArguments(function);
+    if (random() % 2)
+      addSpecialNumbers(arguments);
+    Case *test = add(function, arguments, options);
     if (!test)
       continue;
     const RowKernel &kernel = *test->kernel;
@@ -45,7 +51,8 @@ TEST_F(RowKernelTest, RandomGroupsComputeWhatTheReferenceDoes) {
     strided +=
         llvm::any_of(test->inputs, [](const Placed &input) { return !input.desc.isContiguous(); });
   }
-  compile(options.level);
+  for (const std::string &level : levels())
+    compile(level);
   // Each result alone in the place of an input, and as many at once as there are inputs for.
   int inPlace = 0, inPlaceOfManyPhases = 0, inPlaceAtOnce = 0;
   for (Case &test : cases) {
@@ -95,6 +102,67 @@ TEST_F(RowKernelTest, RandomGroupsComputeWhatTheReferenceDoes) {
   EXPECT_GT(std::min({spilled, blocked, inPlaceAtOnce}), 4);
 }
 
+bool hasNaN(const HostTensor &tensor) {
+  Type element = tensor.getType().getElementType();
+  int64_t count = tensor.getType().getNumElements();
+  if (element.isF32())
+    return std::any_of(tensor.as<float>(), tensor.as<float>() + count,
+                       [](float x) { return std::isnan(x); });
+  unsigned infinity = element.isBF16() ? 0x7f80 : 0x7c00;
+  return isa<FloatType>(element) &&
+         std::any_of(tensor.as<uint16_t>(), tensor.as<uint16_t>() + count,
+                     [&](uint16_t bits) { return (bits & 0x7fffu) > infinity; });
+}
+
+/// Every bit, of every type, on numbers of every kind; with operands whose last dimension is not
+/// the innermost one, where the loops are another dimension's or the kernel is refused.
+TEST_F(RowKernelTest, RandomGroupsOfExactOpsGiveTheSameBits) {
+  Options options;
+  int narrow = 0, scattered = 0, refused = 0, reducing = 0, special = 0;
+  for (int i = 0; i < 300; ++i) {
+    options.level = levels()[random() % levels().size()];
+    options.threads = 1 + static_cast<int>(random() % 3);
+    constexpr Layout layouts[] = {Layout::RowMajor, Layout::Strided, Layout::Strided,
+                                  Layout::Scattered};
+    options.layout = layouts[random() % 4];
+    ExactGroupGenerator generator(*module, random);
+    func::FuncOp function =
+        generator.generate("exact" + std::to_string(i), 1 + static_cast<int>(random() % 20));
+    std::vector<HostTensor> arguments = randomArguments(function);
+    addSpecialNumbers(arguments);
+    Case *test = add(function, arguments, options);
+    refused += !test && RowLoops::of(function);
+    if (!test)
+      continue;
+    const RowLoops &loops = test->kernel->getLoops();
+    auto isNarrow = [](Operation *op) {
+      Type element = cast<RankedTensorType>(op->getResult(0).getType()).getElementType();
+      return element.isBF16() || element.isF16();
+    };
+    narrow += llvm::count_if(loops.getOps(), isNarrow) > 2;
+    reducing += loops.getPhases() > 1 || test->kernel->hasColumnLoop();
+    scattered += llvm::any_of(test->inputs, [](const Placed &input) {
+      return input.desc.rank() > 0 && input.desc.strides.back() != 1;
+    });
+  }
+  for (const std::string &level : levels())
+    compile(level);
+  for (Case &test : cases) {
+    run(test, 2);
+    check(test, 0);
+    if (HasFatalFailure())
+      return;
+    for (const HostTensor &result : test.results())
+      special += hasNaN(result);
+  }
+  std::cout << cases.size() << " groups, " << narrow << " of narrow types, " << reducing
+            << " with reductions, " << scattered
+            << " with operands whose last dimension is not the innermost, " << refused
+            << " refused; " << special << " results with NaN\n";
+  EXPECT_GT(cases.size(), 150u);
+  EXPECT_GT(std::min({narrow, scattered, reducing, special}), 20);
+}
+
 /// Every remainder of columns by lanes: the masked ends of vectors.
 TEST_F(RowKernelTest, EveryNumberOfColumns) {
   for (const std::string &level : levels()) {
@@ -115,7 +183,7 @@ TEST_F(RowKernelTest, EveryNumberOfColumns) {
       // Of one column only the sum is left: nothing is reduced along it.
       Options options;
       options.level = level;
-      options.isStrided = columns % 2 == 0;
+      options.layout = columns % 2 == 0 ? Layout::Strided : Layout::RowMajor;
       Case *test = add(function, randomArguments(function), options);
       ASSERT_EQ(test != nullptr, columns > 1) << columns;
     }

@@ -16,6 +16,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 using namespace mlir;
 
@@ -29,11 +30,12 @@ using graph::HostTensor;
 
 void Placed::forRows(llvm::function_ref<void(char *, int64_t, int64_t)> body) {
   auto size = static_cast<int64_t>(sizeOf(desc.dtype));
-  int64_t row = desc.shape.empty() ? 1 : desc.shape.back();
+  bool isRow = !desc.shape.empty() && desc.strides.back() == 1;
+  int64_t row = isRow ? desc.shape.back() : 1;
   for (int64_t first = 0, end = desc.elements(); first < end; first += row) {
     int64_t offset = 0, rest = first / row;
-    for (size_t dim = desc.shape.size(); dim-- > 1; rest /= desc.shape[dim - 1])
-      offset += rest % desc.shape[dim - 1] * desc.strides[dim - 1];
+    for (size_t dim = desc.shape.size() - isRow; dim-- > 0; rest /= desc.shape[dim])
+      offset += rest % desc.shape[dim] * desc.strides[dim];
     body(bytes.data() + offset * size, first * size, row * size);
   }
 }
@@ -142,19 +144,20 @@ HostTensor toFloats(const HostTensor &tensor) {
 // Groups
 //===------------------------------------------------------------------------------------------===//
 
-Placed place(RankedTensorType type, bool isStrided, std::mt19937_64 &random) {
+Placed place(RankedTensorType type, Layout layout, std::mt19937_64 &random) {
   Placed placed;
   placed.desc = runtime::TensorDesc::contiguous(graph::toDType(type.getElementType()),
                                                 {type.getShape().begin(), type.getShape().end()});
   std::vector<int64_t> &strides = placed.desc.strides;
   size_t rank = strides.size();
-  if (isStrided && rank > 1) {
+  if (layout != Layout::RowMajor && rank > 1) {
     int64_t gap = static_cast<int64_t>(random() % 3) * 16;
-    std::vector<size_t> order;
-    for (size_t dim = 0; dim + 1 < rank; ++dim)
-      order.push_back(dim);
+    bool isScattered = layout == Layout::Scattered;
+    std::vector<size_t> order(rank - !isScattered);
+    std::iota(order.begin(), order.end(), 0);
     std::shuffle(order.begin(), order.end(), random);
-    int64_t stride = placed.desc.shape[rank - 1] + gap;
+    int64_t stride =
+        isScattered ? 1 + static_cast<int64_t>(random() % 2) : placed.desc.shape[rank - 1] + gap;
     for (size_t dim : order) {
       strides[dim] = stride;
       stride *= placed.desc.shape[dim];
@@ -238,6 +241,46 @@ std::vector<HostTensor> RowKernelTest::randomArguments(func::FuncOp function) {
   return arguments;
 }
 
+Placed RowKernelTest::placeArgument(Value argument, Layout layout) {
+  auto type = cast<RankedTensorType>(argument.getType());
+  // Dropout reads its counter and offsets from one place.
+  if (type.getElementType().isInteger(64))
+    return place(type, Layout::RowMajor, random);
+  auto transpose = argument.hasOneUse() ? dyn_cast<graph::TransposeOp>(*argument.user_begin())
+                                        : graph::TransposeOp();
+  if (!transpose || layout == Layout::Scattered)
+    return place(type, layout, random);
+  // So that what the loops see lies in their order.
+  Placed seen = place(cast<RankedTensorType>(transpose.getResult().getType()), layout, random),
+         placed = seen;
+  for (auto [to, from] : llvm::enumerate(transpose.getPermutation())) {
+    placed.desc.shape[from] = seen.desc.shape[to];
+    placed.desc.strides[from] = seen.desc.strides[to];
+  }
+  return placed;
+}
+
+void RowKernelTest::addSpecialNumbers(std::vector<HostTensor> &tensors) {
+  // NaN, infinity, -infinity, -0, and a denormal, of f32, bf16 and f16.
+  constexpr uint32_t wide[] = {0x7fc00000, 0x7f800000, 0xff800000, 0x80000000, 0x80000123};
+  constexpr uint16_t brain[] = {0x7fc0, 0x7f80, 0xff80, 0x8000, 0x0012},
+                     half[] = {0x7e00, 0x7c00, 0xfc00, 0x8000, 0x0012};
+  for (HostTensor &tensor : tensors) {
+    Type element = tensor.getType().getElementType();
+    int64_t count = tensor.getType().getNumElements();
+    if (!isa<FloatType>(element) || random() % 3 == 0)
+      continue;
+    for (int64_t i = 0, end = 1 + static_cast<int64_t>(random() % 4); i < end; ++i) {
+      int64_t at = static_cast<int64_t>(random() % count);
+      size_t which = random() % 5;
+      if (element.isF32())
+        tensor.as<uint32_t>()[at] = wide[which];
+      else
+        tensor.as<uint16_t>()[at] = element.isBF16() ? brain[which] : half[which];
+    }
+  }
+}
+
 RowKernelTest::Case *RowKernelTest::add(func::FuncOp function, std::vector<HostTensor> arguments,
                                         const Options &options) {
   std::optional<RowLoops> loops = RowLoops::of(function);
@@ -247,13 +290,10 @@ RowKernelTest::Case *RowKernelTest::add(func::FuncOp function, std::vector<HostT
   test.name = "k" + std::to_string(cases.size());
   test.function = function;
   test.arguments = std::move(arguments);
-  for (Type type : function.getArgumentTypes()) {
-    // Dropout reads its counter and offsets from one place.
-    bool moves = options.isStrided && !cast<RankedTensorType>(type).getElementType().isInteger(64);
-    test.inputs.push_back(place(cast<RankedTensorType>(type), moves, random));
-  }
+  for (Value argument : function.getArguments())
+    test.inputs.push_back(placeArgument(argument, options.layout));
   for (Type type : function.getResultTypes())
-    test.outputs.push_back(place(cast<RankedTensorType>(type), options.isStrided, random));
+    test.outputs.push_back(place(cast<RankedTensorType>(type), options.layout, random));
   auto strides = [](const std::vector<Placed> &places) {
     return llvm::map_to_vector(places, [](const Placed &placed) {
       return Strides(placed.desc.strides.begin(), placed.desc.strides.end());

@@ -17,7 +17,7 @@
 
 namespace deepshard {
 
-/// A tensor in memory with strides, 1 along the last dimension.
+/// A tensor in memory with strides.
 struct Placed {
   runtime::TensorDesc desc;
   std::vector<char> bytes;
@@ -27,12 +27,15 @@ struct Placed {
   graph::HostTensor get(mlir::RankedTensorType type);
 
 private:
-  /// Calls `body` with each row, the place of its bytes in the row-major tensor, and their number.
+  /// Calls `body` with each row, or element where rows do not lie in one piece, the place of its
+  /// bytes in the row-major tensor, and their number.
   void forRows(llvm::function_ref<void(char *, int64_t, int64_t)> body);
 };
 
-/// Row-major, with gaps behind rows and the leading dimensions in any order if it is strided.
-Placed place(mlir::RankedTensorType type, bool isStrided, std::mt19937_64 &random);
+/// Row-major; or with gaps behind rows and the leading dimensions in any order; or all in any order
+/// and elements apart.
+enum class Layout { RowMajor, Strided, Scattered };
+Placed place(mlir::RankedTensorType type, Layout layout, std::mt19937_64 &random);
 
 /// Compares tensors of equal type. Floats differ by at most `tolerance` relative to the wanted
 /// magnitude or 1; 0 demands equal bits. NaN is equal to NaN. Returns what differs, or nothing.
@@ -72,7 +75,7 @@ protected:
 
   struct Options {
     int threads = 1;
-    bool isStrided = false;
+    Layout layout = Layout::RowMajor;
     std::string level = "x86-64-v3";
   };
 
@@ -84,6 +87,9 @@ protected:
   /// Normally distributed floats, small integers, random flags.
   graph::HostTensor randomTensor(mlir::RankedTensorType type);
   std::vector<graph::HostTensor> randomArguments(mlir::func::FuncOp function);
+  /// Puts NaN, infinities, signed zeros and denormals in a few places of most floating-point
+  /// tensors.
+  void addSpecialNumbers(std::vector<graph::HostTensor> &tensors);
 
   /// Plans and emits the kernel of `function`; null if no row loops fit the operands. It is run
   /// after `compile`.
@@ -110,6 +116,9 @@ protected:
   std::deque<Case> cases;
 
 private:
+  /// Where an argument lies; one that is only read transposed in the order in which it is read.
+  Placed placeArgument(mlir::Value argument, Layout layout);
+
   std::map<std::string, std::vector<Case *>> waiting; // by level
   std::vector<std::unique_ptr<runtime::Code>> codes;
   llvm::DenseMap<Case *, runtime::Code *> codeOf;
