@@ -242,8 +242,7 @@ static SmallVector<Strided> partsOf(graph::ConcatOp concat, const Strided &whole
 /// What is joined is computed in its part.
 void SegmentLowering::placeJoined(graph::ConcatOp concat) {
   auto aimed = destinations.find(concat.getResult());
-  Strided whole = aimed != destinations.end() ? aimed->second
-                                              : allocate(concat, tensorType(concat.getResult()));
+  Strided whole = aimed != destinations.end() ? aimed->second : allocateFor(concat.getResult());
   packed[concat] = whole;
   for (auto [operand, part] : llvm::zip_equal(concat.getOperands(), partsOf(concat, whole)))
     aimBehindViews(operand, part);
@@ -391,6 +390,35 @@ Strided SegmentLowering::allocate(Operation *op, RankedTensorType type) {
   Value buffer =
       program.createBuffer(op->getLoc(), name, plan::Lifetime::Transient, bufferBytes(type));
   return contiguousPlace(buffer, type);
+}
+
+/// A transpose of `value` whose result is reshaped so that it would be copied if the value lay
+/// row-major, in `place`: heads merged behind attention.
+static graph::TransposeOp readBehind(Value value, const Strided &place) {
+  for (Operation *user : value.getUsers()) {
+    auto transpose = dyn_cast<graph::TransposeOp>(user);
+    std::optional<Strided> transposed = transpose ? viewOf(transpose, place) : std::nullopt;
+    if (transposed && llvm::any_of(transpose->getUsers(), [&](Operation *reader) {
+          return isa<graph::ReshapeOp>(reader) && !viewOf(reader, *transposed);
+        }))
+      return transpose;
+  }
+  return {};
+}
+
+/// The place of the operand of `transpose` whose result lies row-major in `buffer`.
+static Strided transposedBack(graph::TransposeOp transpose, Value buffer) {
+  Strided result = contiguousPlace(buffer, tensorType(transpose.getResult()));
+  Strided place = contiguousPlace(buffer, tensorType(transpose.getOperand()));
+  for (auto [dim, source] : llvm::enumerate(transpose.getPermutation()))
+    place.strides[source] = result.strides[dim];
+  return place;
+}
+
+Strided SegmentLowering::allocateFor(Value result) {
+  Strided place = allocate(result.getDefiningOp(), tensorType(result));
+  graph::TransposeOp transpose = readBehind(result, place);
+  return transpose ? transposedBack(transpose, place.buffer) : place;
 }
 
 void SegmentLowering::fillZero(Location location, const Strided &place, StringRef phase) {
@@ -551,29 +579,6 @@ LogicalResult SegmentLowering::emitView(Operation *op) {
   return success();
 }
 
-/// A transpose of `value` whose result is reshaped so that it would be copied if the value lay
-/// row-major, in `place`: heads merged behind attention.
-static graph::TransposeOp readBehind(Value value, const Strided &place) {
-  for (Operation *user : value.getUsers()) {
-    auto transpose = dyn_cast<graph::TransposeOp>(user);
-    std::optional<Strided> transposed = transpose ? viewOf(transpose, place) : std::nullopt;
-    if (transposed && llvm::any_of(transpose->getUsers(), [&](Operation *reader) {
-          return isa<graph::ReshapeOp>(reader) && !viewOf(reader, *transposed);
-        }))
-      return transpose;
-  }
-  return {};
-}
-
-/// The place of the operand of `transpose` whose result lies row-major in `buffer`.
-static Strided transposedBack(graph::TransposeOp transpose, Value buffer) {
-  Strided result = contiguousPlace(buffer, tensorType(transpose.getResult()));
-  Strided place = contiguousPlace(buffer, tensorType(transpose.getOperand()));
-  for (auto [dim, source] : llvm::enumerate(transpose.getPermutation()))
-    place.strides[source] = result.strides[dim];
-  return place;
-}
-
 SmallVector<Strided> SegmentLowering::inputPlaces(Operation *op) {
   bool broadcasts = isElementwise(op);
   return llvm::map_to_vector(kernelOperands(op), [&](Value operand) {
@@ -587,10 +592,7 @@ SmallVector<Strided> SegmentLowering::outputPlaces(Operation *op) {
     auto it = destinations.find(result);
     if (it != destinations.end())
       return it->second;
-    Strided place = allocate(op, tensorType(result));
-    if (graph::TransposeOp transpose = readBehind(result, place))
-      place = transposedBack(transpose, place.buffer);
-    return place;
+    return allocateFor(result);
   });
 }
 

@@ -63,6 +63,8 @@ private:
                              llvm::ArrayRef<Strided> outputs);
 
   Strided allocate(mlir::Operation *op, mlir::RankedTensorType type);
+  /// A place for `result`, row-major or in the order of a transpose behind which it is read.
+  Strided allocateFor(mlir::Value result);
   Strided contiguousCopy(mlir::Operation *op, const Strided &source);
   void fillZero(mlir::Location location, const Strided &place, llvm::StringRef phase);
   void copy(mlir::Location location, const Strided &from, const Strided &to, llvm::StringRef phase);

@@ -319,6 +319,37 @@ module {
 
 // -----
 
+// The same of heads whose halves are joined, as the gradient of the rotary embedding leaves them: one kernel writes both where
+// the product reads them.
+
+// CHECK-LABEL: plan.program @train
+// CHECK-NOT: "copy"
+// CHECK-DAG: %[[LOW:.*]] = plan.view %[[B:.*]] offset 0 : <2x3x4x5xf32 strides [120, 10, 30, 1]>
+// CHECK-DAG: %[[HIGH:.*]] = plan.view %[[B]] offset 20 : <2x3x4x5xf32 strides [120, 10, 30, 1]>
+// CHECK: plan.launch "generated" "kernel_0" ins({{.*}}) outs(%[[LOW]], %[[HIGH]] : {{.*}})
+// CHECK-NOT: "copy"
+// CHECK: %[[MERGED:.*]] = plan.view %[[B]] offset 0 : <8x30xf32>
+// CHECK: plan.launch "onednn" "matmul" ins(%[[MERGED]], {{.*}})
+module {
+  func.func @micro_batch(%x: tensor<2x3x4x5xf32> {graph.input = "x"}, %w: tensor<30x7xf32> {graph.input = "w"})
+      -> (tensor<f32> {graph.metric = "y"}) {
+    %0:2 = call @kernel_0(%x) {graph.provider = "generated"} : (tensor<2x3x4x5xf32>) -> (tensor<2x3x4x5xf32>, tensor<2x3x4x5xf32>)
+    %1 = graph.concat %0#0, %0#1 dim 3 : tensor<2x3x4x5xf32>, tensor<2x3x4x5xf32>
+    %2 = graph.transpose %1 [0, 2, 1, 3] : tensor<2x3x4x10xf32>
+    %3 = graph.reshape %2 : tensor<2x4x3x10xf32> to tensor<8x30xf32>
+    %4 = graph.matmul %3, %w batch [] x [] contract [1] x [0] {graph.provider = "onednn"} : tensor<8x30xf32>, tensor<30x7xf32>
+    %5 = graph.reduce_sum %4 dims [0, 1] {graph.provider = "reference"} : tensor<8x7xf32>
+    return %5 : tensor<f32>
+  }
+  func.func private @kernel_0(%x: tensor<2x3x4x5xf32>) -> (tensor<2x3x4x5xf32>, tensor<2x3x4x5xf32>) {
+    %0 = graph.neg %x : tensor<2x3x4x5xf32>
+    %1 = graph.exp %x : tensor<2x3x4x5xf32>
+    return %0, %1 : tensor<2x3x4x5xf32>, tensor<2x3x4x5xf32>
+  }
+}
+
+// -----
+
 // Not where the kernel writes row-major only.
 
 // CHECK-LABEL: plan.program @train
