@@ -6,6 +6,7 @@
 
 #include "dialects/graph/ChunkAttr.h"
 #include "dialects/graph/Graph.h"
+#include "dialects/graph/HoldsAttr.h"
 #include "dialects/graph/Inference.h"
 
 #include "mlir/Interfaces/FunctionInterfaces.h"
@@ -267,6 +268,7 @@ constexpr Rule kOpRules[] = {{kPhaseAttr, checkPhase},
                              {kProviderAttr, checkName},
                              {kRecomputeAttr, checkRecompute},
                              {kChunkAttr, checkChunk},
+                             {kHoldsAttr, checkName},
                              {kAccumulationAttr, checkAccumulation},
                              {kClippingAttr, checkClipping},
                              {kOptimizerAttr, checkIs<AdamWAttr>},

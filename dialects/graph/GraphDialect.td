@@ -41,6 +41,7 @@ def Graph_Dialect : Dialect {
     On an op, `graph.phase` is "forward", "backward" or "update", and `graph.provider` names who computes it. On a
     dropout, `graph.id_argument` is the number of the function's argument that holds its id (i64) in place of `id`, so that
     kernels which differ in nothing else are one. `graph.chunk`: ops of different chunks (`chunk-rows`) share no kernel.
+    `graph.holds`, on the function of a kernel, names for people the ops that `fuse-kernels` has put there.
     `graph.recompute` on a forward op: the backward does not read what it computed in the forward, but computes it again
     (pass `recompute`). "full": what has to be moved between ranks for it is moved again too; "selective": that is kept.
 

@@ -11,6 +11,7 @@
 #include "dialects/graph/ChunkAttr.h"
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/HostTensor.h"
+#include "passes/kernels/KernelNames.h"
 #include "passes/kernels/KernelSpecs.h"
 #include "passes/kernels/ProviderCache.h"
 #include "passes/kernels/rowloops/RowLoops.h"
@@ -27,22 +28,24 @@ namespace deepshard {
 
 namespace {
 
-/// Listens to a builder: every op it makes carries the phase and the chunk of the composite it
-/// stands for, and is to be settled.
+/// Listens to a builder: every op it makes carries the phase, the chunk and the name of the
+/// composite it stands for, and is to be settled.
 struct DecompositionListener : OpBuilder::Listener {
   explicit DecompositionListener(Operation *composite)
-      : phase(composite->getAttr(graph::kPhaseAttr)), chunk(composite->getAttr(graph::kChunkAttr)) {
-  }
+      : phase(composite->getAttr(graph::kPhaseAttr)), chunk(composite->getAttr(graph::kChunkAttr)),
+        location(locationWithin(composite)) {}
 
   void notifyOperationInserted(Operation *op, OpBuilder::InsertPoint) override {
     if (phase)
       op->setAttr(graph::kPhaseAttr, phase);
     if (chunk)
       op->setAttr(graph::kChunkAttr, chunk);
+    op->setLoc(location);
     inserted.push_back(op);
   }
 
   Attribute phase, chunk;
+  Location location;
   SmallVector<Operation *> inserted;
 };
 

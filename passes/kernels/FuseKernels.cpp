@@ -10,6 +10,8 @@
 #include "passes/kernels/Passes.h"
 
 #include "dialects/graph/ChunkAttr.h"
+#include "dialects/graph/HoldsAttr.h"
+#include "passes/kernels/KernelNames.h"
 #include "passes/kernels/KernelSpecs.h"
 #include "passes/kernels/rowloops/RowKernel.h"
 
@@ -318,6 +320,7 @@ func::FuncOp Fusion::kernelOf(const RowLoops &loops, ArrayRef<Operation *> ops,
     kernel.erase();
     return known->second;
   }
+  kernel->setAttr(graph::kHoldsAttr, builder.getStringAttr(nameOf(ops)));
   kernel.setName(("kernel_" + llvm::Twine(kernels.size() - 1)).str());
   symbols.insert(kernel);
   return kernel;

@@ -2,6 +2,7 @@
 
 #include "passes/kernels/Passes.h"
 
+#include "dialects/graph/HoldsAttr.h"
 #include "dialects/plan/Plan.h"
 #include "passes/kernels/gpu/GpuKernel.h"
 #include "passes/kernels/rowloops/RowKernel.h"
@@ -75,6 +76,8 @@ private:
     auto function = getOperation().lookupSymbol<func::FuncOp>(launch.getKernel());
     if (!function)
       return launch.emitOpError() << "names no function @" << launch.getKernel();
+    auto held = function->getAttrOfType<StringAttr>(graph::kHoldsAttr);
+    holds = held ? held.getValue() : "kernel";
     std::optional<RowLoops> loops = RowLoops::of(function);
     auto strides = [](ValueRange views) {
       return llvm::map_to_vector(views, [](Value view) {
@@ -138,21 +141,23 @@ private:
     return true;
   }
 
-  /// Adds what `emit` makes, unless it is there already, named after what it is, so that equal
-  /// kernels of other plans are found in the cache. Returns the name.
+  /// Adds what `emit` makes, unless it is there already, named after what it holds and is, so that
+  /// equal kernels of other plans are found in the cache. Returns the name.
   StringAttr add(llvm::function_ref<void(StringRef, ModuleOp)> emit) {
     OpBuilder builder(&getContext());
     OwningOpRef<ModuleOp> nameless = ModuleOp::create(builder.getUnknownLoc());
     emit("kernel", *nameless);
     std::string text;
     llvm::raw_string_ostream(text) << *nameless;
-    std::string name = "k" + llvm::utohexstr(llvm::xxh3_64bits(text), /*LowerCase=*/true, 16);
-    if (!kernels.lookupSymbol(name)) {
-      auto source = ModuleOp::create(builder.getUnknownLoc(), name);
-      emit(name, source);
+    uint64_t hash = llvm::xxh3_64bits(text);
+    StringAttr &name = names[hash];
+    if (!name) {
+      name = builder.getStringAttr(holds + "_" + llvm::utohexstr(hash, /*LowerCase=*/true, 16));
+      auto source = ModuleOp::create(builder.getUnknownLoc(), name.getValue());
+      emit(name.getValue(), source);
       kernels.push_back(source);
     }
-    return builder.getStringAttr(name);
+    return name;
   }
 
   /// What the addresses of the operands, inputs before outputs, are multiples of, up to what the
@@ -172,6 +177,8 @@ private:
   }
 
   ModuleOp kernels;
+  StringRef holds;                            // what the kernel that is emitted is called after
+  llvm::DenseMap<uint64_t, StringAttr> names; // of kernels, by the hash of their text
   llvm::DenseMap<Attribute, Generated> known;
 };
 

@@ -104,6 +104,7 @@ def FuseKernelsPass : Pass<"fuse-kernels", "::mlir::ModuleOp"> {
     computes the group (`passes/kernels/rowloops`), and no path leads out of the group and back in. Constants and
     renamings (reshape, transpose, broadcast) between ops of a group are cloned into it. Groups hold ops of one phase
     and, where a pass has cut rows into chunks (`graph.chunk`), of one chunk.
+    `graph.holds` names the ops of a kernel for people, composites that were decomposed by their own names.
     The ids of dropouts become arguments. The program is reordered as little as that needs.
 
     Which ops form a group depends on the ops, their types and `threads` alone.
@@ -119,7 +120,8 @@ def FuseKernelsPass : Pass<"fuse-kernels", "::mlir::ModuleOp"> {
     %0 = call @kernel_0(%x, %y) {graph.phase = "forward", graph.provider = "generated"}
         : (tensor<4x8xf32>, tensor<8xf32>) -> tensor<4x8xf32>
     ...
-    func.func private @kernel_0(%arg0: tensor<4x8xf32>, %arg1: tensor<8xf32>) -> tensor<4x8xf32> {
+    func.func private @kernel_0(%arg0: tensor<4x8xf32>, %arg1: tensor<8xf32>) -> tensor<4x8xf32>
+        attributes {graph.holds = "exp_add"} {
       %0 = graph.exp %arg0 : tensor<4x8xf32>
       %1 = graph.add %0, %arg1 : tensor<4x8xf32>, tensor<8xf32>
       return %1 : tensor<4x8xf32>
@@ -136,8 +138,8 @@ def GenerateKernelsPass : Pass<"generate-kernels", "::mlir::ModuleOp"> {
   let summary = "Emit the kernels that launches of provider \"generated\" name";
   let description = [{
     Every launch of provider "generated" names a function of graph ops. For each such function and the strides of the
-    launch's views a kernel is emitted into the module `@kernels` (a nested module per kernel, named after a hash of its
-    text), as `passes/kernels/codegen/Compile.h` wants it. The launch then names the kernel and says how its loops are cut.
+    launch's views a kernel is emitted into the module `@kernels` (a nested module per kernel, named after
+    what its function holds, `graph.holds`, and a hash of its text), as `passes/kernels/codegen/Compile.h` wants it. The launch then names the kernel and says how its loops are cut.
 
     Input:
     ```mlir
@@ -146,10 +148,10 @@ def GenerateKernelsPass : Pass<"generate-kernels", "::mlir::ModuleOp"> {
 
     Output:
     ```mlir
-    plan.launch "generated" "k1f3b..." ins(%x : ...) outs(%y : ...) ... attributes {chunks = [1], extents = [1], workspace_bytes = 0}
+    plan.launch "generated" "exp_add_1f3b..." ins(%x : ...) outs(%y : ...) ... attributes {chunks = [1], extents = [1], workspace_bytes = 0}
     module @kernels {
-      module @k1f3b... {
-        func.func @k1f3b..._0(%operands: !llvm.ptr, %begin: i64, %end: i64, %slot: i64) { ... }
+      module @exp_add_1f3b... {
+        func.func @exp_add_1f3b..._0(%operands: !llvm.ptr, %begin: i64, %end: i64, %slot: i64) { ... }
       }
     }
     ```

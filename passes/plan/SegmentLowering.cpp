@@ -3,6 +3,7 @@
 #include "passes/plan/SegmentLowering.h"
 
 #include "dialects/graph/HostTensor.h"
+#include "passes/kernels/KernelNames.h"
 #include "passes/kernels/KernelSpecs.h"
 #include "passes/kernels/gpu/GpuKernel.h"
 
@@ -385,7 +386,7 @@ Value SegmentLowering::view(Location location, const Strided &place) {
 }
 
 Strided SegmentLowering::allocate(Operation *op, RankedTensorType type) {
-  auto named = dyn_cast<NameLoc>(op->getLoc());
+  auto named = dyn_cast<NameLoc>(withoutComposite(op->getLoc()));
   StringRef name = named ? named.getName().getValue() : op->getName().stripDialect();
   Value buffer =
       program.createBuffer(op->getLoc(), name, plan::Lifetime::Transient, bufferBytes(type));

@@ -6,7 +6,7 @@
 // CHECK-SAME: (%[[X:.*]]: tensor<4x8xf32>, %[[Y:.*]]: tensor<8xf32>)
 // CHECK-NEXT: %[[R:.*]] = call @kernel_0(%[[X]], %[[Y]]) {graph.phase = "forward", graph.provider = "generated"} : (tensor<4x8xf32>, tensor<8xf32>) -> tensor<4x8xf32>
 // CHECK-NEXT: return %[[R]]
-// CHECK: func.func private @kernel_0(%[[X:.*]]: tensor<4x8xf32>, %[[Y:.*]]: tensor<8xf32>) -> tensor<4x8xf32> {
+// CHECK: func.func private @kernel_0(%[[X:.*]]: tensor<4x8xf32>, %[[Y:.*]]: tensor<8xf32>) -> tensor<4x8xf32> attributes {graph.holds = "exp_add"} {
 // CHECK-NEXT: %[[E:.*]] = graph.exp %[[X]] : tensor<4x8xf32>
 // CHECK-NEXT: %[[A:.*]] = graph.add %[[E]], %[[Y]] : tensor<4x8xf32>, tensor<8xf32>
 // CHECK-NEXT: return %[[A]]
@@ -18,7 +18,8 @@ func.func @chain(%x: tensor<4x8xf32>, %y: tensor<8xf32>) -> tensor<4x8xf32> {
 
 // -----
 
-// Residual and layer norm. The statistics are kept as they are computed, of size 1 along the columns.
+// Residual and layer norm. The statistics are kept as they are computed, of size 1 along the columns. The kernel is
+// called after the composite, not after what that consists of.
 
 // CHECK-LABEL: func.func @residual_layer_norm
 // CHECK-SAME: (%[[X:.*]]: tensor<4x8xf32>, %[[A:.*]]: tensor<4x8xf32>, %[[W:.*]]: tensor<8xf32>, %[[B:.*]]: tensor<8xf32>)
@@ -27,6 +28,7 @@ func.func @chain(%x: tensor<4x8xf32>, %y: tensor<8xf32>) -> tensor<4x8xf32> {
 // CHECK-DAG: %[[MEAN:.*]] = graph.reshape %[[R]]#1 : tensor<4x1xf32> to tensor<4xf32>
 // CHECK-DAG: %[[RSTD:.*]] = graph.reshape %[[R]]#2 : tensor<4x1xf32> to tensor<4xf32>
 // CHECK-NEXT: return %[[R]]#0, %[[R]]#3, %[[MEAN]], %[[RSTD]]
+// CHECK: func.func private @kernel_0({{.*}} attributes {graph.holds = "add_layer_norm"}
 func.func @residual_layer_norm(%x: tensor<4x8xf32>, %a: tensor<4x8xf32>, %w: tensor<8xf32>, %b: tensor<8xf32>)
     -> (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4xf32>, tensor<4xf32>) {
   %h = graph.add %x, %a : tensor<4x8xf32>, tensor<4x8xf32>
@@ -43,6 +45,7 @@ func.func @residual_layer_norm(%x: tensor<4x8xf32>, %a: tensor<4x8xf32>, %w: ten
 // CHECK-NEXT: %[[R:.*]]:4 = call @kernel_0(
 // CHECK-SAME: -> (tensor<4x8xf32>, tensor<8xf32>, tensor<8xf32>, tensor<8xf32>)
 // CHECK-NEXT: return %[[R]]#0, %[[R]]#1, %[[R]]#2, %[[R]]#3
+// CHECK: func.func private @kernel_0({{.*}} attributes {graph.holds = "layer_norm_grad_add_reduce_sum"}
 func.func @layer_norm_grad(%dy: tensor<4x8xf32>, %x: tensor<4x8xf32>, %w: tensor<8xf32>, %mean: tensor<4xf32>,
                            %rstd: tensor<4xf32>, %dh: tensor<4x8xf32>, %gw: tensor<8xf32>, %gb: tensor<8xf32>,
                            %gc: tensor<8xf32>) -> (tensor<4x8xf32>, tensor<8xf32>, tensor<8xf32>, tensor<8xf32>) {

@@ -4,7 +4,7 @@
 // not, and neither does the output.
 
 // CHECK-LABEL: plan.program @tile
-// CHECK: plan.launch "generated" "[[NAME:k[0-9a-f]+]]"
+// CHECK: plan.launch "generated" "[[NAME:[a-z_0-9]+_[0-9a-f]+]]"
 // CHECK-SAME: attributes {block = array<i64: 8, 1, 1>, grid = array<i64: 1, 1, 1>, shared_bytes = array<i64: 0>, workspace_bytes = 0 : i64}
 // CHECK: module @kernels {
 // CHECK-NEXT: module @[[NAME]] {
@@ -85,7 +85,7 @@ func.func private @kernel_0(%x: tensor<16x256xbf16>) -> tensor<16x256xbf16> {
 // workspace, and a second function adds them.
 
 // CHECK-LABEL: plan.program @sums
-// CHECK: plan.launch "generated" "[[NAME:k[0-9a-f]+]]"
+// CHECK: plan.launch "generated" "[[NAME:[a-z_0-9]+_[0-9a-f]+]]"
 // CHECK-SAME: attributes {block = array<i64: 96, 1, 1, 128, 1, 1>, grid = array<i64: 4, 1, 1, 12, 1, 1>, shared_bytes = array<i64: 0, 0>, workspace_bytes = 6144 : i64}
 // CHECK: gpu.module @[[NAME]] {
 // CHECK: llvm.mlir.global internal @[[NAME]]_1_shared() {addr_space = 3 : i32, alignment = 16 : i64} : !llvm.array<128 x f32>

@@ -1,9 +1,9 @@
 // RUN: ds-opt %s -split-input-file -verify-diagnostics --generate-kernels | FileCheck %s
 
-// A launch gets the name and the loops of its kernel. Rows and columns of row-major operands are one loop.
+// A launch gets the name, after what it holds, and the loops of its kernel. Rows and columns of row-major operands are one loop.
 
 // CHECK-LABEL: plan.program @chain
-// CHECK: plan.launch "generated" "[[NAME:k[0-9a-f]+]]" ins(%{{.*}}, %{{.*}}) outs(%{{.*}}) overwrites [0] on 0
+// CHECK: plan.launch "generated" "[[NAME:exp_add_[0-9a-f]+]]" ins(%{{.*}}, %{{.*}}) outs(%{{.*}}) overwrites [0] on 0
 // CHECK-SAME: attributes {chunks = array<i64: 1>, extents = array<i64: 1>, workspace_bytes = 0 : i64} flops 64 phase "forward"
 // CHECK: module @kernels {
 // CHECK-NEXT: module @[[NAME]] {
@@ -19,7 +19,7 @@ plan.program @chain streams ["compute"] {
     plan.launch "generated" "kernel_0" ins(%0, %0 : !plan.view<4x8xf32>, !plan.view<4x8xf32>) outs(%1 : !plan.view<4x8xf32>) overwrites [0] on 0 attributes {} flops 64 phase "forward"
   }
 }
-func.func private @kernel_0(%x: tensor<4x8xf32>, %y: tensor<4x8xf32>) -> tensor<4x8xf32> {
+func.func private @kernel_0(%x: tensor<4x8xf32>, %y: tensor<4x8xf32>) -> tensor<4x8xf32> attributes {graph.holds = "exp_add"} {
   %0 = graph.exp %x : tensor<4x8xf32>
   %1 = graph.add %0, %y : tensor<4x8xf32>, tensor<4x8xf32>
   return %1 : tensor<4x8xf32>
@@ -27,13 +27,13 @@ func.func private @kernel_0(%x: tensor<4x8xf32>, %y: tensor<4x8xf32>) -> tensor<
 
 // -----
 
-// Equal launches have one kernel, also if they name different functions; other strides are another kernel, whose loop
+// Equal launches have one kernel, also if they name different functions, which are called after other ops; other strides are another kernel, whose loop
 // is over rows. Launches of other providers stay as they are.
 
 // CHECK-LABEL: plan.program @strides
-// CHECK: plan.launch "generated" "[[ROWS_IN_ONE:k[0-9a-f]+]]"
+// CHECK: plan.launch "generated" "[[ROWS_IN_ONE:kernel_[0-9a-f]+]]"
 // CHECK: plan.launch "generated" "[[ROWS_IN_ONE]]"
-// CHECK: plan.launch "generated" "[[ROWS_APART:k[0-9a-f]+]]" {{.*}} attributes {chunks = array<i64: 1>, extents = array<i64: 4>, workspace_bytes = 0 : i64}
+// CHECK: plan.launch "generated" "[[ROWS_APART:[a-z_0-9]+_[0-9a-f]+]]" {{.*}} attributes {chunks = array<i64: 1>, extents = array<i64: 4>, workspace_bytes = 0 : i64}
 // CHECK: plan.launch "reference" "exp" {{.*}} attributes {}
 // CHECK: module @kernels
 // CHECK: module @[[ROWS_IN_ONE]]
@@ -56,7 +56,7 @@ func.func private @kernel_0(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
   %0 = graph.exp %x : tensor<4x8xf32>
   return %0 : tensor<4x8xf32>
 }
-func.func private @kernel_1(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
+func.func private @kernel_1(%x: tensor<4x8xf32>) -> tensor<4x8xf32> attributes {graph.holds = "other"} {
   %0 = graph.exp %x : tensor<4x8xf32>
   return %0 : tensor<4x8xf32>
 }
@@ -67,7 +67,7 @@ func.func private @kernel_1(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
 // what the chunks have.
 
 // CHECK-LABEL: plan.program @sums
-// CHECK: plan.launch "generated" "[[NAME:k[0-9a-f]+]]"
+// CHECK: plan.launch "generated" "[[NAME:[a-z_0-9]+_[0-9a-f]+]]"
 // CHECK-SAME: attributes {chunks = array<i64: 1, 1>, extents = array<i64: 4, 1>, workspace_bytes = 64 : i64}
 // CHECK: module @[[NAME]]
 // CHECK-NEXT: func.func @[[NAME]]_0
