@@ -145,8 +145,11 @@ std::string Profile::table(std::vector<Sums> sums, size_t most, const MachinePea
     sums.resize(most);
     sums.push_back(std::move(others));
   }
-  std::string text =
-      fmt::format("{:>10} {:>6} {:>7} {:>16} {:>16}\n", "ms", "%", "calls", "GFLOP/s", "GB/s");
+  std::string text = fmt::format("{:>10} {:>6} {:>7} {:>9} {:>16} {:>9} {:>16}\n", "ms", "%",
+                                 "calls", "GFLOP", "GFLOP/s", "MB", "GB/s");
+  auto amount = [](double each) {
+    return each == 0 ? std::string("-") : fmt::format("{:.{}f}", each, each < 100 ? 3 : 0);
+  };
   // A rate with its share of a peak.
   auto rate = [](double amount, double seconds, double peak) {
     if (amount == 0 || seconds == 0)
@@ -156,11 +159,13 @@ std::string Profile::table(std::vector<Sums> sums, size_t most, const MachinePea
                     : fmt::format("{:.1f}", perSecond * 1e-9);
   };
   for (const Sums &line : sums)
-    text += fmt::format("{:>10.2f} {:>6.1f} {:>7.0f} {:>16} {:>16}  {}\n",
+    text += fmt::format("{:>10.2f} {:>6.1f} {:>7.0f} {:>9} {:>16} {:>9} {:>16}  {}\n",
                         1e3 * line.seconds / static_cast<double>(steps),
                         100 * line.seconds / stepSeconds,
                         static_cast<double>(line.calls) / static_cast<double>(steps),
+                        amount(1e-9 * line.flops / static_cast<double>(steps)),
                         rate(line.flops, line.seconds, peaks.flopsPerSecond),
+                        amount(1e-6 * line.bytes / static_cast<double>(steps)),
                         rate(line.bytes, line.seconds, peaks.bytesPerSecond), line.name);
   return text;
 }

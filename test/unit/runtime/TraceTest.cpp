@@ -156,17 +156,15 @@ TEST(ProfileTest, RatesAreThoseOfTheLaterSteps) {
   const std::string text = profile.text({20e9, DType::F32, 1e9});
   EXPECT_THAT(text, HasSubstr("a step of 500.00 ms (mean of 2, without the first); peaks: 20.0 "
                               "GFLOP/s (matmul in f32), 1.0 GB/s (copy)"));
-  // 10^9 operations in 0.1 s; 2.25 MB in 0.1 s.
-  EXPECT_THAT(
-      text,
-      HasSubstr(
-          "    200.00   40.0       2      10.0 (50 %)        0.0 (2 %)  matmul, reference\n"));
+  // Twice 10^9 operations and 2.25 MB, each in 0.1 s.
+  EXPECT_THAT(text, HasSubstr("    200.00   40.0       2     2.000      10.0 (50 %)     4.500      "
+                              "  0.0 (2 %)  matmul, "
+                              "reference\n"));
   EXPECT_THAT(text, HasSubstr("matmul, reference: 250x1000, 250x1000 -> 250x250\n"));
   // Of 1 MB of table only 0.25 MB are taken: with index and result 0.75 MB in 0.1 s.
-  EXPECT_THAT(
-      text,
-      HasSubstr(
-          "    100.00   20.0       1                -        0.0 (1 %)  embedding, reference\n"));
+  EXPECT_THAT(text, HasSubstr("    100.00   20.0       1         -                -     0.750      "
+                              "  0.0 (1 %)  embedding, "
+                              "reference\n"));
   EXPECT_THAT(text, HasSubstr("is busy 60.0 % of the time"));
   EXPECT_THAT(profile.text({}), testing::Not(HasSubstr("peaks")));
 }
