@@ -6,7 +6,8 @@
 //   source -> value   forbidden     the backward reads it
 //   value -> op       its bytes     it is had, but its op is not computed again: it is kept
 //   op -> operand     forbidden     who computes again has to have the operands
-//   op -> sink        bytes moved   the price; forbidden for contractions
+//   op -> sink        bytes moved   the price; forbidden for contractions. Of a table all bytes: where
+//                                   parameters are split it is gathered again for a few rows
 //
 // A view is never kept for itself, its bytes are those of what it shows, and costs nothing.
 // Arguments and constants are there anyway and have no nodes. (Min-cut rematerialisation as in
@@ -40,6 +41,15 @@ static bool isContraction(Operation *op) {
   });
 }
 
+/// Bytes that are moved to compute `op` again, all of its operands included; none for a view.
+static int64_t bytesMoved(Operation *op, const LocalSizes &sizes) {
+  const graph::OpCost cost = sizes.cost(op);
+  int64_t read = 0;
+  for (Value operand : op->getOperands())
+    read += sizes.bytes(operand);
+  return cost.bytesWritten + (cost.bytesRead == 0 ? 0 : std::max(cost.bytesRead, read));
+}
+
 SmallVector<Operation *> cheapToRecompute(func::FuncOp function, int64_t movedPerKept) {
   const LocalSizes sizes(function);
   FlowNetwork network;
@@ -50,9 +60,7 @@ SmallVector<Operation *> cheapToRecompute(func::FuncOp function, int64_t movedPe
       continue;
     const size_t node = network.addNode();
     ops.push_back({&op, node});
-    const graph::OpCost cost = sizes.cost(&op);
-    network.addEdge(node, FlowNetwork::kSink,
-                    isContraction(&op) ? kUncut : cost.bytesRead + cost.bytesWritten);
+    network.addEdge(node, FlowNetwork::kSink, isContraction(&op) ? kUncut : bytesMoved(&op, sizes));
     for (Value operand : op.getOperands())
       if (auto it = values.find(operand); it != values.end())
         network.addEdge(node, it->second, kUncut);
