@@ -2,7 +2,9 @@
 """Memory: how tightly the arenas are packed, and what a run really takes beside what its plan says.
 
 For each model: arena bytes beside the bound that liveness sets (no packing can be smaller), and the peak resident bytes of
-ds-run beside the planned bytes. Ends with exit code 1 if an arena is above 1.02 x its bound or a run above its plan + 100 MB.
+ds-run beside the planned bytes. Of GPT-2 124M also what the arenas take beyond 16 bytes a parameter (weight, gradient and AdamW's
+two moments), without recomputation and with all of it. Ends with exit code 1 if an arena is above 1.02 x its bound, a run above its
+plan + 100 MB, or what is beyond the parameters above MOST_BEYOND_PARAMETERS.
 
     ./dev bench memory [--model 25m|gpt2] [--steps 2] [--threads N]
 """
@@ -14,10 +16,12 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from support.models import MODELS, ROOT, Failed, run_benchmark
+from support.models import MODELS, ROOT, Failed, parameters_of, run_benchmark
 
 MOST_PACKING = 1.02
 MOST_BEYOND_PLAN = 100_000_000
+BYTES_OF_A_PARAMETER = 16
+MOST_BEYOND_PARAMETERS = {"gpt2": {"none": 600_000_000, "full": 200_000_000}}  # by recomputation
 PLAN_HEADER_BYTES = 32  # docs/plan-format.md
 
 
@@ -32,6 +36,18 @@ def arenas(plan):
     for block in re.findall(r"^  arenas \{\n(.*?)^  \}", decoded.stdout, re.MULTILINE | re.DOTALL):
         fields = dict(re.findall(r"^    (\w+): (\S+)$", block, re.MULTILINE))
         yield fields.get("space", "DEVICE"), int(fields.get("bytes", 0)), int(fields.get("max_live_bytes", 0))
+
+
+def beyond_parameters(model, arguments, shop):
+    """Prints what arenas take beyond the parameters; false if that is too much."""
+    kept = True
+    for recompute, most in MOST_BEYOND_PARAMETERS.get(model, {}).items():
+        plan = shop.plan(model, arguments.threads, {"recompute": recompute})
+        beyond = sum(size for _, size, _ in arenas(plan)) - BYTES_OF_A_PARAMETER * parameters_of(model)
+        kept &= beyond <= most
+        print(f"  recompute {recompute}: arenas take {beyond / 1e6:.0f} MB beyond {BYTES_OF_A_PARAMETER} bytes a parameter "
+              f"(at most {most / 1e6:.0f} MB)")
+    return kept
 
 
 def bench(model, arguments, shop):
@@ -51,6 +67,7 @@ def bench(model, arguments, shop):
         kept &= size <= MOST_PACKING * bound
         print(f"  arena {space.lower()}: {size / 2**20:.1f} MiB, bound by liveness {bound / 2**20:.1f} MiB, "
               f"ratio {size / bound:.4f} (at most {MOST_PACKING})")
+    kept &= beyond_parameters(model, arguments, shop)
     rows, peak = shop.run_plan(model, arguments.steps, arguments.threads)
     planned = rows[-1]["planned_bytes"]
     kept &= peak <= planned + MOST_BEYOND_PLAN

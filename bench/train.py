@@ -5,6 +5,7 @@ The same model, batch, threads and optimizer (AdamW, clipping to norm 1; PyTorch
 system once, in a process of its own; ratios compare runs of one round, so that a machine that slows down slows all.
 Speed is that of the median step after the warm-up steps, which contain compilation. After ds-run its plan's matmuls are timed
 alone, shape by shape, with the same library and threads: what a step takes beyond them is what lies around them.
+Ends with exit code 1 if speed or peak RSS beside the others, or a step beside its matmuls, misses what stands below.
 
 With --bf16 all train in bf16 (PyTorch under autocast). On a CPU without bf16 instructions PyTorch would take minutes a step:
 there ds-run in bf16 is compared with ds-run in f32. So it is with --target-cpu, by which ds-run does what it would do on a
@@ -26,6 +27,12 @@ from support.models import DS_RUN, MODELS, run_benchmark, run_watched
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "support", "torch_worker.py")
 MATMULS = os.path.join(os.path.dirname(DS_RUN), "bench-matmuls")
 OURS_F32 = "deepshard in f32"
+# The least that our speed is of theirs: by type, and by model where only one has a limit.
+LEAST_SPEED = {"f32": {"25m": 1.25}, "bf16": {"25m": 1.5, "gpt2": 1.5}}
+LEAST_SPEED_OF_OURS_F32 = 0.95  # of bf16 without instructions for it
+# Of f32: our peak RSS of the least of theirs, by model; a step of its matmuls alone.
+MOST_MEMORY = {"25m": 0.6}
+MOST_AROUND = 1.2
 
 
 def systems_of(arguments):
@@ -89,7 +96,29 @@ def seconds_of_matmuls(model, arguments, shop):
     return float(output.splitlines()[-1].split()[0]) * 1e-3
 
 
+def missed_targets(model, arguments, ratios, peaks, around):
+    """Prints every limit that there is beside what was measured; how many were missed. `ratios` are our speed by theirs."""
+    checks = []
+    kind = "bf16" if arguments.bf16 else "f32"
+    for system, ratio in ratios.items():
+        least = LEAST_SPEED_OF_OURS_F32 if system == OURS_F32 else LEAST_SPEED[kind].get(model)
+        if least:
+            checks.append((f"speed beside {system}", ratio, ">=", least))
+    if not arguments.bf16:
+        if model in MOST_MEMORY and len(peaks) > 1:
+            theirs = min(peak for system, peak in peaks.items() if not system.startswith("deepshard"))
+            checks.append(("peak RSS beside the least of theirs", peaks["deepshard"] / theirs, "<=", MOST_MEMORY[model]))
+        checks.append(("a step beside its matmuls", around, "<=", MOST_AROUND))
+    missed = 0
+    for what, found, sign, limit in checks:
+        kept = found >= limit if sign == ">=" else found <= limit
+        missed += not kept
+        print(f"  {'pass' if kept else 'FAIL'}: {what} {found:.3f} {sign} {limit}")
+    return missed
+
+
 def bench(model, arguments, shop):
+    """Prints the lines of one model; false if a target is missed."""
     shape = MODELS[model]
     print(f"\n{model}: {shape['n_layer']} layers x {shape['n_embd']}, {shape['n_head']} heads, vocabulary "
           f"{shape['vocab_size']}, batch {shape['batch']} x {shape['seq']}, {'bf16' if arguments.bf16 else 'f32'}, "
@@ -114,17 +143,20 @@ def bench(model, arguments, shop):
             f"{system} {speeds[system][-1]:.0f} tokens/s" + ("" if system == "deepshard" else
                                                              f" (ratio {ours / speeds[system][-1]:.3f})")
             for system in systems) + f", step / its matmuls alone {around[-1]:.3f}", flush=True)
+    medians = {}
     for system in systems:
         line = f"  {system:16} median {statistics.median(speeds[system]):8.0f} tokens/s, peak RSS {peaks[system] / 2**20:7.0f} MiB"
         if system != "deepshard":
             ratios = [ours / theirs for ours, theirs in zip(speeds["deepshard"], speeds[system])]
-            line += f", deepshard is {statistics.median(ratios):.3f} times as fast (of its rounds: " \
+            medians[system] = statistics.median(ratios)
+            line += f", deepshard is {medians[system]:.3f} times as fast (of its rounds: " \
                     f"{', '.join(f'{ratio:.3f}' for ratio in ratios)})"
         print(line)
     print(f"  a step takes {statistics.median(around):.3f} times its matmuls alone")
     if arguments.dropout == 0:
         apart = max(abs(a - b) / abs(b) for a, b in zip(losses["deepshard"], losses[systems[1]]))
         print(f"  losses of deepshard and {systems[1]} agree within {apart:.1e} relative")
+    return not missed_targets(model, arguments, medians, peaks, statistics.median(around))
 
 
 def main():

@@ -34,6 +34,13 @@ def export_arguments(model, dropout, output):
     return ["gpt2", *settings, "--seq", str(shape["seq"]), "--batch", str(shape["batch"]), "-o", output]
 
 
+def parameters_of(model):
+    """How many numbers a model of MODELS is trained in; the head is the embedding."""
+    shape = MODELS[model]
+    width, block = shape["n_embd"], 12 * shape["n_embd"] ** 2 + 13 * shape["n_embd"]
+    return (shape["vocab_size"] + shape["n_positions"]) * width + shape["n_layer"] * block + 2 * width
+
+
 class Failed(Exception):
     """A program did not end well; the message says which and shows the end of its output."""
 
@@ -76,8 +83,8 @@ class Workshop:
             np.save(path, random.integers(0, shape["vocab_size"], (16 * shape["batch"], shape["seq"]), dtype=np.int64))
         return path
 
-    def plan(self, model, threads=None, overrides=None):
-        """The plan of the model for one rank, or as the overridden keys of the configuration say."""
+    def plan(self, model, threads=None, overrides=None, prefix=()):
+        """The plan of the model for one rank, or as the overridden keys of the configuration say; by ds-opt behind `prefix`."""
         shape = SHAPES[model]
         config = {"train_micro_batch_size_per_gpu": shape["batch"], "gradient_clipping": CLIPPING,
                   "optimizer": {"type": "AdamW", "params": ADAMW}}
@@ -89,7 +96,7 @@ class Workshop:
             with open(self.path(f"{model}.json"), "w", encoding="utf-8") as stream:
                 json.dump(config, stream)
             inputs = [f"--input={name}=i64[batchx{shape['seq']}]" for name in ("input_ids", "labels")]
-            run_watched([DS_OPT, self.archive(model), *inputs, "--config", self.path(f"{model}.json"), *settings,
+            run_watched([*prefix, DS_OPT, self.archive(model), *inputs, "--config", self.path(f"{model}.json"), *settings,
                          "-o", path])
         return path
 
