@@ -33,8 +33,11 @@ LogicalResult BroadcastOp::buildVjp(VjpBuilder &vjp) {
   for (auto [from, to] : llvm::enumerate(getDims()))
     if (type.getDimSize(from) == result.getDimSize(to))
       llvm::erase(repeated, to);
-  Value sum = vjp.make<ReduceSumOp>(vjp.cotangent(0), repeated, /*keep_dims=*/false);
-  vjp.add(0, vjp.reshape(sum, type));
+  // As all sums of bf16 and f16, in f32.
+  Type wide = accumulationType(type.getElementType());
+  Value sum =
+      vjp.make<ReduceSumOp>(vjp.convert(vjp.cotangent(0), wide), repeated, /*keep_dims=*/false);
+  vjp.add(0, vjp.reshape(sum, type.clone(wide)));
   return success();
 }
 

@@ -169,3 +169,22 @@ module @reduce_sum_keep {
     return %loss : tensor<f32>
   }
 }
+
+// -----
+
+// What bf16 was repeated to is summed in f32.
+
+// CHECK-LABEL: module @broadcast_bf16 {
+// CHECK: %[[WIDE:.*]] = graph.convert %{{.*}} {graph.phase = "backward"} : tensor<4x3xbf16> to tensor<4x3xf32>
+// CHECK-NEXT: graph.reduce_sum %[[WIDE]] dims [0] {graph.phase = "backward"} : tensor<4x3xf32>
+
+module @broadcast_bf16 {
+  func.func @forward(%x: tensor<3xbf16> {graph.parameter = "x"},
+                     %dy: tensor<4x3xbf16> {graph.input = "dy"}) -> (tensor<f32> {graph.output = "loss"}) {
+    %y = graph.broadcast %x [1] : tensor<3xbf16> to tensor<4x3xbf16>
+    %p = graph.mul %y, %dy : tensor<4x3xbf16>, tensor<4x3xbf16>
+    %w = graph.convert %p : tensor<4x3xbf16> to tensor<4x3xf32>
+    %loss = graph.reduce_sum %w dims [0, 1] : tensor<4x3xf32>
+    return %loss : tensor<f32>
+  }
+}
