@@ -36,7 +36,7 @@ else()
   message(STATUS "libds_cuda.so is built with ${DEEPSHARD_NVCC}")
 endif()
 
-# Attention of cuDNN is left out where the headers of cuDNN or of its frontend are not found.
+# Kernels of cuDNN are left out where the headers of cuDNN or of its frontend are not found.
 file(GLOB sites ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages)
 find_path(DEEPSHARD_INCLUDE_cudnn_h cudnn.h HINTS ${roots} PATH_SUFFIXES include)
 find_path(DEEPSHARD_INCLUDE_cudnn_frontend_h cudnn_frontend.h HINTS ${sites} ${roots} PATH_SUFFIXES include)
@@ -46,6 +46,6 @@ set(DEEPSHARD_CUDNN_FOUND OFF)
 if(DEEPSHARD_INCLUDE_cudnn_h AND DEEPSHARD_INCLUDE_cudnn_frontend_h)
   set(DEEPSHARD_CUDNN_FOUND ON)
 elseif(DEEPSHARD_CUDA_FOUND)
-  message(STATUS "libds_cuda.so is built without attention of cuDNN: cudnn.h or cudnn_frontend.h not found "
+  message(STATUS "libds_cuda.so is built without kernels of cuDNN: cudnn.h or cudnn_frontend.h not found "
                  "(requirements-cuda.txt)")
 endif()

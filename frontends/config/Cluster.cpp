@@ -3,6 +3,7 @@
 #include "frontends/config/Json.h"
 #include "frontends/config/Nearest.h"
 #include "frontends/config/Source.h"
+#include "runtime/kernels/cuda/GpuDescription.h"
 
 #include <algorithm>
 #include <cmath>
@@ -235,6 +236,11 @@ Device readDevice(Section section) {
   Device device;
   device.name = section.textOr("name", "what the device is called", device.name);
   device.gpu = section.textOr("gpu", "the kind of NVIDIA GPU that the device is", "");
+  if (std::ranges::find(runtime::kGpuChips, device.gpu) == std::end(runtime::kGpuChips) &&
+      !device.gpu.empty())
+    section.error("gpu",
+                  fmt::format("\"{}\" is not a kind of GPU that there is code generation for: {}",
+                              device.gpu, fmt::join(runtime::kGpuChips, ", ")));
   const double memory = section.number("memory_gib", "the memory of a device in GiB");
   const double reserve = section.numberOr(
       "reserve_gib", "the part of the memory that no plan may use, in GiB", Range::AtLeastZero, 0);

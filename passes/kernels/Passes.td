@@ -10,7 +10,7 @@ def ChooseKernelsPass : Pass<"choose-kernels", "::mlir::ModuleOp"> {
   let description = [{
     Asks the providers in the order oneDNN, native, generated, reference whether they run an op on contiguous operands of its
     types, and notes the first that does as `graph.provider`; "generated" stands between native and reference for
-    primitives that kernels can be generated for (`fuse-kernels`). With `gpu` the order is cuBLASLt, generated, cuda. A composite that no provider runs is replaced by its
+    primitives that kernels can be generated for (`fuse-kernels`). With `gpu` the order is cuDNN, cuBLASLt, generated, cuda. A composite that no provider runs is replaced by its
     decomposition, whose ops are asked in turn. Ops that only rename elements (reshape, transpose, broadcast, slice),
     concatenations and constants get no provider: they become views, places to compute in and constant buffers.
 

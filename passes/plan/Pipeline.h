@@ -29,7 +29,7 @@ void buildPlanPipeline(mlir::OpPassManager &passes, const PlanPipelineOptions &o
 llvm::LogicalResult compileCode(mlir::ModuleOp module, llvm::StringRef cpuLevel,
                                 const std::string &cacheDirectory, planpb::Plan &plan);
 
-/// The same for GPUs: `chip` is one of kGpuTargets ("sm_90"). The plan gets PTX, which later GPUs
+/// The same for GPUs: `chip` is one of kGpuChips ("sm_90"). The plan gets PTX, which later GPUs
 /// run too, and, if there is an assembler (findGpuAssembler), a cubin.
 llvm::LogicalResult compileGpuCode(mlir::ModuleOp module, const std::string &chip,
                                    const std::string &cacheDirectory, planpb::Plan &plan);

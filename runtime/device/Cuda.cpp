@@ -2,6 +2,7 @@
 
 #include "runtime/device/Cuda.h"
 
+#include "runtime/kernels/cuda/GraphCompiler.h"
 #include "runtime/plan/Error.h"
 
 #include <fmt/format.h>
@@ -40,24 +41,34 @@ static void *openLibrary() {
 }
 
 /// Opened once and kept: what it loads cannot be unloaded safely.
-static CudaEntry *entry() {
+static void *library() {
   static std::mutex mutex;
   static void *library = nullptr;
   std::lock_guard lock(mutex);
   if (!library)
     library = openLibrary();
-  auto *found = reinterpret_cast<CudaEntry *>(::dlsym(library, kCudaEntry));
-  if (!found)
-    throw Error(fmt::format("{} is not DeepShard's: it has no function {}", kLibrary, kCudaEntry));
-  return found;
+  return library;
+}
+
+/// What the library's function `name`, of type `Entry`, makes.
+template <typename Entry, typename Options>
+static auto make(const char *name, const Options &options) {
+  auto *entry = reinterpret_cast<Entry *>(::dlsym(library(), name));
+  if (!entry)
+    throw Error(fmt::format("{} is not DeepShard's: it has no function {}", kLibrary, name));
+  auto *made = entry(kCudaBuild, &options);
+  if (!made)
+    throw Error(fmt::format("{} belongs to another build than this program ({}): build both again",
+                            kLibrary, kCudaBuild));
+  return std::unique_ptr<std::remove_pointer_t<decltype(made)>>(made);
 }
 
 std::unique_ptr<Device> openCuda(const CudaOptions &options) {
-  std::unique_ptr<Device> device(entry()(kCudaBuild, &options));
-  if (!device)
-    throw Error(fmt::format("{} belongs to another build than this ds-run ({}): build both again",
-                            kLibrary, kCudaBuild));
-  return device;
+  return make<CudaEntry>(kCudaEntry, options);
+}
+
+std::unique_ptr<GraphCompiler> openGraphCompiler(const GraphCompilerOptions &options) {
+  return make<GraphCompilerEntry>(kGraphCompilerEntry, options);
 }
 
 } // namespace deepshard::runtime

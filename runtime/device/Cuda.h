@@ -10,6 +10,7 @@
 #define DEEPSHARD_RUNTIME_DEVICE_CUDA_H
 
 #include "runtime/device/Device.h"
+#include "runtime/kernels/cuda/StoredGraph.h"
 
 #include <chrono>
 #include <cstdint>
@@ -36,8 +37,9 @@ struct CudaOptions {
   /// Ranks are threads of this process on its first GPU, and meet by events and copies; else each
   /// is a process with the GPU of its number, and they meet by NCCL.
   bool ranksShareGpu = false;
-  std::string libraries;  ///< where NVIDIA's are looked for first; may be empty
-  std::vector<Code> code; ///< of generated kernels; must outlive the device
+  std::string libraries;           ///< where NVIDIA's are looked for first; may be empty
+  std::vector<Code> code;          ///< of generated kernels; must outlive the device
+  std::vector<StoredGraph> graphs; ///< of the plan
   /// All ranks in host memory, and this rank's window there of kExchangeBytes; null: one rank.
   Communicator *everyone = nullptr;
   char *exchange = nullptr;
@@ -57,8 +59,9 @@ inline constexpr const char *kCudaEntry = "deepshardCudaDevice";
 using CudaEntry = Device *(const char *build, const CudaOptions *options);
 
 /// The interface of Device.h as both sides were compiled: project, compiler, number of the
-/// interface, which a change to Device.h, Kernel.h, Communicator.h or CudaOptions raises.
-#define DEEPSHARD_CUDA_INTERFACE "2"
+/// interface, which a change to Device.h, Kernel.h, Communicator.h, GraphCompiler.h or CudaOptions
+/// raises.
+#define DEEPSHARD_CUDA_INTERFACE "3"
 inline constexpr const char *kCudaBuild =
     "DeepShard " DEEPSHARD_VERSION ", interface " DEEPSHARD_CUDA_INTERFACE ", g++ " __VERSION__;
 

@@ -158,6 +158,8 @@ void Executor::openDevice(const ExecutorOptions &options) {
   cuda.ranksShareGpu = options.ranksShareGpu;
   for (const planpb::DeviceCode &code : thePlan.device_code())
     cuda.code.push_back({code.target(), code.image()});
+  for (const planpb::LibraryGraph &graph : thePlan.library_graphs())
+    cuda.graphs.push_back(storedGraph(graph));
   if (world) {
     std::vector<int> all(static_cast<size_t>(world->ranks()));
     std::iota(all.begin(), all.end(), 0);

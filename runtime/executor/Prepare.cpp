@@ -11,50 +11,12 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <stdexcept>
 
 namespace deepshard::runtime {
 
-KernelSpec kernelSpec(const planpb::Launch &launch, int threads) {
-  KernelSpec spec;
-  spec.name = launch.kernel();
-  for (const planpb::View &view : launch.inputs())
-    spec.inputs.push_back(descOf(view));
-  for (const planpb::View &view : launch.outputs())
-    spec.outputs.push_back(descOf(view));
-  spec.attributes = attributesOf(launch);
-  spec.threads = threads;
-  return spec;
-}
-
 namespace {
-
-/// Equal for launches that one prepared kernel serves: all but places and flops, and the stream,
-/// because a kernel runs on one thread at a time.
-std::string keyOf(uint32_t stream, const planpb::Launch &launch) {
-  planpb::Launch type = launch;
-  type.clear_workspace();
-  type.clear_flops();
-  auto forget = [](planpb::View &view) {
-    view.clear_buffer();
-    view.clear_offset();
-  };
-  for (planpb::View &view : *type.mutable_inputs())
-    forget(view);
-  for (planpb::View &view : *type.mutable_outputs())
-    forget(view);
-  std::string key = fmt::format("{}:", stream);
-  {
-    google::protobuf::io::StringOutputStream stream(&key);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    type.SerializeToCodedStream(&coded);
-  }
-  return key;
-}
 
 Reduction reductionOf(planpb::Collective::Reduction reduction) {
   switch (reduction) {
@@ -194,7 +156,7 @@ Kernel *PreparedProgram::kernelFor(const planpb::Segment &segment, int index,
                                    where, planned, needed, threads));
       return nullptr;
     }
-    std::unique_ptr<Kernel> &kernel = kernels[keyOf(task.stream(), launch)];
+    std::unique_ptr<Kernel> &kernel = kernels[{task.stream(), kernelKey(launch)}];
     if (!kernel)
       kernel = provider->prepare(spec);
     return kernel.get();

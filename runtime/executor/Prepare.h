@@ -64,9 +64,6 @@ struct PreparedSegment {
 /// The communicators of a rank by the digits of their groups.
 using Communicators = std::map<std::vector<Digit>, std::unique_ptr<Communicator>>;
 
-/// What a launch asks of its provider.
-KernelSpec kernelSpec(const planpb::Launch &launch, int threads);
-
 /// All segments of a program, prepared. Kernels with equal specs on one stream are prepared once.
 class PreparedProgram {
 public:
@@ -88,7 +85,8 @@ private:
   Device &device;
   int threads;
   const KernelProvider *shortOfWorkspace = nullptr; ///< one that needs more than was planned
-  std::map<std::string, std::unique_ptr<Kernel>> kernels;
+  /// By stream, because a kernel runs on one thread at a time, and kernelKey.
+  std::map<std::pair<uint32_t, std::string>, std::unique_ptr<Kernel>> kernels;
   std::map<const planpb::Task *, PreparedCollective> collectives;
   std::map<std::pair<uint32_t, uint32_t>, PreparedSegment> segments;
   std::vector<PreparedSegment *> callOrder;

@@ -4,6 +4,7 @@
 //
 //===------------------------------------------------------------------------------------------===//
 
+#include "runtime/kernels/cuda/StoredGraph.h"
 #include "runtime/kernels/generated/Generated.h"
 #include "runtime/plan/CheckerParts.h"
 #include "runtime/plan/SharedObject.h"
@@ -91,6 +92,12 @@ private:
       checkFeed(segment, index);
     } else if (task.launch().provider() == "generated") {
       checkLaunch(task.launch(), describeTask(segment, index));
+    } else if (auto graph = task.launch().attributes().find(kGraphAttribute);
+               graph != task.launch().attributes().end() &&
+               (!graph->second.has_integer() || graph->second.integer() < 0 ||
+                graph->second.integer() >= plan.library_graphs_size())) {
+      faults.add("{}: names no graph of the plan's {}", describeTask(segment, index),
+                 plan.library_graphs_size());
     }
   }
 

@@ -116,6 +116,14 @@ static std::string targetOf(const planpb::Plan &plan) {
   return fmt::format("CUDA ({})", fmt::join(targets, ", "));
 }
 
+/// How many graphs the plan has for a library and a GPU.
+static std::map<std::pair<std::string, std::string>, int> graphsByTarget(const planpb::Plan &plan) {
+  std::map<std::pair<std::string, std::string>, int> counts;
+  for (const planpb::LibraryGraph &graph : plan.library_graphs())
+    ++counts[{graph.library(), graph.gpu()}];
+  return counts;
+}
+
 std::string summarize(const planpb::Plan &plan) {
   const planpb::Training &training = plan.training();
   std::string text = fmt::format("made by {} from {} for {}, {}\n", plan.producer(), plan.model(),
@@ -136,6 +144,8 @@ std::string summarize(const planpb::Plan &plan) {
                       plan.parameters_size(), trained, static_cast<double>(plan.flops_per_step()));
   if (!plan.code().empty())
     text += fmt::format("generated kernels: {} bytes of code\n", plan.code().size());
+  for (const auto &[target, count] : graphsByTarget(plan))
+    text += fmt::format("kernels of {}: {} built for {}\n", target.first, count, target.second);
   for (const planpb::Input &input : plan.inputs())
     text += fmt::format("input {}: {} of shape {}\n", input.name(), nameOf(dtypeOf(input.dtype())),
                         fmt::join(input.shape(), "x"));

@@ -5,6 +5,8 @@
 #include "runtime/plan/Error.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 namespace deepshard::runtime {
 
@@ -95,6 +97,68 @@ Attributes attributesOf(const planpb::Launch &launch) {
     }
   }
   return attributes;
+}
+
+KernelSpec kernelSpec(const planpb::Launch &launch, int threads) {
+  KernelSpec spec;
+  spec.name = launch.kernel();
+  for (const planpb::View &view : launch.inputs())
+    spec.inputs.push_back(descOf(view));
+  for (const planpb::View &view : launch.outputs())
+    spec.outputs.push_back(descOf(view));
+  spec.attributes = attributesOf(launch);
+  spec.threads = threads;
+  return spec;
+}
+
+std::string kernelKey(const planpb::Launch &launch) {
+  planpb::Launch type = launch;
+  type.clear_workspace();
+  type.clear_flops();
+  auto forget = [](planpb::View &view) {
+    view.clear_buffer();
+    view.clear_offset();
+  };
+  for (planpb::View &view : *type.mutable_inputs())
+    forget(view);
+  for (planpb::View &view : *type.mutable_outputs())
+    forget(view);
+  std::string key;
+  {
+    google::protobuf::io::StringOutputStream stream(&key);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    type.SerializeToCodedStream(&coded);
+  }
+  return key;
+}
+
+StoredGraph storedGraph(const planpb::LibraryGraph &graph) {
+  StoredGraph result{graph.library(), graph.gpu(), graph.plan(), {}, {}, graph.workspace_begin()};
+  for (const planpb::GraphScalar &scalar : graph.scalars())
+    result.scalars.push_back({scalar.number(), scalar.value()});
+  for (const planpb::GraphPart &part : graph.parts())
+    result.parts.push_back({part.number(), part.offset()});
+  return result;
+}
+
+planpb::LibraryGraph schemaGraph(const StoredGraph &graph) {
+  planpb::LibraryGraph result;
+  result.set_library(graph.library);
+  result.set_gpu(graph.gpu);
+  result.set_plan(graph.plan);
+  result.set_workspace_begin(graph.workspaceBegin);
+  for (const StoredGraph::Scalar &scalar : graph.scalars) {
+    planpb::GraphScalar &entry = *result.add_scalars();
+    entry.set_number(scalar.number);
+    entry.set_value(scalar.value);
+  }
+  for (const StoredGraph::Part &part : graph.parts) {
+    planpb::GraphPart &entry = *result.add_parts();
+    entry.set_number(part.number);
+    entry.set_offset(part.offset);
+  }
+  return result;
 }
 
 } // namespace deepshard::runtime

@@ -4,6 +4,7 @@
 #define DEEPSHARD_RUNTIME_PLAN_TYPES_H
 
 #include "runtime/kernels/Kernel.h"
+#include "runtime/kernels/cuda/StoredGraph.h"
 #include "runtime/plan/plan.pb.h"
 
 #include <string>
@@ -28,6 +29,16 @@ bool isRowMajor(const planpb::View &view);
 
 /// The attributes of a launch as a kernel reads them.
 Attributes attributesOf(const planpb::Launch &launch);
+
+/// What a launch asks of its provider.
+KernelSpec kernelSpec(const planpb::Launch &launch, int threads);
+
+/// Equal for launches that ask for the same: all but places and flops.
+std::string kernelKey(const planpb::Launch &launch);
+
+/// A graph of a plan as kernels read it, and back.
+StoredGraph storedGraph(const planpb::LibraryGraph &graph);
+planpb::LibraryGraph schemaGraph(const StoredGraph &graph);
 
 /// The kind of the bucket that is the state of the loss scale (kernel update_loss_scale), how many
 /// numbers it has, and which one counts the steps that were skipped.

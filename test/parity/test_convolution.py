@@ -52,6 +52,32 @@ def make_config(**changes):
             } | changes
 
 
+def make_data():
+    random = np.random.default_rng(4)
+    return {"pixels": random.integers(0, 128, (ROWS, 3, SIZE, SIZE)), "labels": random.integers(0, CLASSES, ROWS)}
+
+
+def export(network, data, path):
+    example = tuple(torch.from_numpy(array[:MICRO]) for array in data.values())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(network, example, check_trace=False).save(path)
+
+
+def train(shop, network, name, data, steps=STEPS, options=(), run_options=(), environment=None, **config):
+    """The metrics of every step and the final weights of `network`.pt on NAME.npy."""
+    path = shop.path(name)
+    with open(f"{path}.json", "w", encoding="utf-8") as stream:
+        json.dump(make_config(**config), stream)
+    call([DS_OPT, shop.path(f"{network}.pt"), "--config", f"{path}.json", "-o", f"{path}.dsplan", *options,
+          "--input", f"pixels=i64[batchx3x{SIZE}x{SIZE}]", "--input", "labels=i64[batch]"])
+    call([DS_RUN, f"{path}.dsplan", *(word for tensor in data for word in ("--data", f"{tensor}={shop.path(tensor)}.npy")),
+          "--steps", steps, "--no-shuffle", "--metrics", f"{path}.jsonl", "--save-weights", f"{path}.safetensors",
+          "--timeout", "120", *run_options], environment)
+    with open(f"{path}.jsonl", encoding="utf-8") as stream:
+        return [json.loads(line) for line in stream], load_file(f"{path}.safetensors")
+
+
 class ConvolutionTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -59,27 +85,14 @@ class ConvolutionTest(unittest.TestCase):
         cls.addClassCleanup(cls.shop.close)
         torch.manual_seed(3)
         cls.network = Network()
-        random = np.random.default_rng(4)
-        cls.data = {"pixels": random.integers(0, 128, (ROWS, 3, SIZE, SIZE)), "labels": random.integers(0, CLASSES, ROWS)}
+        cls.data = make_data()
         for name, array in cls.data.items():
             np.save(cls.shop.path(f"{name}.npy"), array)
-        example = tuple(torch.from_numpy(array[:MICRO]) for array in cls.data.values())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.jit.trace(cls.network, example, check_trace=False).save(cls.shop.path("network.pt"))
+        export(cls.network, cls.data, cls.shop.path("network.pt"))
 
     def train(self, name, precision, threads=1, options=(), **config):
-        """The metrics of every step and the final weights."""
-        path = self.shop.path(name)
-        with open(f"{path}.json", "w", encoding="utf-8") as stream:
-            json.dump(make_config(**config), stream)
-        call([DS_OPT, self.shop.path("network.pt"), "--config", f"{path}.json", "-o", f"{path}.dsplan", "--threads", threads,
-              *options, "--precision", precision, "--input", f"pixels=i64[batchx3x{SIZE}x{SIZE}]", "--input", "labels=i64[batch]"])
-        call([DS_RUN, f"{path}.dsplan", *(word for data in self.data for word in
-                                         ("--data", f"{data}={self.shop.path(data)}.npy")), "--steps", STEPS, "--no-shuffle",
-              "--metrics", f"{path}.jsonl", "--save-weights", f"{path}.safetensors", "--timeout", "120"])
-        with open(f"{path}.jsonl", encoding="utf-8") as stream:
-            return [json.loads(line) for line in stream], load_file(f"{path}.safetensors")
+        return train(self.shop, "network", name, self.data, options=["--threads", threads, "--precision", precision, *options],
+                     **config)
 
     @functools.cache
     def one_rank(self, precision):

@@ -2,8 +2,8 @@
 
 #include "tools/ds-opt/Options.h"
 
-#include "passes/kernels/codegen/Ptx.h"
 #include "runtime/kernels/CpuLevel.h"
+#include "runtime/kernels/cuda/GpuDescription.h"
 #include "runtime/plan/Error.h"
 
 #include <CLI/CLI.hpp>
@@ -63,8 +63,13 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
   app.add_option("--target-gpu", options.targetGpu,
                  "plan for NVIDIA GPUs of this kind: sm_90 is Hopper; docs/cuda.md (default: "
                  "device.gpu of the cluster file, else ranks are CPUs)")
-      ->check(
-          CLI::IsMember(std::vector<std::string>(std::begin(kGpuTargets), std::end(kGpuTargets))));
+      ->check(CLI::IsMember(
+          std::vector<std::string>(std::begin(runtime::kGpuChips), std::end(runtime::kGpuChips))));
+  app.add_option(
+         "--cuda-libs", options.cudaLibraries,
+         "where cuDNN and NVRTC are looked for first, to build the kernels of attention and "
+         "convolutions into a plan for GPUs (docs/cuda.md)")
+      ->check(CLI::ExistingDirectory);
   app.add_option(
          "--memory-gib", options.memoryGib,
          "memory a rank may use; a plan that needs more is refused (default: what the cluster "

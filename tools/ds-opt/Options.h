@@ -24,14 +24,15 @@ struct Options {
   std::string loss; ///< name of the output to minimise; empty: the only float scalar
   Emit emit = Emit::Plan;
   bool f64 = false;
-  int64_t ranks = 0;     ///< must be the product of the mesh axes; 0: is that product
-  int threads = 0;       ///< threads a rank will use; 0: the cores of this machine by the ranks
-  double memoryGib = 0;  ///< what a rank may use; 0: what the cluster file says, else no limit
-  int64_t foldMib = 64;  ///< largest tensor computed at import
-  std::string targetCpu; ///< CPU level of the machines that will run the plan; this machine's
-                         ///< unless it is given
-  std::string targetGpu; ///< "sm_90": the ranks are GPUs; empty: what the cluster file says
-  std::string report;    ///< an HTML page about the plan
+  int64_t ranks = 0;         ///< must be the product of the mesh axes; 0: is that product
+  int threads = 0;           ///< threads a rank will use; 0: the cores of this machine by the ranks
+  double memoryGib = 0;      ///< what a rank may use; 0: what the cluster file says, else no limit
+  int64_t foldMib = 64;      ///< largest tensor computed at import
+  std::string targetCpu;     ///< CPU level of the machines that will run the plan; this machine's
+                             ///< unless it is given
+  std::string targetGpu;     ///< "sm_90": the ranks are GPUs; empty: what the cluster file says
+  std::string cudaLibraries; ///< where cuDNN is looked for first; empty: as ds-run looks for it
+  std::string report;        ///< an HTML page about the plan
   std::vector<std::string> whyNot; ///< `--why-not PATTERN=LAYOUT`
   bool explain = false;            ///< print what was decided and why
   bool elide = false;              ///< print large constants as `...`

@@ -8,8 +8,8 @@
 #include "frontends/config/Config.h"
 #include "frontends/torchscript/Import.h"
 #include "passes/kernels/codegen/KernelCache.h"
-#include "passes/kernels/codegen/Ptx.h"
 #include "passes/memory/Passes.h"
+#include "passes/plan/LibraryGraphs.h"
 #include "passes/plan/Pipeline.h"
 #include "passes/plan/Serialize.h"
 #include "passes/planner/Passes.h"
@@ -89,11 +89,6 @@ static LogicalResult checkCluster(const Options &options, const Settings &settin
   if (!settings.cluster->device.matmul.contains(std::string_view(precision)))
     good &= succeeded(fail(options.cluster + ": device.matmul: has no \"" + precision +
                            "\", in which the model computes; add its peak_tflops"));
-  const std::string &gpu = settings.cluster->device.gpu;
-  if (!gpu.empty() && !llvm::is_contained(kGpuTargets, gpu))
-    good &= succeeded(fail(options.cluster + ": device.gpu: \"" + gpu +
-                           "\" is not a kind of GPU that there is code generation for: " +
-                           llvm::join(llvm::ArrayRef(kGpuTargets), ", ")));
   if (settings.config.mesh.ranks() > settings.cluster->ranks())
     good &= succeeded(fail(options.cluster + ": tiers: the outermost is shared by " +
                            llvm::Twine(settings.cluster->ranks()) + " ranks, but the mesh has " +
@@ -265,6 +260,16 @@ static uint64_t hashOf(ModuleOp module) {
 }
 
 static LogicalResult emitPlan(ModuleOp module, const Options &options, const TrainingConfig &config,
+/// A plan without is as good, but ranks build at load what they could read.
+static void addGraphs(const Options &options, planpb::Plan &plan) {
+  if (options.targetGpu.empty())
+    return;
+  const std::string reason = addLibraryGraphs(options.targetGpu, options.cudaLibraries, plan);
+  if (!reason.empty() && (options.explain || !options.cudaLibraries.empty()))
+    llvm::errs() << "ds-opt: note: kernels of cuDNN are built when the plan is loaded: " << reason
+                 << "\n";
+}
+
                               uint64_t modelHash, const std::string &blocks) {
   planpb::Plan plan;
   plan.set_format_version(runtime::kPlanFormatVersion);
@@ -284,6 +289,7 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Tra
                                        : compileGpuCode(module, options.targetGpu, cache, plan)))
     return failure();
 
+  addGraphs(options, plan);
   // What was planned is proven before it is written: a fault here is the compiler's, except for the
   // budget.
   std::vector<std::string> faults = runtime::checkPlan(plan);

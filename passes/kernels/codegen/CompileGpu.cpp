@@ -49,9 +49,10 @@ FailureOr<GpuCode> compileGpuKernels(ArrayRef<KernelSource> kernels,
   if (kernels.empty())
     return code;
   ModuleOp first = kernels.front().module;
-  if (!llvm::is_contained(kGpuTargets, options.chip))
+  if (!llvm::is_contained(runtime::kGpuChips, options.chip))
     return first.emitError() << "there is no code generation for the GPU \"" << options.chip
-                             << "\"; there is for " << llvm::join(ArrayRef(kGpuTargets), ", ");
+                             << "\"; there is for "
+                             << llvm::join(ArrayRef(runtime::kGpuChips), ", ");
   FailureOr<std::vector<std::string>> texts =
       compileEach(kernels, options.chip, options, [&] { return makeCompiler(options.chip); });
   if (failed(texts))

@@ -18,7 +18,7 @@
 namespace deepshard {
 
 struct GpuCodegenOptions : CompileEachOptions {
-  /// The chip: one of kGpuTargets (Ptx.h).
+  /// The chip: one of kGpuChips (runtime/kernels/cuda/GpuDescription.h).
   std::string chip;
   /// The program ptxas; empty: there will be PTX only.
   std::string assembler;

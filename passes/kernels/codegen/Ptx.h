@@ -3,6 +3,8 @@
 #ifndef DEEPSHARD_PASSES_KERNELS_CODEGEN_PTX_H
 #define DEEPSHARD_PASSES_KERNELS_CODEGEN_PTX_H
 
+#include "runtime/kernels/cuda/GpuDescription.h"
+
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 
@@ -16,14 +18,10 @@ class TargetMachine;
 
 namespace deepshard {
 
-/// The chips that PTX is made for.
-inline constexpr llvm::StringLiteral kGpuTargets[] = {"sm_80", "sm_90", "sm_90a", "sm_100",
-                                                      "sm_100a"};
-
 /// Compiles device IR for one chip. One thread at a time.
 class PtxCompiler {
 public:
-  /// `chip` is one of kGpuTargets.
+  /// `chip` is one of kGpuChips.
   explicit PtxCompiler(llvm::StringRef chip);
   ~PtxCompiler();
 

@@ -85,7 +85,8 @@ const KernelProvider *CudaDevice::provider(std::string_view name) {
   }
   if (name == "cudnn") {
     if (!cudnn)
-      cudnn.emplace(openSdpaLibrary(options.libraries), streams);
+      cudnn.emplace(openGraphLibrary(options.libraries, std::move(options.graphs)),
+                    *provider("cuda"), streams);
     return &*cudnn;
   }
   if (name == "cublaslt") {

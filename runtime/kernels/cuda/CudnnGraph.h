@@ -8,23 +8,25 @@
 #define DEEPSHARD_RUNTIME_KERNELS_CUDA_CUDNNGRAPH_H
 
 #include "runtime/kernels/cuda/CudnnLibrary.h"
-#include "runtime/kernels/cuda/SdpaLibrary.h"
-
-#include <string>
+#include "runtime/kernels/cuda/GpuDescription.h"
+#include "runtime/kernels/cuda/GraphLibrary.h"
+#include "runtime/kernels/cuda/StoredGraph.h"
 
 namespace deepshard::runtime::cuda {
 
 /// For which GPU a graph is built.
 struct CudnnTarget {
-  cudnnContext *handle = nullptr; ///< of the current GPU; null: the one that is described
-  int capability = 0;             ///< 90 for sm_90
-  /// cuDNN's JSON of a device's properties. Graphs for such a device are planned, not run.
-  std::string description;
+  GpuDescription gpu;
+  cudnnContext *handle = nullptr; ///< of the current GPU; null: graphs are planned, not run
 };
 
-/// As SdpaLibrary::build. `library` must stay open.
-std::unique_ptr<SdpaGraph> buildSdpaGraph(const CudnnLibrary &library, const CudnnTarget &target,
-                                          const KernelSpec &spec);
+/// As GraphLibrary::build. `library` must stay open.
+std::unique_ptr<LibraryGraph> buildGraph(const CudnnLibrary &library, const CudnnTarget &target,
+                                         const KernelSpec &spec);
+
+/// The same for a plan. Throws `std::invalid_argument` also if it cannot be stored.
+StoredGraph storeGraph(const CudnnLibrary &library, const CudnnTarget &target,
+                       const KernelSpec &spec);
 
 } // namespace deepshard::runtime::cuda
 

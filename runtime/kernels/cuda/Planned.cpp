@@ -2,6 +2,7 @@
 
 #include "runtime/kernels/Providers.h"
 #include "runtime/kernels/Require.h"
+#include "runtime/kernels/cuda/Conv.h"
 #include "runtime/kernels/cuda/Primitives.h"
 #include "runtime/kernels/cuda/Product.h"
 #include "runtime/kernels/cuda/Sdpa.h"
@@ -48,12 +49,15 @@ size_t planProduct(const KernelSpec &spec) {
                                                 : size_t{cuda::kProductWorkspace};
 }
 
-size_t planAttention(const KernelSpec &spec) { return cuda::sdpaWorkspace(cuda::sdpaOf(spec)); }
+size_t planGraph(const KernelSpec &spec) {
+  return cuda::isConv(spec) ? cuda::convWorkspace(spec).bytes
+                            : cuda::sdpaWorkspace(cuda::sdpaOf(spec));
+}
 
 } // namespace
 
 const KernelProvider &plannedCudnnProvider() {
-  static const PlannedProvider provider("cudnn", planAttention);
+  static const PlannedProvider provider("cudnn", planGraph);
   return provider;
 }
 

@@ -21,9 +21,9 @@ void requireSteps(const TensorDesc &desc) {
           fmt::format("the elements of a head of {} are not next to each other", textOf(desc)));
   for (int dim = 0; dim < 3; ++dim)
     require(desc.shape[dim] == 1 ||
-                (desc.strides[dim] > 0 && desc.strides[dim] * kElementBytes % kSdpaAlignment == 0),
+                (desc.strides[dim] > 0 && desc.strides[dim] * kElementBytes % kGraphAlignment == 0),
             fmt::format("{} has a stride that is no multiple of {} bytes", textOf(desc),
-                        kSdpaAlignment));
+                        kGraphAlignment));
 }
 
 } // namespace

@@ -13,12 +13,12 @@
 
 namespace deepshard::runtime::cuda {
 
-/// What cuDNN is told of the address of every operand, in bytes.
-constexpr int64_t kSdpaAlignment = 16;
+/// What cuDNN is told of the address of every operand of a graph, in bytes.
+constexpr int64_t kGraphAlignment = 16;
 
 /// Attention of bf16 or f16 that cuDNN's kernels take on every GPU from sm_80 on: without mask,
 /// dropout, offsets and diagonal; d and e equal, multiples of 8 and at most 128; elements of a head
-/// next to each other, all other strides multiples of kSdpaAlignment; a contiguous lse; more than
+/// next to each other, all other strides multiples of kGraphAlignment; a contiguous lse; more than
 /// one query or key. Causal ones have no more queries than keys, so that every query sees a key.
 /// Throws `std::invalid_argument` with the reason otherwise.
 Attention sdpaOf(const KernelSpec &spec);

@@ -139,6 +139,13 @@ TEST(Cluster, missingKeys) {
                   "c.json:4: disk.write_gb_per_s: missing; add what a host writes in GB/s"));
 }
 
+TEST(Cluster, unknownGpus) {
+  EXPECT_THAT(deviceErrors("\n\"gpu\": \"sm_70\", \"memory_gib\": 1, \"memory_gb_per_s\": 1, "
+                           "\"matmul\": {\"f8\": {\"peak_tflops\": 1}}"),
+              ElementsAre("c.json:3: device.gpu: \"sm_70\" is not a kind of GPU that there is code "
+                          "generation for: sm_80, sm_90, sm_90a, sm_100, sm_100a"));
+}
+
 TEST(Cluster, emptyLists) {
   EXPECT_THAT(tierErrors(""), ElementsAre("c.json:3: tiers: empty; add at least one tier of links, "
                                           "innermost first"));

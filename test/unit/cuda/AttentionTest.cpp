@@ -1,9 +1,8 @@
 //===- AttentionTest.cpp - provider cudnn, with the native kernels behind it ------------------===//
 
-#include "runtime/device/Cuda.h"
+#include "runtime/kernels/cuda/GraphCompiler.h"
 #include "runtime/plan/Error.h"
-#include "test/unit/cuda/CudaTesting.h"
-#include "test/unit/kernels/TestTensors.h"
+#include "test/unit/cuda/CudnnTesting.h"
 
 using namespace deepshard::runtime;
 using namespace deepshard::runtime::test;
@@ -35,74 +34,80 @@ KernelSpec gradient() {
           {{"scale", 0.25}, {"causal", true}}};
 }
 
-struct CudnnTest : testing::Test {
-  FakeCuda &fake = fakeCuda();
-  CudaOptions options;
-  std::unique_ptr<Device> device;
-  std::unique_ptr<Stream> stream;
-
-  CudnnTest() {
-    fake.reset({});
-    options.libraries = DEEPSHARD_FAKE_LIBRARIES;
-    device = openCuda(options);
-    stream = device->stream("compute");
+struct AttentionTest : CudnnTest {
+  /// What `kernel` makes of random operands.
+  std::vector<Tensor> results(const KernelSpec &spec, Kernel &kernel, size_t workspaceBytes) {
+    Random random(5);
+    std::vector<Tensor> inputs, outputs;
+    for (const TensorDesc &desc : spec.inputs)
+      inputs.push_back(uniform(random, desc));
+    outputs.assign(spec.outputs.begin(), spec.outputs.end());
+    run(kernel, addresses(inputs), addresses(outputs), workspaceBytes);
+    return outputs;
   }
 
-  /// Random operands in memory of the device and room for results, where `kernel` runs.
-  std::vector<Tensor> run(const KernelSpec &spec, Kernel &kernel, size_t workspaceBytes) {
-    std::vector<Tensor> tensors;
-    std::vector<std::unique_ptr<Arena>> arenas;
-    std::vector<void *> places;
-    std::mt19937 random(5);
-    std::uniform_real_distribution<double> numbers(-1, 1);
-    auto place = [&](const TensorDesc &desc, bool isInput) {
-      Tensor &tensor = tensors.emplace_back(desc);
-      for (int64_t i = 0; isInput && i < desc.elements(); ++i)
-        tensor.set(i, numbers(random));
-      arenas.push_back(device->arena(Space::Device, tensor.bytes.size()));
-      device->write(arenas.back()->data(), tensor.bytes.data(), tensor.bytes.size());
-      places.push_back(arenas.back()->data());
-    };
-    for (const TensorDesc &desc : spec.inputs)
-      place(desc, true);
-    for (const TensorDesc &desc : spec.outputs)
-      place(desc, false);
-    std::unique_ptr<Arena> workspace = device->arena(Space::Device, workspaceBytes);
-    std::span<void *const> all(places);
-    KernelArguments arguments{all.first(spec.inputs.size()), all.subspan(spec.inputs.size()),
-                              workspace->data()};
-    std::function<void()> work = [&] { kernel.run(arguments); };
-    stream->issue([](void *context,
-                     uint64_t) noexcept { (*static_cast<std::function<void()> *>(context))(); },
-                  &work, 0);
-    device->throwIfFailed();
-    stream->join();
-    for (size_t i = 0; i < tensors.size(); ++i)
-      device->read(tensors[i].bytes.data(), arenas[i]->data(), tensors[i].bytes.size());
-    return {tensors.begin() + static_cast<int64_t>(spec.inputs.size()), tensors.end()};
+  static std::vector<Tensor *> addresses(std::vector<Tensor> &tensors) {
+    std::vector<Tensor *> result;
+    for (Tensor &tensor : tensors)
+      result.push_back(&tensor);
+    return result;
   }
 };
 
-TEST_F(CudnnTest, ComputesAttentionAndItsGradient) {
-  const KernelProvider &provider = *device->provider("cudnn");
+TEST_F(AttentionTest, ComputesAttentionAndItsGradient) {
+  const KernelProvider &provider = cudnn();
   EXPECT_EQ(provider.library(), "cuDNN 9.19.1");
   for (KernelSpec spec : {forward(), gradient()}) {
     const KernelProvider &native = nativeProvider(cpuLevel());
     std::vector<Tensor> expected =
-        run(spec, *native.prepare(spec), native.workspaceBytes(spec) + 64);
+        results(spec, *native.prepare(spec), native.workspaceBytes(spec) + 64);
     size_t workspace = plannedCudnnProvider().workspaceBytes(spec);
-    spec.attributes.set("workspace_bytes", static_cast<int64_t>(workspace));
+    spec = planned(spec);
     ASSERT_EQ(provider.whyNot(spec), std::nullopt);
     EXPECT_EQ(provider.workspaceBytes(spec), workspace);
-    std::vector<Tensor> found = run(spec, *provider.prepare(spec), workspace);
+    std::vector<Tensor> found = results(spec, *provider.prepare(spec), workspace);
     ASSERT_EQ(found.size(), expected.size());
     for (size_t i = 0; i < found.size(); ++i)
       EXPECT_EQ(found[i].bytes, expected[i].bytes) << spec.name << ", " << i;
   }
 }
 
-TEST_F(CudnnTest, SaysWhyNot) {
-  const KernelProvider &provider = *device->provider("cudnn");
+/// A graph of the plan is taken for the version of cuDNN, chip, processors and driver that it was
+/// built for, and else built.
+TEST_F(AttentionTest, TakesGraphsOfThePlan) {
+  const GpuDescription here{90, kFakeProcessors, 13000};
+  const std::unique_ptr<GraphCompiler> compiler =
+      openGraphCompiler({here, DEEPSHARD_FAKE_LIBRARIES});
+  KernelSpec spec = planned(gradient());
+  const StoredGraph fitting = compiler->build(spec);
+  EXPECT_EQ(fitting.library, "cuDNN 9.19.1");
+  EXPECT_EQ(fitting.gpu, "sm_90 with 132 multiprocessors, CUDA 13.0");
+  spec.attributes.set("graph", int64_t{1});
+  auto built = [&](StoredGraph graph) {
+    fake.reset({});
+    open({compiler->build(forward()), std::move(graph)});
+    (void)cudnn().prepare(spec);
+    std::map<std::string, uint64_t> calls = fake.callsByName();
+    EXPECT_EQ(calls["cudnnLoad"] + calls["cudnnBuild"], 1u);
+    return calls["cudnnBuild"] == 1;
+  };
+  EXPECT_FALSE(built(fitting));
+  StoredGraph other = fitting;
+  other.library = "cuDNN 9.19.0";
+  EXPECT_TRUE(built(other));
+  for (const GpuDescription &gpu :
+       {GpuDescription{80, here.processors, here.driver}, GpuDescription{90, 114, here.driver},
+        GpuDescription{90, here.processors, 13010}}) {
+    other = fitting;
+    other.gpu = textOf(gpu);
+    EXPECT_TRUE(built(other)) << other.gpu;
+  }
+  spec.attributes.set("graph", int64_t{2});
+  EXPECT_TRUE(built(fitting));
+}
+
+TEST_F(AttentionTest, SaysWhyNot) {
+  const KernelProvider &provider = cudnn();
   KernelSpec spec = forward();
   EXPECT_THAT(*provider.whyNot(spec), HasSubstr("workspace_bytes is missing"));
   spec.attributes.set("workspace_bytes", int64_t{0});
@@ -115,11 +120,8 @@ TEST_F(CudnnTest, SaysWhyNot) {
   EXPECT_THAT(*provider.whyNot(spec), HasSubstr("softmax is no attention"));
 }
 
-TEST_F(CudnnTest, RefusesOperandsThatAreNotAligned) {
-  KernelSpec spec = forward();
-  size_t workspace = plannedCudnnProvider().workspaceBytes(spec);
-  spec.attributes.set("workspace_bytes", static_cast<int64_t>(workspace));
-  std::unique_ptr<Kernel> kernel = device->provider("cudnn")->prepare(spec);
+TEST_F(AttentionTest, RefusesOperandsThatAreNotAligned) {
+  std::unique_ptr<Kernel> kernel = cudnn().prepare(planned(forward()));
   std::unique_ptr<Arena> arena = device->arena(Space::Device, 1 << 16);
   void *inputs[] = {arena->data(), arena->data() + 8, arena->data()};
   void *outputs[] = {arena->data(), arena->data()};

@@ -273,6 +273,12 @@ TEST_F(CudaTest, CheckerKeepsTheRulesOfCuda) {
                 micro.mutable_tasks()->SwapElements(0, 1);
               }),
               HasSubstr("a feed comes before all other tasks"));
+  EXPECT_THAT(faultOf([&](planpb::Plan &plan) {
+                launch(plan).set_provider("cudnn");
+                (*launch(plan).mutable_attributes())["graph"].set_integer(1);
+                plan.add_library_graphs();
+              }),
+              HasSubstr("names no graph of the plan's 1"));
   EXPECT_THAT(faultOf([](planpb::Plan &plan) {
                 plan.mutable_programs(0)->mutable_arenas(0)->set_space(planpb::DISK);
               }),

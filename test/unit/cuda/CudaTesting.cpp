@@ -2,7 +2,7 @@
 
 #include "test/unit/cuda/CudaTesting.h"
 
-#include "runtime/executor/Prepare.h"
+#include "runtime/plan/Types.h"
 
 #include <fmt/format.h>
 

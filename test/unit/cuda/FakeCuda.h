@@ -31,6 +31,9 @@ struct FakeSettings {
   std::string faulty = {};  ///< the kernel that ends the context when it runs
 };
 
+/// As many multiprocessors as an H100 has.
+inline constexpr int kFakeProcessors = 132;
+
 /// What a test tells the fake and learns from it.
 class FakeCuda {
 public:

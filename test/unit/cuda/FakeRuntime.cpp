@@ -267,7 +267,9 @@ cudaError_t cudaGetDevice(int *device) {
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int) {
   DEEPSHARD_CALL(cudaDeviceGetAttribute);
   int capability = fake().settings.capability;
-  *value = attribute == cudaDevAttrComputeCapabilityMajor ? capability / 10 : capability % 10;
+  *value = attribute == cudaDevAttrMultiProcessorCount ? deepshard::runtime::test::kFakeProcessors
+           : attribute == cudaDevAttrComputeCapabilityMajor ? capability / 10
+                                                            : capability % 10;
   return cudaSuccess;
 }
 const char *cudaGetErrorName(cudaError_t error) {

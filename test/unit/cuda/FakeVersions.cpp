@@ -1,6 +1,6 @@
 //===- FakeVersions.cpp - versions of cuDNN and of NVRTC, to be found -------------------------===//
 //
-// What the two are asked before attention is built, which FakeSdpa.cpp does without them.
+// What the two are asked before graphs are built, which FakeGraphs.cpp does without them.
 //
 //===------------------------------------------------------------------------------------------===//
 

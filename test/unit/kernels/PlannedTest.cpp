@@ -102,6 +102,34 @@ TEST(PlannedTest, WorkspaceOfAttention) {
   EXPECT_EQ(planned.workspaceBytes(gradientOf(spec)), (1914240u + 255) / 256 * 256);
 }
 
+/// Copies of the operands with 3 channels as 8 and 20 as 24, and 32 MiB; before them, those in f32.
+TEST(PlannedTest, WorkspaceOfConvolutions) {
+  const KernelProvider &planned = plannedCudnnProvider();
+  using Sizes = std::vector<int64_t>;
+  const Attributes attributes = {{"strides", Sizes{4, 4}},
+                                 {"low", Sizes{0, 0}},
+                                 {"high", Sizes{0, 0}},
+                                 {"dilations", Sizes{1, 1}},
+                                 {"groups", int64_t{1}}};
+  auto x = [](DType type) { return dense(type, {2, 3, 64, 64}); };
+  auto weight = [](DType type) { return dense(type, {20, 3, 4, 4}); };
+  auto y = [](DType type) { return dense(type, {2, 20, 16, 16}); };
+  auto inEights = [](size_t bytes) {
+    return (32u << 20) + bytes * (2 * 8 * 64 * 64 + 20 * 8 * 4 * 4 + 2 * 24 * 16 * 16);
+  };
+  const KernelSpec forward = {
+      "convolution", {x(DType::F32), weight(DType::F32)}, {y(DType::F32)}, attributes};
+  EXPECT_EQ(planned.workspaceBytes(forward), inEights(4));
+  KernelSpec gradient = {"convolution_weight_grad",
+                         {y(DType::BF16), x(DType::BF16)},
+                         {weight(DType::BF16)},
+                         attributes};
+  EXPECT_EQ(planned.workspaceBytes(gradient), inEights(2));
+  gradient.outputs = {weight(DType::F32)};
+  EXPECT_EQ(planned.workspaceBytes(gradient),
+            inEights(4) + 4 * (2 * 20 * 16 * 16 + 2 * 3 * 64 * 64));
+}
+
 TEST(PlannedTest, AttentionThatCudnnDoesNotTake) {
   const KernelProvider &planned = plannedCudnnProvider();
   auto whyNot = [&](const std::function<void(KernelSpec &)> &change, int64_t size = 64) {
