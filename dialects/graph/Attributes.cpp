@@ -4,6 +4,7 @@
 //
 //===------------------------------------------------------------------------------------------===//
 
+#include "dialects/graph/AtomicAttr.h"
 #include "dialects/graph/ChunkAttr.h"
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/HoldsAttr.h"
@@ -83,6 +84,12 @@ LogicalResult checkAliases(const Place &, Attribute value, Emit emit) {
   if (!names || !llvm::all_of(names, [](Attribute name) { return isa<StringAttr>(name); }))
     return emit() << value << "; expected an array of strings";
   return success();
+}
+
+LogicalResult checkAtomic(const Place &place, Attribute value, Emit emit) {
+  return isa<UnitAttr>(value) && isa<EmbeddingGradOp>(place.op)
+             ? success()
+             : emit() << value << "; expected a unit, on graph.embedding_grad";
 }
 
 LogicalResult checkDimension(const Place &place, Attribute value, Emit emit) {
@@ -269,6 +276,7 @@ constexpr Rule kOpRules[] = {{kPhaseAttr, checkPhase},
                              {kRecomputeAttr, checkRecompute},
                              {kChunkAttr, checkChunk},
                              {kHoldsAttr, checkName},
+                             {kAtomicAttr, checkAtomic},
                              {kAccumulationAttr, checkAccumulation},
                              {kClippingAttr, checkClipping},
                              {kOptimizerAttr, checkIs<AdamWAttr>},

@@ -139,6 +139,7 @@ void readRest(Reader &reader, TrainingConfig &config) {
                 "not given: gradients are clipped to norm 1.0, DeepSpeed's default; 0 turns "
                 "clipping off");
   config.logitChunks = reader.wholeWithin("deepshard.logit_chunks", 0, 1, 1 << 20);
+  config.embeddingGradient = reader.oneOf("deepshard.embedding_gradient", {"sorted", "atomics"});
   config.stepsPerPrint =
       reader.wholeWithin("steps_per_print", 0, 0, std::numeric_limits<int32_t>::max());
 }
@@ -211,6 +212,7 @@ std::string TrainingConfig::str() const {
   line("deepshard.recompute", recompute.mode);
   line("activation_checkpointing.number_checkpoints", recompute.keptInputs);
   line("deepshard.logit_chunks", logitChunks == 0 ? "auto" : std::to_string(logitChunks));
+  line("deepshard.embedding_gradient", embeddingGradient);
   return out;
 }
 

@@ -125,7 +125,9 @@ struct TrainingConfig {
   Recompute recompute;
   int64_t logitChunks = 0;      ///< logits and their gradient at so many times; 0: as many as pay
   int64_t bucketSize = 4194304; ///< elements
-  uint64_t hash = 0;            ///< XXH3-64 of str()
+  /// How GPUs add the gradient of an embedding: "sorted", in one order, or by "atomics", in any.
+  std::string embeddingGradient = "sorted";
+  uint64_t hash = 0; ///< XXH3-64 of str()
 
   /// Every setting in effect, one `key = value` a line, floats exact.
   std::string str() const;

@@ -86,6 +86,7 @@ constexpr SchemaKey kRows[] = {
   {"deepshard.bucket_size", "int", "4194304", Supported},
   {"deepshard.recompute", "string", "\"selective\"", Supported},
   {"deepshard.logit_chunks", "int", "\"auto\"", Supported},
+  {"deepshard.embedding_gradient", "string", "\"sorted\"", Supported},
   // Precision.
   {"fp16", "object", "", Supported},
   {"fp16.enabled", "bool", "false", Supported},

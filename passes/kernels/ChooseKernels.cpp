@@ -8,6 +8,7 @@
 
 #include "passes/kernels/Passes.h"
 
+#include "dialects/graph/AtomicAttr.h"
 #include "dialects/graph/ChunkAttr.h"
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/HostTensor.h"
@@ -82,6 +83,8 @@ struct ChooseKernels : impl::ChooseKernelsPassBase<ChooseKernels> {
   }
 
   LogicalResult settle(Operation *op, SmallVectorImpl<Operation *> &work) {
+    if (isGpu && useAtomics && isa<graph::EmbeddingGradOp>(op))
+      op->setAttr(graph::kAtomicAttr, UnitAttr::get(&getContext()));
     if (isa<graph::ConstantOp, graph::ReshapeOp, graph::TransposeOp, graph::BroadcastOp,
             graph::SliceOp, graph::ConcatOp>(op))
       return success();

@@ -2,6 +2,7 @@
 
 #include "passes/kernels/KernelSpecs.h"
 
+#include "dialects/graph/AtomicAttr.h"
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/HostTensor.h"
 #include "runtime/kernels/Providers.h"
@@ -58,6 +59,11 @@ DictionaryAttr kernelAttributes(Operation *op) {
   if (Operation *product = accumulatedBy(op)) {
     NamedAttrList attributes(kernelAttributes(product));
     attributes.set("accumulate", Builder(op->getContext()).getBoolAttr(true));
+    return attributes.getDictionary(op->getContext());
+  }
+  if (op->hasAttr(graph::kAtomicAttr)) {
+    NamedAttrList attributes(cast<graph::EvaluableOpInterface>(op).getKernelAttributes());
+    attributes.set("atomic", Builder(op->getContext()).getBoolAttr(true));
     return attributes.getDictionary(op->getContext());
   }
   if (auto evaluable = dyn_cast<graph::EvaluableOpInterface>(op))

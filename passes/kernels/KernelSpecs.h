@@ -16,7 +16,8 @@ namespace deepshard {
 /// Name by which providers know the kernel of a graph op.
 llvm::StringRef kernelName(mlir::Operation *op);
 
-/// The kernel's attributes: the op's own, and for attention which optional operands it has.
+/// The kernel's attributes: the op's own, for attention which optional operands it has, and
+/// `atomic`.
 mlir::DictionaryAttr kernelAttributes(mlir::Operation *op);
 
 /// The operands of the kernel.

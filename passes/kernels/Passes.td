@@ -34,6 +34,8 @@ def ChooseKernelsPass : Pass<"choose-kernels", "::mlir::ModuleOp"> {
   let options = [
     Option<"threads", "threads", "int", /*default=*/"1", "Threads a rank will run its kernels with">,
     Option<"isGpu", "gpu", "bool", /*default=*/"false", "Whether kernels are for GPUs">,
+    Option<"useAtomics", "atomics", "bool", /*default=*/"false",
+           "On GPUs, whether gradients of embeddings are added by atomics, in any order">,
     ListOption<"providers", "providers", "std::string",
                "Ask these providers in this order; default: onednn,native,generated,reference or, with gpu, "
                "cudnn,cublaslt,generated,cuda">

@@ -25,6 +25,7 @@ void buildPlanPipeline(OpPassManager &passes, const PlanPipelineOptions &options
   ChooseKernelsPassOptions kernels;
   kernels.threads = options.threads;
   kernels.isGpu = options.isGpu;
+  kernels.useAtomics = options.useAtomics;
   kernels.providers.assign(options.providers.begin(), options.providers.end());
   passes.addPass(createChooseKernelsPass(kernels));
   // Decompositions of neighbours share constants and conversions, and leave results that nobody

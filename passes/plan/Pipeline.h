@@ -13,10 +13,11 @@ class Plan;
 namespace deepshard {
 
 struct PlanPipelineOptions {
-  int threads = 1;      // a rank's
-  std::string cpuLevel; // what the CPU offers (runtime/kernels/CpuLevel.h)
-  bool isGpu = false;   // the ranks are GPUs
-  bool overlap = true;  // collectives run on a stream of their own
+  int threads = 1;         // a rank's
+  std::string cpuLevel;    // what the CPU offers (runtime/kernels/CpuLevel.h)
+  bool isGpu = false;      // the ranks are GPUs
+  bool useAtomics = false; // they may add gradients of embeddings in any order
+  bool overlap = true;     // collectives run on a stream of their own
   std::vector<std::string>
       providers; // of kernels, in this order; empty: the default of choose-kernels
 };

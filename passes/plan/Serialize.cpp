@@ -10,6 +10,7 @@
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/FormatVariadic.h"
 
 #include <filesystem>
 #include <sys/stat.h>
@@ -178,6 +179,9 @@ private:
     runtime::Attributes attributes = graph::toKernelAttributes(op.getKernelAttributes());
     for (auto &[name, value] : attributes.all())
       (*launch.mutable_attributes())[name] = attribute(value);
+    if (attributes.flag("atomic"))
+      plan.add_nondeterministic(llvm::formatv("{0} ({1}) adds by atomics, in any order",
+                                              launch.kernel(), task.location()));
     launch.set_flops(op.getFlops());
     const runtime::KernelProvider *provider = plannedProvider(launch.provider());
     if (std::string library = provider ? provider->library() : ""; !library.empty())

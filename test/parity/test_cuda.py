@@ -2,8 +2,10 @@
 products and the library's own kernels run on the host (test/unit/cuda). What a CPU computes is the oracle.
 """
 
+import glob
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,7 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import test_ranks
-from test_gpt2 import DS_RUN, call
+from test_gpt2 import DS_OPT, DS_RUN, call
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ["DS_BUILD"]
@@ -19,6 +21,7 @@ FAKE = os.path.join(BUILD, "lib/libds_cuda_fake.so")
 # Of another major version than the machine code in the plan, so that the PTX runs.
 ENVIRONMENT = {"DEEPSHARD_CUDA_LIBRARY": FAKE, "DEEPSHARD_FAKE_CAPABILITY": "100"}
 OPTIONS = ["--cuda-libs", os.path.join(BUILD, "test/unit/cuda/libraries")]
+NVIDIA = glob.glob(os.path.join(ROOT, ".venv/lib/python3*/site-packages/nvidia/cudnn/.."))
 SIZE = "narrow"
 STEPS = 3
 
@@ -121,6 +124,45 @@ class Cuda(unittest.TestCase):
             finished = subprocess.run(command, capture_output=True, text=True)
             self.assertEqual(finished.returncode, 1)
             self.assertIn("NVIDIA driver", finished.stderr)
+
+    def test_atomics(self):
+        """The gradient of an embedding by atomics, which the plan says."""
+        plan = self.plan("atomics", precision="bf16", embedding_gradient="atomics")
+        self.assertRegex(call([DS_RUN, plan, "--check"]).stdout,
+                         r"may differ from run to run: embedding_grad \(transformer\.wte.*\) adds by atomics, in any order")
+        self.assert_near(self.train(plan)[0], self.on_cpu("losses-bf16", precision="bf16")[0], 1e-2)
+        self.assertNotIn("may differ", call([DS_RUN, self.plan("sorted", precision="bf16"), "--check"]).stdout)
+
+    @unittest.skipUnless(NVIDIA, "cuDNN is not installed beside PyTorch")
+    def test_graphs(self):
+        """The plan carries what the real cuDNN built for a described GPU; on another one, as the fake is, kernels are built
+        anew, and the numbers are those of a plan without."""
+        with_graphs, without = (test_ranks.Ranks.plan(f"cuda-graphs-{name}", SIZE, precision="bf16", options=options)
+                                for name, options in (("in", ["--target-gpu", "sm_90", "--cuda-libs", NVIDIA[0]]),
+                                                      ("out", ["--target-gpu", "sm_90", "--cuda-libs", OPTIONS[1]])))
+        listed = r"kernels of cuDNN \S+: 2 built for sm_90 with 132 multiprocessors, CUDA 13.0"
+        self.assertRegex(call([DS_RUN, with_graphs, "--check"]).stdout, listed)
+        self.assertNotIn("kernels of cuDNN", call([DS_RUN, without, "--check"]).stdout)
+        (_, expected), (_, found) = self.train(without), self.train(with_graphs)
+        for name, value in expected.items():
+            self.assertEqual(found[name].tobytes(), value.tobytes(), name)
+
+    def test_nccl_with_one_rank(self):
+        """What `./dev gpu-test` does with NCCL on a machine with one GPU."""
+        with tempfile.TemporaryDirectory() as directory:
+            environment = os.environ | ENVIRONMENT | {"DS_OPT": DS_OPT, "DS_RUN": DS_RUN}
+            code = f"import prepare; f = prepare.Folder({directory!r}, 'sm_90'); f.one_rank(); f.pack()"
+            subprocess.run([sys.executable, "-c", code], check=True, cwd=os.path.join(ROOT, "test/gpu"),
+                           env={name: value for name, value in environment.items() if name not in ENVIRONMENT})
+            shutil.copy(os.path.join(directory, "cpu-nccl.jsonl"), os.path.join(directory, "cpu-f32.jsonl"))
+            figures = os.path.join(directory, "figures.json")
+            command = [sys.executable, os.path.join(ROOT, "test/gpu/run.py"), directory, "-o", figures, "--only", "nccl",
+                       "--steps", "20", *OPTIONS]
+            subprocess.run(command, check=True, env=environment)
+            with open(figures, encoding="utf-8") as stream:
+                found = json.load(stream)
+            self.assertEqual(list(found), ["nccl"])
+            self.assertLess(found["nccl"]["apart"], 1e-9)
 
     def test_tensor(self):
         """A model split over two ranks."""

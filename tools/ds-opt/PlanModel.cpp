@@ -245,6 +245,7 @@ static LogicalResult lower(ModuleOp module, const Options &options, const Traini
     PlanPipelineOptions pipeline;
     pipeline.threads = options.threads;
     pipeline.isGpu = !options.targetGpu.empty();
+    pipeline.useAtomics = config.embeddingGradient == "atomics";
     pipeline.cpuLevel = options.targetCpu;
     pipeline.overlap = config.zero.overlap;
     buildPlanPipeline(passes, pipeline);
@@ -259,7 +260,6 @@ static uint64_t hashOf(ModuleOp module) {
   return XXH3_64bits(text.data(), text.size());
 }
 
-static LogicalResult emitPlan(ModuleOp module, const Options &options, const TrainingConfig &config,
 /// A plan without is as good, but ranks build at load what they could read.
 static void addGraphs(const Options &options, planpb::Plan &plan) {
   if (options.targetGpu.empty())
@@ -270,6 +270,7 @@ static void addGraphs(const Options &options, planpb::Plan &plan) {
                  << "\n";
 }
 
+static LogicalResult emitPlan(ModuleOp module, const Options &options, const TrainingConfig &config,
                               uint64_t modelHash, const std::string &blocks) {
   planpb::Plan plan;
   plan.set_format_version(runtime::kPlanFormatVersion);
@@ -288,8 +289,8 @@ static void addGraphs(const Options &options, planpb::Plan &plan) {
   if (failed(options.targetGpu.empty() ? compileCode(module, options.targetCpu, cache, plan)
                                        : compileGpuCode(module, options.targetGpu, cache, plan)))
     return failure();
-
   addGraphs(options, plan);
+
   // What was planned is proven before it is written: a fault here is the compiler's, except for the
   // budget.
   std::vector<std::string> faults = runtime::checkPlan(plan);

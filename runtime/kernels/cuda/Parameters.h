@@ -207,6 +207,20 @@ struct EmbeddingGradParameters {
   int64_t columns;
 };
 
+/// Kernels `ds_embedding_grad_start_TYPE` and `ds_embedding_grad_atomic_TYPE` of f32 and f64: the
+/// result becomes what `sum` has, or 0; then each element of dy is added to it by an atomic.
+struct EmbeddingGradAtomicParameters {
+  void *out;
+  const void *dy, *ids, *sum; // sum null: 0
+  const int64_t *firstRow;    // null: 0
+  Nest table;                 // over (out)
+  Nest places;                // over (dy, ids)
+  Nest row;                   // over (out, dy)
+  int64_t rows, rowStep;
+  int64_t columns;
+  int32_t isWide;
+};
+
 //===-- the update ----------------------------------------------------------------------------===//
 
 /// Kernels `ds_adamw_f32` and `ds_adamw_f64`, over flat tensors.

@@ -3,6 +3,7 @@
 #include "runtime/kernels/Accumulate.h"
 #include "runtime/kernels/cuda/Plans.h"
 #include "runtime/kernels/cuda/PositionSort.h"
+#include "runtime/kernels/cuda/Primitives.h"
 #include "runtime/kernels/reference/Indices.h"
 
 namespace deepshard::runtime::cuda {
@@ -45,11 +46,37 @@ void addSort(std::vector<Step> &steps, const PositionSort &sort, const TensorDes
                      {Place::workspace(sort.keys[last]), Place::workspace(sort.starts)}));
 }
 
+/// In the order in which atomics come.
+Steps planAtomics(const KernelSpec &spec, Place firstRow, Place sum) {
+  const TensorDesc &dy = spec.inputs[0], &ids = spec.inputs[1], &out = spec.outputs[0];
+  const TensorDesc row = tail(dy, ids.rank());
+  EmbeddingGradAtomicParameters parameters = {};
+  parameters.table = nestOf(out.shape, {out});
+  parameters.places = nestOf(ids.shape, {head(dy, ids.rank()), ids});
+  parameters.row = nestOf(row.shape, {tail(out, 1), row});
+  parameters.rows = out.shape[0];
+  parameters.rowStep = out.strides[0] * static_cast<int64_t>(sizeOf(out.dtype));
+  parameters.columns = row.elements();
+  parameters.isWide = ids.dtype == DType::I64;
+  const std::string type = computedIn(dy.dtype);
+  const std::vector<Place> places = {Place::output(0), Place::input(0), Place::input(1), sum,
+                                     firstRow};
+  Steps steps;
+  steps.steps.push_back(LaunchStep::of("ds_embedding_grad_start_" + type, blocksFor(out.elements()),
+                                       kThreads, parameters, places));
+  steps.steps.push_back(LaunchStep::of("ds_embedding_grad_atomic_" + type, blocksFor(dy.elements()),
+                                       kThreads, parameters, places));
+  return steps;
+}
+
 Steps planEmbeddingGrad(const KernelSpec &given) {
   bool adds = accumulates(given);
   KernelSpec spec = adds ? withoutAccumulator(given) : given;
   const TensorDesc &dy = spec.inputs[0], &ids = spec.inputs[1], &out = spec.outputs[0];
   Place firstRow = spec.inputs.size() > 2 ? Place::input(2) : Place();
+  Place sum = adds ? Place::input(given.inputs.size() - 1) : Place();
+  if (spec.attributes.flag(kAtomicAttribute) && out.elements() > 0)
+    return planAtomics(spec, firstRow, sum);
   PositionSort sort = PositionSort::of(ids.elements(), out.shape[0]);
   Steps steps;
   steps.workspaceBytes = sort.bytes;
@@ -67,11 +94,11 @@ Steps planEmbeddingGrad(const KernelSpec &given) {
   // A warp has 32 times 16 bytes of a row.
   int64_t perWarp = 512 / static_cast<int64_t>(sizeOf(dy.dtype));
   int64_t warps = parameters.rows * ((parameters.columns + perWarp - 1) / perWarp);
-  steps.steps.push_back(LaunchStep::of(
-      std::string("ds_embedding_grad_") + computedIn(dy.dtype), blocksFor(warps * 32), kThreads,
-      parameters,
-      {Place::output(0), Place::input(0), adds ? Place::input(given.inputs.size() - 1) : Place(),
-       Place::workspace(sort.starts), Place::workspace(sort.values[last])}));
+  steps.steps.push_back(
+      LaunchStep::of(std::string("ds_embedding_grad_") + computedIn(dy.dtype),
+                     blocksFor(warps * 32), kThreads, parameters,
+                     {Place::output(0), Place::input(0), sum, Place::workspace(sort.starts),
+                      Place::workspace(sort.values[last])}));
   return steps;
 }
 

@@ -5,7 +5,7 @@
 // operands, and takes the same specs, except that
 //
 //   adamw              all operands are contiguous
-//   embedding_grad     there are less than 2^31 positions and rows
+//   embedding_grad     there are less than 2^31 positions and rows; it has attribute `atomic`
 //   copy, reshape, transpose, broadcast, slice, pad, concat
 //                      at most 8 dimensions do not continue each other
 //
@@ -24,6 +24,10 @@
 #include "runtime/kernels/cuda/Steps.h"
 
 namespace deepshard::runtime::cuda {
+
+/// Attribute of `embedding_grad`: rows are added by atomics, which is nondeterministic and needs
+/// neither sort nor workspace.
+inline constexpr const char *kAtomicAttribute = "atomic";
 
 /// What the provider does for `spec`. Throws `std::invalid_argument` with the reason if it does not
 /// take it.

@@ -97,6 +97,14 @@ func.func @phase(%x: tensor<3xf32>) {
 
 // -----
 
+func.func @atomic(%x: tensor<3xf32>) {
+  // expected-error @+1 {{graph.atomic of an op: unit; expected a unit, on graph.embedding_grad}}
+  %r = graph.neg %x {graph.atomic} : tensor<3xf32>
+  return
+}
+
+// -----
+
 func.func @recompute(%x: tensor<3xf32>) {
   // expected-error @+1 {{graph.recompute of an op: "partial"; expected "full" or "selective"}}
   %r = graph.neg %x {graph.phase = "forward", graph.recompute = "partial"} : tensor<3xf32>

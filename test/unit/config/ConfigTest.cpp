@@ -194,7 +194,7 @@ TEST(Config, hashFollowsWhatIsInEffect) {
         "attention=ring", "zero_optimization.stage=1",
         "zero_optimization.stage3_param_persistence_threshold=1",
         "zero_optimization.overlap_comm=false", "gradient_reduction=micro_batch",
-        "parameter_gather=step", "bucket_size=1", "logit_chunks=2"})
+        "parameter_gather=step", "bucket_size=1", "logit_chunks=2", "embedding_gradient=atomics"})
     EXPECT_NE(read(withOptimizer(""), {setting}).config->hash, hash) << setting;
 }
 

@@ -94,6 +94,39 @@ TEST_F(EmbeddingGradTest, NoOrderOfThreadsChangesIt) {
   checkAll(gradient(dy, ids, out, 90, 3, true), 8);
 }
 
+/// Sums of whole numbers are exact in any order: the bits are those of the reference.
+TEST_F(EmbeddingGradTest, ByAtomics) {
+  auto whole = [&](const TensorDesc &desc) {
+    Bytes bytes(extent(desc));
+    for (size_t i = 0; i < bytes.size(); i += sizeOf(desc.dtype)) {
+      auto value = static_cast<double>(number(-9, 9));
+      if (desc.dtype == DType::F64)
+        std::memcpy(&bytes[i], &value, sizeof(value));
+      else if (auto narrow = static_cast<float>(value))
+        std::memcpy(&bytes[i], &narrow, sizeof(narrow));
+    }
+    return bytes;
+  };
+  for (DType type : {DType::F32, DType::F64})
+    for (int i = 0; i < 40; ++i) {
+      Integers ids = shape(number(0, 3), 6), row = shape(number(0, 2), 40), dy = ids, out = row;
+      int64_t rows = number(0, 12), first = maybe() ? number(0, 5) : -1;
+      dy.insert(dy.end(), row.begin(), row.end());
+      out.insert(out.begin(), rows);
+      bool adds = maybe(), isDense = adds || maybe();
+      auto window = [&](const Integers &sizes, bool isInput) {
+        return isDense ? dense(type, sizes) : strided(type, sizes, isInput);
+      };
+      Gradient all = gradient(window(dy, true), strided(DType::I64, ids, true), window(out, false),
+                              std::max<int64_t>(first, 0) + rows, first, adds);
+      all.spec.attributes.set("atomic", true);
+      all.inputs.front() = whole(all.spec.inputs.front());
+      if (adds)
+        all.inputs.back() = whole(all.spec.inputs.back());
+      checkAll(all, 2);
+    }
+}
+
 TEST_F(EmbeddingGradTest, NothingToAdd) {
   TensorDesc out = dense(DType::F32, {5, 4});
   TensorDesc dy = dense(DType::F32, {0, 4}), ids = dense(DType::I64, {0});
@@ -109,6 +142,9 @@ TEST_F(EmbeddingGradTest, WorkspaceFollowsFromTheSpec) {
   // Two passes over 8,192 rows and positions of 4 bytes, 256 digits of 8 tiles, a start a row.
   EXPECT_EQ(plannedCudaProvider().workspaceBytes(spec),
             4u * 4 * 8192 + 4 * 256 * 8 + (4 * 50258 + 63) / 64 * 64);
+  spec.attributes.set("atomic", true);
+  EXPECT_EQ(plannedCudaProvider().workspaceBytes(spec), 0u);
+  spec.attributes.set("atomic", false);
   spec.inputs = {{DType::F32, {int64_t{1} << 31, 768}, {0, 0}},
                  {DType::I64, {int64_t{1} << 31}, {0}}};
   EXPECT_THAT(*plannedCudaProvider().whyNot(spec), HasSubstr("2147483648 positions"));

@@ -97,6 +97,8 @@ const std::map<std::string, Entry> kEntries = {DEEPSHARD_ENTRY(copy_1),
                                                DEEPSHARD_ENTRY(sort_starts),
                                                DEEPSHARD_FLOATS(embedding_grad),
                                                DEEPSHARD_FLOATS(adamw),
+                                               DEEPSHARD_FLOATS(embedding_grad_start),
+                                               DEEPSHARD_FLOATS(embedding_grad_atomic),
                                                DEEPSHARD_FLOATS(sum_squares),
                                                DEEPSHARD_ENTRY(sum_partials),
                                                DEEPSHARD_ENTRY(update_loss_scale)};

@@ -46,8 +46,8 @@ static inline float __uint_as_float(uint32_t bits) { return std::bit_cast<float>
 static inline uint32_t __float_as_uint(float number) { return std::bit_cast<uint32_t>(number); }
 static inline int __popc(uint32_t bits) { return std::popcount(bits); }
 static inline void __syncthreads() { deepshard::Block::current->barrier(); }
-static inline uint32_t atomicAdd(uint32_t *sum, uint32_t value) {
-  uint32_t before = *sum;
+template <typename T> static T atomicAdd(T *sum, T value) {
+  T before = *sum;
   *sum += value;
   return before;
 }

@@ -4,6 +4,9 @@
 // bytes a lane, and adds the rows of its positions one after another. Loads do not wait for sums:
 // several rows are on their way at a time.
 //
+// Where a plan asks for it, every element is added by an atomic instead: faster for a few positions
+// of a large table, in any order.
+//
 //===------------------------------------------------------------------------------------------===//
 
 #ifndef DEEPSHARD_RUNTIME_KERNELS_CUDA_DEVICE_EMBEDDINGGRAD_CUH
@@ -138,6 +141,30 @@ template <typename T> __device__ void embeddingGrad(const EmbeddingGradParameter
   }
 }
 
+//===-- by atomics ----------------------------------------------------------------------------===//
+
+template <typename T> __device__ void startSums(const EmbeddingGradAtomicParameters &p) {
+  if (p.sum == p.out)
+    return;
+  for (int64_t i = firstElement(); i < p.table.count; i += elementStep()) {
+    int64_t offset = Offsets<1>(p.table, i).of[0];
+    *reinterpret_cast<T *>(at(p.out, offset)) =
+        p.sum ? *reinterpret_cast<const T *>(at(p.sum, offset)) : T(0);
+  }
+}
+
+template <typename T> __device__ void addByAtomics(const EmbeddingGradAtomicParameters &p) {
+  for (int64_t i = firstElement(); i < p.places.count * p.columns; i += elementStep()) {
+    int64_t position = quotient(i, p.columns);
+    Offsets<2> place(p.places, position), column(p.row, i - position * p.columns);
+    int64_t id = indexAt(p.ids, place.of[1], p.isWide);
+    int64_t row = id - (p.firstRow ? *p.firstRow : 0);
+    if (row >= 0 && row < p.rows)
+      atomicAdd(reinterpret_cast<T *>(at(p.out, row * p.rowStep + column.of[0])),
+                *reinterpret_cast<const T *>(at(p.dy, place.of[0] + column.of[1])));
+  }
+}
+
 } // namespace
 
 extern "C" __global__ void __launch_bounds__(kSortTile)
@@ -216,6 +243,18 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1)
     ds_embedding_grad_f64(const __grid_constant__ EmbeddingGradParameters p) {
   embeddingGrad<double>(p);
 }
+
+#define DEEPSHARD_ATOMICS(type, T)                                                                 \
+  extern "C" __global__ void __launch_bounds__(kThreads)                                           \
+      ds_embedding_grad_start_##type(const __grid_constant__ EmbeddingGradAtomicParameters p) {    \
+    startSums<T>(p);                                                                               \
+  }                                                                                                \
+  extern "C" __global__ void __launch_bounds__(kThreads)                                           \
+      ds_embedding_grad_atomic_##type(const __grid_constant__ EmbeddingGradAtomicParameters p) {   \
+    addByAtomics<T>(p);                                                                            \
+  }
+DEEPSHARD_ATOMICS(f32, float)
+DEEPSHARD_ATOMICS(f64, double)
 
 } // namespace deepshard::runtime::cuda
 
