@@ -131,12 +131,18 @@ public:
   virtual char *stage(char *to, uint64_t bytes) = 0;
   virtual void send(char *to, const char *staged, uint64_t bytes) = 0;
   virtual void copy(const StridedCopy &copy) = 0;
+  /// Notes that the stream has come to `number`, above 0, for messages about one that comes no
+  /// further. Where the host runs all work it sees that itself.
+  virtual void mark(uint64_t) {}
   /// Throws the Error of the last kernel that this work ran, whose `run` may not throw.
   virtual void throwIfFailed() = 0;
 
   /// Room for all that a step stages. Every step starts it anew.
   virtual void reserveStaging(uint64_t bytes) = 0;
   virtual void beginStep() = 0;
+
+  /// What a stream has come to in this step; 0 if that is not known.
+  virtual uint64_t marked(const Stream &) const { return 0; }
 
   /// Records what `issue` gives to the streams; runs nothing of it. Null if the device does not
   /// do that.

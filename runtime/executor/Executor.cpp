@@ -265,6 +265,7 @@ void Executor::collective(const PreparedTask &ready) {
   const void *input = ready.inputs[0];
   void *output = ready.outputs[0];
   world->note(rank, ready.task->collective().sequence());
+  device->mark(uint64_t{ready.task->collective().sequence()} + 1);
   switch (task.kind) {
   case Collective::ALL_REDUCE:
     return group.allReduce(input, output, task.inner, task.type, task.reduction);
@@ -416,6 +417,28 @@ void Executor::captureSegments() {
   }
 }
 
+/// The collective of `program` with this number; null if there is none.
+static const planpb::Task *collectiveOf(const planpb::Program &program, uint64_t sequence) {
+  for (const planpb::Segment &segment : program.segments())
+    for (const planpb::Task &task : segment.tasks())
+      if (task.has_collective() && task.collective().sequence() == sequence)
+        return &task;
+  return nullptr;
+}
+
+/// With the collectives that streams came to last: what a GPU waits for without end is in one.
+std::string Executor::describeStream(size_t index) const {
+  auto nameOfStream = [&](size_t i) { return "stream " + program->streams(static_cast<int>(i)); };
+  std::string text = nameOfStream(index);
+  for (size_t i = 0; i < streams.size(); ++i)
+    if (const uint64_t mark = device->marked(*streams[i]))
+      if (const planpb::Task *task = collectiveOf(*program, mark - 1))
+        text += fmt::format(", {}in or behind {} ({})",
+                            i == index ? "" : "with " + nameOfStream(i) + " ", nameOf(*task),
+                            task->location());
+  return text;
+}
+
 const StepResult &Executor::step() {
   auto start = std::chrono::steady_clock::now();
   ++result.step;
@@ -431,8 +454,7 @@ const StepResult &Executor::step() {
   for (int i = 0; i < program->schedule_size() && !hasFailed; ++i)
     issueCall(*prepared->calls()[static_cast<size_t>(i)], program->schedule(i).micro_batch());
   for (size_t i = 0; i < streams.size(); ++i)
-    guard([&] { return "stream " + program->streams(static_cast<int>(i)); },
-          [&] { streams[i]->join(); });
+    guard([&] { return describeStream(i); }, [&] { streams[i]->join(); });
   readMetrics();
   if (!hasFailed)
     noteTimed();

@@ -133,6 +133,7 @@ private:
   void collective(const PreparedTask &task);
   void fail(const std::string &message, ExitCode code) noexcept;
   void delay(uint32_t stream) noexcept;
+  std::string describeStream(size_t index) const;
 
   /// Which of the micro-batch's samples a rank reads.
   struct Share {

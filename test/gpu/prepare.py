@@ -74,12 +74,25 @@ class Folder:
              "--no-shuffle", "--metrics", self.path(f"{name}.jsonl"))
         os.remove(self.path(f"{name}.dsplan"))
 
+    def one_rank(self):
+        """Collectives of one rank, which NCCL runs on a single GPU, and what a CPU makes of them."""
+        random = np.random.default_rng(8)
+        x = random.standard_normal((64, 8))
+        save_file({"weight": torch.zeros(8, dtype=torch.float64)}, self.path("nccl.safetensors"))
+        np.save(self.path("x.npy"), x)
+        np.save(self.path("y.npy"), x @ random.standard_normal(8) + 0.1 * random.standard_normal(64))
+        call(os.path.join(os.environ["DS_BUILD"], "bin/one-rank-plan"), self.directory)
+        call(DS_RUN, self.path("nccl-cpu.dsplan"), *(f"--data={name}={self.path(name)}.npy" for name in "xy"), "--weights",
+             self.path("nccl.safetensors"), "--steps", STEPS, "--no-shuffle", "--metrics", self.path("cpu-nccl.jsonl"))
+        os.remove(self.path("nccl-cpu.dsplan"))
+
     def pack(self):
         plans = sorted(name for name in os.listdir(self.directory) if name.endswith(".dsplan"))
         call(sys.executable, os.path.join(ROOT, "tools/pack.py"), *(f"--plan={self.path(name)}" for name in plans),
              "-o", self.path("pack.tar.gz"))
         for name in [*plans, "model.pt"]:
-            os.remove(self.path(name))
+            if os.path.exists(self.path(name)):
+                os.remove(self.path(name))
 
 
 def main():
@@ -95,6 +108,7 @@ def main():
     for ranks in RANKS:
         for stage in STAGES:
             folder.plan(f"zero-{ranks}-{stage}", "f32", ranks, stage)
+    folder.one_rank()
     folder.pack()
 
 

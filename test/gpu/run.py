@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests on a GPU, over a folder that prepare.py made: training as on the CPU, ZeRO, graphs, determinism, memory, a profile.
+"""Tests on a GPU, over a folder that prepare.py made: training as on the CPU, ZeRO, graphs, determinism, NCCL, memory, a profile.
 Needs Python and the driver; cuBLASLt and NCCL as docs/cuda.md says. Prints a line for each test, writes one JSON with all figures.
 
     ./dev gpu-test [DIR] [-o figures.json] [--cuda-libs DIR] [--steps 200]
@@ -31,24 +31,25 @@ class Runner:
     def path(self, name):
         return os.path.join(self.directory, name)
 
-    def reference(self, precision):
-        return self.rows(self.path(f"cpu-{precision}.jsonl"))
+    def reference(self, name):
+        return self.rows(self.path(f"cpu-{name}.jsonl"))
 
     @staticmethod
     def rows(path):
         with open(path, encoding="utf-8") as stream:
             return [json.loads(line) for line in stream]
 
-    def train(self, plan, *options, steps=None, watch=False):
+    def train(self, plan, *options, steps=None, watch=False, data=None, weights_from="weights"):
         """(metrics of every step, bytes of the final weights, standard output)"""
         metrics, weights = self.path("metrics.jsonl"), self.path("trained.safetensors")
         for path in (metrics, weights):
             if os.path.exists(path):
                 os.remove(path)
-        data = [f"--data={name}={self.path('rows.npy')}" for name in ("input_ids", "labels")]
+        files = data or dict.fromkeys(("input_ids", "labels"), "rows")
+        data = [f"--data={name}={self.path(file)}.npy" for name, file in files.items()]
         libraries = ["--cuda-libs", self.arguments.cuda_libs] if self.arguments.cuda_libs else []
         command = [self.path("pack/ds-run"), self.path(f"pack/{plan}.dsplan"), *data, "--weights",
-                   self.path("weights.safetensors"), "--steps", str(steps or self.steps), "--no-shuffle", "--metrics", metrics,
+                   self.path(f"{weights_from}.safetensors"), "--steps", str(steps or self.steps), "--no-shuffle", "--metrics", metrics,
                    "--save-weights", weights, "--timeout", "60", *libraries, *options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         while watch and process.poll() is None:
@@ -125,6 +126,22 @@ def repeats(runner):
         require(runner.train(precision, steps=steps)[1] == runner.train(precision, steps=steps)[1], f"{precision}: other weights")
 
 
+def nccl(runner):
+    """NCCL with one rank: what a CPU computes; graphs, single launches and delays give the same bits."""
+    def train(*options, steps):
+        return runner.train("nccl", *options, steps=steps, data={"x": "x", "y": "y"}, weights_from="nccl")
+
+    metrics, _, _ = train(steps=runner.steps)
+    expected = runner.reference("nccl")
+    apart = max(abs(step["loss"] - other["loss"]) / other["loss"] for step, other in zip(metrics, expected, strict=True))
+    require(apart <= 1e-9, f"losses differ by {apart:.2e} relative, more than 1e-9")
+    steps = runner.arguments.steps
+    first = train(steps=steps)[1]
+    for options in (["--one-by-one"], ["--delay-seed", "1"], ["--delay-seed", "2"]):
+        require(train(*options, steps=steps)[1] == first, f"other weights with {' '.join(options)}")
+    return {"apart": apart, "steps": steps}
+
+
 def memory(runner):
     """What the driver sees is what was planned and what libraries take."""
     runner.memory = 0
@@ -157,7 +174,7 @@ def main():
     runner = Runner(arguments)
     tests = [(f"losses {precision}", lambda precision=precision: losses(runner, precision)) for precision in BOUNDS]
     tests += [(f"zero {ranks}", lambda ranks=ranks: zero(runner, ranks)) for ranks in RANKS]
-    tests += [(test.__name__, lambda test=test: test(runner)) for test in (graphs, repeats, delays, memory, profile)]
+    tests += [(test.__name__, lambda test=test: test(runner)) for test in (graphs, repeats, delays, nccl, memory, profile)]
     figures, failed = {}, []
     for name, test in tests:
         if arguments.only and arguments.only not in name:

@@ -3,18 +3,15 @@
 #include "runtime/device/cuda/BuiltIn.h"
 
 #include "runtime/device/cuda/Check.h"
+#include "runtime/device/cuda/Embed.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 
-// The fat binary that CMake made of Kernels.cu.
-asm(R"(.section .rodata
-.balign 16
-deepshardKernels: .incbin ")" DEEPSHARD_KERNELS R"("
-.previous)");
-extern "C" const char deepshardKernels[];
+// Of Kernels.cu.
+DEEPSHARD_EMBED(deepshardKernels, DEEPSHARD_KERNELS);
 
 namespace deepshard::runtime::cuda {
 
@@ -135,6 +132,13 @@ void BuiltIn::reduce(const ReducedRows &what, int64_t rows, DType type, Reductio
                 ExitCode::Internal);
   void *arguments[] = {const_cast<ReducedRows *>(&what)};
   launch(kernel, geometry, arguments, stream);
+}
+
+void BuiltIn::mark(uint64_t *place, uint64_t number, cudaStream_t stream) {
+  const Geometry geometry = {dim3(1), dim3(1), 0};
+  Mark mark = {place, number};
+  void *arguments[] = {&mark};
+  launch(module.find("ds_mark", geometry), geometry, arguments, stream);
 }
 
 } // namespace deepshard::runtime::cuda

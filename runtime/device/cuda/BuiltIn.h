@@ -20,6 +20,9 @@ public:
   void reduce(const ReducedRows &what, int64_t rows, DType type, Reduction reduction,
               cudaStream_t stream);
 
+  /// Writes `number` to `place`, which is pinned memory of the host.
+  void mark(uint64_t *place, uint64_t number, cudaStream_t stream);
+
 private:
   Module module;
 };

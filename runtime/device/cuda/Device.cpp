@@ -65,14 +65,22 @@ const CudaOptions &selected(const CudaOptions &options) {
 
 CudaDevice::CudaDevice(const CudaOptions &given)
     : options(selected(given)), streams([this](cudaStream_t stream) { wait(stream); }) {
-  if (options.ranks > 1 && !options.ranksShareGpu)
+  if (options.ranks > 1)
+    (void)world();
+}
+
+/// Ranks that do not share a GPU meet by NCCL: several at once, one when its plan has something for
+/// others to reach or a collective. Null where they share one.
+NcclWorld *CudaDevice::world() {
+  if (!nccl && options.everyone && !options.ranksShareGpu)
     nccl = std::make_unique<NcclWorld>(options, streams);
+  return nccl.get();
 }
 
 std::unique_ptr<Arena> CudaDevice::arena(Space space, uint64_t bytes) {
   if (space == Space::Host || space == Space::Pinned)
     return std::make_unique<PinnedArena>(bytes);
-  if (space == Space::Window && nccl)
+  if (space == Space::Window && world())
     return nccl->window(bytes);
   return std::make_unique<DeviceArena>(bytes);
 }
@@ -104,7 +112,7 @@ const KernelProvider *CudaDevice::provider(std::string_view name) {
 
 std::unique_ptr<Communicator> CudaDevice::communicator(std::unique_ptr<Communicator> host,
                                                        std::span<const int> members) {
-  if (nccl)
+  if (world())
     return nccl->communicator(std::move(host), members);
   canCapture = canCapture && members.size() == 1;
   return std::make_unique<LoopbackCommunicator>(std::move(host), options.exchange, builtIn,
@@ -133,6 +141,19 @@ char *CudaDevice::stage(char *, uint64_t bytes) {
 void CudaDevice::send(char *to, const char *staged, uint64_t bytes) {
   check(cudaMemcpyAsync(to, staged, bytes, cudaMemcpyDefault, streams.current()),
         "cudaMemcpyAsync");
+}
+
+void CudaDevice::mark(uint64_t number) {
+  builtIn.mark(streams.currentMark(), number, streams.current());
+}
+
+uint64_t CudaDevice::marked(const Stream &stream) const {
+  return *static_cast<const CudaStream &>(stream).mark();
+}
+
+void CudaDevice::beginStep() {
+  stagedBytes = 0;
+  streams.clearMarks();
 }
 
 /// Ranks that are threads meet on the host in each collective, which a graph cannot repeat.

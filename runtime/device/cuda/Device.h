@@ -34,15 +34,18 @@ public:
   char *stage(char *to, uint64_t bytes) override;
   void send(char *to, const char *staged, uint64_t bytes) override;
   void copy(const StridedCopy &copy) override { builtIn.copy(copy, streams.current()); }
+  void mark(uint64_t number) override;
+  uint64_t marked(const Stream &stream) const override;
   void throwIfFailed() override { streams.throwIfFailed(); }
   void reserveStaging(uint64_t bytes) override;
-  void beginStep() override { stagedBytes = 0; }
+  void beginStep() override;
   std::unique_ptr<Graph> capture(const std::function<void()> &issue) override;
   std::unique_ptr<TaskClock> clock(size_t parts) override;
   MachinePeaks measurePeaks(DType products, int threads) override;
 
 private:
   void wait(cudaStream_t stream);
+  NcclWorld *world();
 
   CudaOptions options;
   BuiltIn builtIn;

@@ -106,6 +106,8 @@ template <typename Type, typename Operation> __device__ void reduce(const Reduce
 
 } // namespace
 
+extern "C" __global__ void ds_mark(const __grid_constant__ Mark mark) { *mark.place = mark.number; }
+
 #define DEEPSHARD_COPY(width, Unit)                                                                \
   extern "C" __global__ void ds_copy_##width(const __grid_constant__ StridedWindow window) {                \
     copy<Unit>(window);                                                                            \

@@ -25,6 +25,12 @@ struct StridedWindow {
   int64_t toStrides[kMostDims];
 };
 
+/// Kernel `ds_mark`, of one thread.
+struct Mark {
+  uint64_t *place; // in memory of the host
+  uint64_t number;
+};
+
 /// Kernel `ds_reduce_TYPE_OPERATION`: outputs[..][i] = the reduction of inputs[..][i], in the order
 /// of Communicator.h, for i < elements of `rows` rows (grid dimension y).
 struct ReducedRows {

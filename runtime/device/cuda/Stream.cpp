@@ -46,6 +46,15 @@ std::unique_ptr<CudaStream> Streams::add() {
 
 void Streams::remove(CudaStream &stream) { std::erase(all, &stream); }
 
+cudaStream_t Streams::current() const { return now ? now->handle : nullptr; }
+
+uint64_t *Streams::currentMark() const { return now->mark(); }
+
+void Streams::clearMarks() {
+  for (CudaStream *stream : all)
+    *stream->mark() = 0;
+}
+
 void Streams::throwIfFailed() {
   if (kept)
     std::rethrow_exception(std::exchange(kept, nullptr));
@@ -129,7 +138,7 @@ void CudaStream::enter() {
 
 void CudaStream::issue(Work work, void *context, uint64_t argument) {
   enter();
-  streams.now = handle;
+  streams.now = this;
   work(context, argument);
   streams.now = nullptr;
 }

@@ -11,6 +11,7 @@
 #define DEEPSHARD_RUNTIME_DEVICE_CUDA_STREAM_H
 
 #include "runtime/device/Device.h"
+#include "runtime/device/cuda/Arena.h"
 
 #include <cuda_runtime_api.h>
 
@@ -40,8 +41,11 @@ public:
 
   std::unique_ptr<CudaStream> add();
   void remove(CudaStream &stream);
-  /// The stream whose work is being issued.
-  cudaStream_t current() const { return now; }
+  /// The stream whose work is being issued, and its mark.
+  cudaStream_t current() const;
+  uint64_t *currentMark() const;
+  /// No stream has work.
+  void clearMarks();
   bool isCapturing() const { return isInCapture; }
   std::unique_ptr<Graph> capture(const std::function<void()> &issue);
   /// Keeps an Error until it can be thrown.
@@ -59,7 +63,7 @@ private:
   std::function<void(cudaStream_t)> wait;
   std::vector<CudaStream *> all;
   CudaEvent head;
-  cudaStream_t now = nullptr;
+  CudaStream *now = nullptr;
   std::exception_ptr kept;
   uint64_t captures = 0;
   bool isInCapture = false;
@@ -75,6 +79,9 @@ public:
   void wait(Event &event) override;
   void join() override;
 
+  /// A number in memory of the host that the GPU writes.
+  uint64_t *mark() const { return reinterpret_cast<uint64_t *>(place.data()); }
+
 private:
   friend class Streams;
 
@@ -82,6 +89,7 @@ private:
 
   Streams &streams;
   cudaStream_t handle = nullptr;
+  PinnedArena place{sizeof(uint64_t)};
   CudaEvent tail;
   bool hasWork = false;  // issued one by one since the last graph
   bool isBehind = false; // it has not waited for the last graph

@@ -2,18 +2,15 @@
 
 #include "runtime/kernels/cuda/CudaProvider.h"
 
+#include "runtime/device/cuda/Embed.h"
 #include "runtime/kernels/cuda/CudaKernel.h"
 #include "runtime/kernels/cuda/Primitives.h"
 #include "runtime/plan/Error.h"
 
 #include <stdexcept>
 
-// The fat binary that CMake made of device/Primitives.cu.
-asm(R"(.section .rodata
-.balign 16
-deepshardPrimitives: .incbin ")" DEEPSHARD_PRIMITIVES R"("
-.previous)");
-extern "C" const char deepshardPrimitives[];
+// Of device/Primitives.cu.
+DEEPSHARD_EMBED(deepshardPrimitives, DEEPSHARD_PRIMITIVES);
 
 namespace deepshard::runtime::cuda {
 

@@ -46,6 +46,19 @@ TEST_F(NcclTest, RanksGiveTheBitsOfTheCpu) {
     }
 }
 
+/// Groups of one rank: what `./dev gpu-test` runs on a machine with one GPU.
+TEST_F(NcclTest, OneRankMeetsItself) {
+  for (Zero zero : {Zero::Nothing, Zero::Update, Zero::Parameters}) {
+    planpb::Plan plan = planOf({.zero = zero, .ranks = 1}, directory.path("w"));
+    Outcome cpu = train(plan, 3);
+    fake.reset({.devices = 1});
+    Outcome gpu = train(cudaPlan(plan), 3);
+    EXPECT_GT(fake.callsByName()["ncclCommInitRankConfig"], 0u);
+    EXPECT_EQ(gpu.losses, cpu.losses);
+    EXPECT_EQ(gpu.weights, cpu.weights);
+  }
+}
+
 TEST_F(NcclTest, SaysWhatIsMissing) {
   planpb::Plan plan = cudaPlan(planOf({.ranks = 2}, directory.path("w")));
   ::setenv("DEEPSHARD_FAKE_NCCL", "22703", 1);
@@ -88,11 +101,15 @@ TEST_F(NcclTest, ARankThatWaitsIsEnded) {
   {
     World world(2, jobWindowBytes(plan), std::chrono::seconds(60));
     EXPECT_THAT(messageOfRank0(plan, options, world, [&] { world.abort(1, "it is tired"); }),
-                HasSubstr("step 2, stream compute: the job was ended by rank 1: it is tired"));
+                HasSubstr("step 2, stream compute, with stream comm in or behind all_reduce "
+                          "(test): the job was ended by "
+                          "rank 1: it is tired"));
   }
   World world(2, jobWindowBytes(plan), std::chrono::seconds(2));
   EXPECT_THAT(messageOfRank0(plan, options, world, [] {}),
-              HasSubstr("step 2, stream compute: the GPU did not finish its work within 2 s"));
+              HasSubstr("step 2, stream compute, with stream comm in or behind all_reduce (test): "
+                        "the GPU did not finish "
+                        "its work within 2 s"));
 }
 
 /// What one rank cannot do ends the other too, but for what happens when both leave.

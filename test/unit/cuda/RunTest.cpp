@@ -24,9 +24,12 @@ struct CudaRunTest : testing::Test {
   ExecutorOptions options = writeData(directory, 8, 29);
   std::string planPath = directory.path("p.dsplan");
 
+  /// One rank has no collectives, and needs no NCCL.
   void write(uint32_t ranks, const std::string &matmulsBy = "generated") {
     (void)fakeCuda();
-    writePlan(cudaPlan(planOf({.ranks = ranks}, directory.path("w")), matmulsBy), planPath);
+    planpb::Plan plan = ranks == 1 ? linearRegression(directory.path("w"), 8, 2, 3, 0.05)
+                                   : planOf({.ranks = ranks}, directory.path("w"));
+    writePlan(cudaPlan(std::move(plan), matmulsBy), planPath);
   }
 
   /// The exit code and the output of a run of one step with these variables and nothing else.
