@@ -2,9 +2,11 @@
 
 #include "passes/kernels/codegen/Assemble.h"
 
+#include "passes/kernels/codegen/KernelCache.h"
 #include "passes/kernels/codegen/TemporaryDirectory.h"
 
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
 
@@ -64,7 +66,7 @@ std::vector<GpuResources> parseResources(StringRef messages) {
   return resources;
 }
 
-Expected<Assembled> assemble(StringRef ptx, StringRef chip, StringRef assembler) {
+static Expected<Assembled> run(StringRef ptx, StringRef chip, StringRef assembler) {
   TemporaryDirectory directory;
   if (Error error = directory.create("assembled"))
     return error;
@@ -87,7 +89,44 @@ Expected<Assembled> assemble(StringRef ptx, StringRef chip, StringRef assembler)
   Expected<std::string> cubin = directory.read(output);
   if (!cubin)
     return cubin.takeError();
-  return Assembled{std::move(*cubin), parseResources(*said)};
+  return Assembled{std::move(*cubin), std::move(*said)};
+}
+
+/// Differs for another program or another version of it.
+static std::string identityOf(StringRef program) {
+  sys::fs::file_status status;
+  if (sys::fs::status(program, status))
+    return program.str();
+  return formatv("{0} {1} {2}", program, status.getSize(),
+                 sys::toTimeT(status.getLastModificationTime()))
+      .str();
+}
+
+/// An entry of the cache: the length of the messages, a line feed, messages, cubin.
+static std::string entryOf(const Assembled &assembled) {
+  return std::to_string(assembled.messages.size()) + "\n" + assembled.messages + assembled.cubin;
+}
+
+static Assembled ofEntry(StringRef entry) {
+  auto [digits, rest] = entry.split('\n');
+  size_t length = 0;
+  digits.getAsInteger(10, length);
+  return {rest.drop_front(length).str(), rest.take_front(length).str()};
+}
+
+Expected<Assembled> assemble(StringRef ptx, StringRef chip, StringRef assembler,
+                             const std::string &cacheDirectory) {
+  KernelCache cache(cacheDirectory);
+  const KernelCache::Key key =
+      KernelCache::keyOf(ptx, (chip + " assembled by " + identityOf(assembler)).str());
+  if (std::optional<std::string> entry = cache.find(key))
+    return ofEntry(*entry);
+  Expected<Assembled> assembled = run(ptx, chip, assembler);
+  if (assembled) {
+    cache.store(key, entryOf(*assembled));
+    cache.prune();
+  }
+  return assembled;
 }
 
 } // namespace deepshard

@@ -9,13 +9,14 @@ namespace deepshard {
 
 struct Assembled {
   std::string cubin;
-  std::vector<GpuResources> resources;
+  std::string messages; // with -v
 };
 
-/// Runs the program `assembler`, NVIDIA's ptxas, on `ptx`. Fails with what it said, or if no
-/// temporary file can be written.
+/// Runs the program `assembler`, NVIDIA's ptxas, on `ptx`, unless `cacheDirectory` (KernelCache.h)
+/// has what this program made of the same text before. Fails with what it said, or if no temporary
+/// file can be written.
 llvm::Expected<Assembled> assemble(llvm::StringRef ptx, llvm::StringRef chip,
-                                   llvm::StringRef assembler);
+                                   llvm::StringRef assembler, const std::string &cacheDirectory);
 
 /// What `ptxas -v` said of each function.
 std::vector<GpuResources> parseResources(llvm::StringRef messages);

@@ -60,11 +60,12 @@ FailureOr<GpuCode> compileGpuKernels(ArrayRef<KernelSource> kernels,
   code.ptx = joined(*texts);
   if (options.assembler.empty())
     return code;
-  llvm::Expected<Assembled> assembled = assemble(code.ptx, options.chip, options.assembler);
+  llvm::Expected<Assembled> assembled =
+      assemble(code.ptx, options.chip, options.assembler, options.cacheDirectory);
   if (!assembled)
     return first.emitError() << llvm::toString(assembled.takeError());
   code.cubin = std::move(assembled->cubin);
-  code.resources = std::move(assembled->resources);
+  code.resources = parseResources(assembled->messages);
   return code;
 }
 

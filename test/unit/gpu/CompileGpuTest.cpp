@@ -6,6 +6,7 @@
 
 #include "llvm/Support/FileSystem.h"
 
+#include <fstream>
 #include <gmock/gmock.h>
 
 using namespace mlir;
@@ -78,10 +79,54 @@ TEST_F(CompileGpuTest, UnknownChip) {
 }
 
 TEST_F(CompileGpuTest, AssemblerThatFails) {
-  llvm::Expected<Assembled> assembled = assemble("no PTX", "sm_90", "/bin/false");
+  llvm::Expected<Assembled> assembled = assemble("no PTX", "sm_90", "/bin/false", "");
   ASSERT_FALSE(static_cast<bool>(assembled));
   EXPECT_THAT(llvm::toString(assembled.takeError()),
               HasSubstr("kernels cannot be assembled: /bin/false"));
+}
+
+/// A program of ours that counts its runs: again for another text, another chip, another program.
+TEST_F(CompileGpuTest, AssembledOnce) {
+  llvm::SmallString<128> directory;
+  ASSERT_FALSE(llvm::sys::fs::createUniqueDirectory("gpu-cubins", directory));
+  const std::string runs = (directory + "/runs").str(), program = (directory + "/ptxas").str();
+  auto write = [&](const std::string &made) {
+    std::ofstream(program) << "#!/bin/sh\necho run >> " << runs << "\necho \"ptxas info    : "
+                           << "Compiling entry function 'k_0' for 'sm_90'\nUsed 7 registers\"\n"
+                           << "eval out=\\${$#}\nprintf '" << made << "' > $out\n";
+    llvm::sys::fs::setPermissions(program, llvm::sys::fs::all_all);
+  };
+  auto assembled = [&](StringRef ptx, StringRef chip) {
+    llvm::Expected<Assembled> result = assemble(ptx, chip, program, (directory + "/cache").str());
+    if (!result) {
+      ADD_FAILURE() << llvm::toString(result.takeError());
+      return std::string();
+    }
+    std::vector<GpuResources> resources = parseResources(result->messages);
+    EXPECT_EQ(resources.size(), 1u);
+    EXPECT_EQ(resources.front().registers, 7);
+    return result->cubin;
+  };
+  auto count = [&] {
+    std::ifstream stream(runs);
+    std::string line;
+    int lines = 0;
+    while (std::getline(stream, line))
+      ++lines;
+    return lines;
+  };
+  write("first\\0cubin");
+  const std::string cubin("first\0cubin", 11);
+  EXPECT_EQ(assembled("one", "sm_90"), cubin);
+  EXPECT_EQ(assembled("one", "sm_90"), cubin);
+  EXPECT_EQ(count(), 1);
+  EXPECT_EQ(assembled("two", "sm_90"), cubin);
+  EXPECT_EQ(assembled("one", "sm_100"), cubin);
+  EXPECT_EQ(count(), 3);
+  write("another");
+  EXPECT_EQ(assembled("one", "sm_90"), "another");
+  EXPECT_EQ(count(), 4);
+  llvm::sys::fs::remove_directories(directory);
 }
 
 TEST_F(CompileGpuTest, WhatTheAssemblerSays) {

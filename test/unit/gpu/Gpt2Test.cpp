@@ -1,7 +1,8 @@
 //===- Gpt2Test.cpp - the kernels of GPT-2's training step ------------------------------------===//
 //
 // The step of one layer of 256 columns with dropout, as it is before kernels are chosen, goes
-// through choose-kernels and fuse-kernels. Every kernel is generated, run both ways and compared.
+// through choose-kernels, as for a GPU, and fuse-kernels. Every kernel is generated, run both ways
+// and compared.
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -42,6 +43,7 @@ protected:
     OwningOpRef<ModuleOp> step = parseSourceString<ModuleOp>(text, &context);
     PassManager passes(&context);
     ChooseKernelsPassOptions options;
+    options.isGpu = true;
     passes.addPass(createChooseKernelsPass(options));
     passes.addPass(createCSEPass());
     passes.addPass(createFuseKernelsPass());
