@@ -4,11 +4,9 @@
 //
 //===------------------------------------------------------------------------------------------===//
 
-#include "dialects/graph/AtomicAttr.h"
-#include "dialects/graph/ChunkAttr.h"
 #include "dialects/graph/Graph.h"
-#include "dialects/graph/HoldsAttr.h"
 #include "dialects/graph/Inference.h"
+#include "dialects/graph/KernelAttrs.h"
 
 #include "mlir/Interfaces/FunctionInterfaces.h"
 

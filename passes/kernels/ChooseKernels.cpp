@@ -8,10 +8,9 @@
 
 #include "passes/kernels/Passes.h"
 
-#include "dialects/graph/AtomicAttr.h"
-#include "dialects/graph/ChunkAttr.h"
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/HostTensor.h"
+#include "dialects/graph/KernelAttrs.h"
 #include "passes/kernels/KernelNames.h"
 #include "passes/kernels/KernelSpecs.h"
 #include "passes/kernels/ProviderCache.h"

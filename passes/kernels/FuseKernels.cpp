@@ -9,8 +9,7 @@
 
 #include "passes/kernels/Passes.h"
 
-#include "dialects/graph/ChunkAttr.h"
-#include "dialects/graph/HoldsAttr.h"
+#include "dialects/graph/KernelAttrs.h"
 #include "passes/kernels/KernelNames.h"
 #include "passes/kernels/KernelSpecs.h"
 #include "passes/kernels/rowloops/RowKernel.h"

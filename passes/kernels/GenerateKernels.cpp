@@ -2,7 +2,7 @@
 
 #include "passes/kernels/Passes.h"
 
-#include "dialects/graph/HoldsAttr.h"
+#include "dialects/graph/KernelAttrs.h"
 #include "dialects/plan/Plan.h"
 #include "passes/kernels/gpu/GpuKernel.h"
 #include "passes/kernels/rowloops/RowKernel.h"

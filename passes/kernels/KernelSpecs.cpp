@@ -2,9 +2,9 @@
 
 #include "passes/kernels/KernelSpecs.h"
 
-#include "dialects/graph/AtomicAttr.h"
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/HostTensor.h"
+#include "dialects/graph/KernelAttrs.h"
 #include "runtime/kernels/Providers.h"
 
 #include "mlir/IR/Builders.h"

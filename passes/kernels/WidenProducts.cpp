@@ -2,8 +2,8 @@
 
 #include "passes/kernels/Passes.h"
 
-#include "dialects/graph/ChunkAttr.h"
 #include "dialects/graph/Graph.h"
+#include "dialects/graph/KernelAttrs.h"
 #include "runtime/kernels/CpuLevel.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"

@@ -17,7 +17,7 @@
 
 #include "passes/memory/Passes.h"
 
-#include "dialects/graph/ChunkAttr.h"
+#include "dialects/graph/KernelAttrs.h"
 #include "dialects/graph/PartitionBuilder.h"
 #include "passes/Quantities.h"
 #include "passes/memory/RowRegion.h"
