@@ -14,6 +14,7 @@
 #include "runtime/kernels/Providers.h"
 #include "runtime/plan/Error.h"
 #include "runtime/plan/PlanFile.h"
+#include "runtime/plan/Types.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
