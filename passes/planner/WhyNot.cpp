@@ -280,7 +280,7 @@ static LogicalResult pin(func::FuncOp function, const LayoutNetwork &layouts,
              << text << ": " << nameOf(parameter.argument)
              << (sharding::layoutOf(parameter.argument)
                      ? " is pinned to "
-                     : " cannot have this layout; those it can have are ")
+                     : " cannot have this layout with the size that it has; those it can have are ")
              << layoutList(parameter);
     std::vector<Cost> costs(parameter.layouts.size(), kForbidden);
     for (unsigned choice : *choices)
@@ -292,7 +292,9 @@ static LogicalResult pin(func::FuncOp function, const LayoutNetwork &layouts,
     return function.emitError("why not ")
            << text
            << (isKnown ? ": no parameter of that name is a weight with such features"
-                       : ": no parameter has such a name");
+                       : ": no parameter has such a name")
+           << (isKnown ? "" : "; axes that are searched are ")
+           << (isKnown ? "" : sharding::textOf(layouts.searched()));
   return success();
 }
 
@@ -305,8 +307,7 @@ LogicalResult answerWhyNot(func::FuncOp function, const LayoutNetwork &layouts,
            << "\"; ask as in PATTERN=[[], \"tensor\"], with one entry per dimension, or "
               "AXIS.MODULE=row (or column, or whole)";
   if (layouts.searched().empty())
-    return function.emitError("why not ")
-           << text << ": no mesh axis is free to split parameters";
+    return function.emitError("why not ") << text << ": no mesh axis is free to split parameters";
   if (question->split && question->axis.empty())
     return function.emitError("why not ")
            << text << ": say over which axis, as in " << layouts.searched().front().getName() << "."

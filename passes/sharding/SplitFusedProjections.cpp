@@ -70,7 +70,8 @@ struct SplitFusedProjectionsPass : impl::SplitFusedProjectionsBase<SplitFusedPro
       return;
     unsigned columns = op.getTransposeWeight() ? 0 : 1;
     sharding::LayoutAttr layout = sharding::layoutOf(weight);
-    if (layout ? layout.getDims()[columns].empty() : !searches)
+    // With a search also one whose columns are pinned whole: values may be split where it is read.
+    if (!searches && (!layout || layout.getDims()[columns].empty()))
       return;
     BlockArgument bias = dyn_cast_or_null<BlockArgument>(op.getBias());
     if (op.getBias() && (!bias || !bias.hasOneUse()))
@@ -106,7 +107,7 @@ struct SplitFusedProjectionsPass : impl::SplitFusedProjectionsBase<SplitFusedPro
     op.erase();
   }
 
-  bool searches = false; // whether a weight without a layout may be split later
+  bool searches = false; // whether what has no layout may be split later
 };
 
 } // namespace

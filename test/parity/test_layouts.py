@@ -54,6 +54,16 @@ class Layouts(unittest.TestCase):
                 self.assertGreater(found, 0)
                 self.assertLessEqual(found, pinned)
 
+    def test_why_not(self):
+        """What a question is answered is what a plan with that pin takes, also where the projection is fused."""
+        name = "transformer.h.1.attn.c_attn.weight"
+        for layout in ([[], []], ["tensor", []], [[], "tensor"]):
+            with self.subTest(layout=layout):
+                answer, _ = self.explain(2, 2, emit="annotated", options=["--why-not", f"{name}={json.dumps(layout)}"])
+                pinned, _ = self.explain(2, 2, emit="annotated", pins={name: layout})
+                parts = r"computing [\d.]+ .s, updates [\d.]+ .s, moves between layouts [\d.]+ .s"
+                self.assertEqual(re.search(f"With it: ({parts})", answer).group(1), re.search(parts, pinned).group())
+
     def test_traffic(self):
         """With least traffic as the objective neither does it on the cores of a host, however few samples a rank has."""
         def sent(data, tensor, **own):

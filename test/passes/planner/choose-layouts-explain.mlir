@@ -36,7 +36,7 @@
 // TRAFFIC: remark: why not *=[null,null]: it costs the same
 // OBJECTIVE: error: choose-layouts: objective is "bytes"; choose time or traffic
 
-// LAYOUT: error: why not down={{\[\["tensor"\]\]}}: down cannot have this layout; those it can have are {{\[\[\], \[\]\]; \["tensor", \[\]\]; \[\[\], "tensor"\]}}
+// LAYOUT: error: why not down={{\[\["tensor"\]\]}}: down cannot have this layout with the size that it has; those it can have are {{\[\[\], \[\]\]; \["tensor", \[\]\]; \[\[\], "tensor"\]}}
 // NAME: error: why not right=[null]: no parameter has such a name
 // READ: error: cannot read the question "down"; ask as in PATTERN={{\[\[\], "tensor"\]}}, with one entry per dimension, or AXIS.MODULE=row
 // AXIS: error: why not down=["tensr",null]: "tensr" is no axis that is searched; these are {"tensor"}

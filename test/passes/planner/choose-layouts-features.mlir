@@ -10,9 +10,9 @@
 // indices; a weight that is stored output features first is read through a transpose; a bias has output features alone, a scale
 // those of what it multiplies and none of its own. A parameter that has several names answers to all of them.
 
-// TABLE: error: why not table=row: table cannot have this layout; those it can have are {{\[\[\], \[\]\]; \[\[\], "tensor"\]$}}
+// TABLE: error: why not table=row: table cannot have this layout with the size that it has; those it can have are {{\[\[\], \[\]\]; \[\[\], "tensor"\]$}}
 // ALIAS: error: why not head=row: table cannot have this layout
-// WEIGHT: error: why not wide.weight=column: wide.weight cannot have this layout; those it can have are {{\[\[\], \[\]\]; \[\[\], "tensor"\]$}}
+// WEIGHT: error: why not wide.weight=column: wide.weight cannot have this layout with the size that it has; those it can have are {{\[\[\], \[\]\]; \[\[\], "tensor"\]$}}
 // BIAS: error: why not wide.bias=column: wide.bias cannot have this layout
 // BIAS-ROW: error: why not wide.bias=row: no parameter of that name is a weight with such features
 // SCALE: error: why not scale={{row|column}}: no parameter of that name is a weight with such features
