@@ -6,8 +6,10 @@
 //   source -> value   forbidden     the backward reads it
 //   value -> op       its bytes     it is had, but its op is not computed again: it is kept
 //   op -> operand     forbidden     who computes again has to have the operands
-//   op -> sink        bytes moved   the price; forbidden for contractions. Of a table all bytes: where
-//                                   parameters are split it is gathered again for a few rows
+//   op -> sink        bytes moved   the price; forbidden for contractions
+//
+// A table counts whole, however few rows are taken: where parameters are split it is gathered
+// again.
 //
 // A view is never kept for itself, its bytes are those of what it shows, and costs nothing.
 // Arguments and constants are there anyway and have no nodes. (Min-cut rematerialisation as in

@@ -34,7 +34,8 @@ public:
 
   /// Tables: kernels by name, the most expensive ones by shape, streams. Times, FLOPs and bytes are
   /// those of a step; FLOPs are the plan's, bytes those of operands and results, each once (of a
-  /// table as many as are taken from it). Shares are those of `peaks`; a peak of 0 has none. Empty after one step.
+  /// table as many as are taken from it). Shares are those of `peaks`; a peak of 0 has none. Empty
+  /// after one step.
   std::string text(const MachinePeaks &peaks) const;
 
 private:
