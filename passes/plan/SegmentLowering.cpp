@@ -254,8 +254,8 @@ static bool isAligned(const Strided &place) {
   return alignmentOf(place) % GpuKernel::kAccessBytes == 0;
 }
 
-/// Whether attention, whose kernels write to strides, can write `value` to those of `place`.
-bool SegmentLowering::canAttentionWriteTo(Value value, const Strided &place) {
+/// Whether the kernel of `value`, one that may write to strides, can write to those of `place`.
+bool SegmentLowering::canWriteToStrides(Value value, const Strided &place) {
   Operation *op = value.getDefiningOp();
   const runtime::KernelProvider *provider = providerOf(op);
   if (!provider)
@@ -272,15 +272,17 @@ bool SegmentLowering::canAttentionWriteTo(Value value, const Strided &place) {
 }
 
 /// Whether the kernel of `value` can write to `place`: one from a library to what lies row-major,
-/// that of attention to strides.
+/// that of attention and of libraries of GPUs to strides.
 bool SegmentLowering::canWriteTo(Value value, const Strided &place) {
   Operation *op = value.getDefiningOp();
   auto call = dyn_cast<func::CallOp>(op);
   if (!call) {
     if (!isa<graph::GraphDialect>(op->getDialect()) || (program.isForGpu() && !isAligned(place)))
       return false;
-    return isa<graph::AttentionOp, graph::AttentionGradOp>(op) ? canAttentionWriteTo(value, place)
-                                                               : place.type().isContiguous();
+    const runtime::KernelProvider *provider = providerOf(op);
+    bool mayHaveStrides = isa<graph::AttentionOp, graph::AttentionGradOp>(op) ||
+                          (provider && isGpuLibrary(provider->name()));
+    return place.type().isContiguous() || (mayHaveStrides && canWriteToStrides(value, place));
   }
   auto contiguous = [](Value operand) {
     runtime::TensorDesc desc = tensorDesc(tensorType(operand));
@@ -393,20 +395,6 @@ Strided SegmentLowering::allocate(Operation *op, RankedTensorType type) {
   return contiguousPlace(buffer, type);
 }
 
-/// A transpose of `value` whose result is reshaped so that it would be copied if the value lay
-/// row-major, in `place`: heads merged behind attention.
-static graph::TransposeOp readBehind(Value value, const Strided &place) {
-  for (Operation *user : value.getUsers()) {
-    auto transpose = dyn_cast<graph::TransposeOp>(user);
-    std::optional<Strided> transposed = transpose ? viewOf(transpose, place) : std::nullopt;
-    if (transposed && llvm::any_of(transpose->getUsers(), [&](Operation *reader) {
-          return isa<graph::ReshapeOp>(reader) && !viewOf(reader, *transposed);
-        }))
-      return transpose;
-  }
-  return {};
-}
-
 /// The place of the operand of `transpose` whose result lies row-major in `buffer`.
 static Strided transposedBack(graph::TransposeOp transpose, Value buffer) {
   Strided result = contiguousPlace(buffer, tensorType(transpose.getResult()));
@@ -416,10 +404,33 @@ static Strided transposedBack(graph::TransposeOp transpose, Value buffer) {
   return place;
 }
 
+/// Where `value`, which would lie row-major in `place`, lies better: a transpose of it is reshaped
+/// so that it would be copied, as heads are merged behind attention. `behindReshapes`: also if that
+/// is a transpose of another view of it.
+static std::optional<Strided> placeForReaders(Value value, const Strided &place,
+                                              bool behindReshapes) {
+  for (Operation *user : value.getUsers()) {
+    std::optional<Strided> seen = graph::isView(user) ? viewOf(user, place) : std::nullopt;
+    if (!seen)
+      continue;
+    if (auto transpose = dyn_cast<graph::TransposeOp>(user)) {
+      if (llvm::any_of(transpose->getUsers(), [&](Operation *reader) {
+            return isa<graph::ReshapeOp>(reader) && !viewOf(reader, *seen);
+          }))
+        return transposedBack(transpose, place.buffer);
+    } else if (isa<graph::ReshapeOp>(user) && behindReshapes) {
+      if (std::optional<Strided> better =
+              placeForReaders(user->getResult(0), *seen, behindReshapes))
+        return reshaped(*better, place.shape);
+    }
+  }
+  return std::nullopt;
+}
+
 Strided SegmentLowering::allocateFor(Value result) {
-  Strided place = allocate(result.getDefiningOp(), tensorType(result));
-  graph::TransposeOp transpose = readBehind(result, place);
-  return transpose ? transposedBack(transpose, place.buffer) : place;
+  const Strided place = allocate(result.getDefiningOp(), tensorType(result));
+  // Grouped heads are reshaped to one dimension first, where attention is made of products.
+  return placeForReaders(result, place, /*behindReshapes=*/program.isForGpu()).value_or(place);
 }
 
 void SegmentLowering::fillZero(Location location, const Strided &place, StringRef phase) {

@@ -30,7 +30,7 @@ private:
   void placePacked(sharding::PackOp pack);
   void placeJoined(graph::ConcatOp concat);
   bool canWriteTo(mlir::Value value, const Strided &place);
-  bool canAttentionWriteTo(mlir::Value value, const Strided &place);
+  bool canWriteToStrides(mlir::Value value, const Strided &place);
   void aimBehindViews(mlir::Value value, const Strided &place);
   /// Notes that `value` is to be computed in `place` if that is possible; false: it is to be
   /// copied.

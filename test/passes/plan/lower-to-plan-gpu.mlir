@@ -31,3 +31,41 @@ module {
     return %7 : tensor<f32>
   }
 }
+
+// -----
+
+// Products of grouped heads, as attention without cuDNN has them, write where the heads are merged, and gradients into their parts
+// of that of the joint projection.
+
+// CHECK-LABEL: plan.program @train
+// CHECK-NOT: "copy"
+// CHECK: %[[MERGED:.*]] = plan.view %{{.*}} offset 0 : <2x2x1x16x32xf32 strides [1024, 32, {{[0-9]+}}, 64, 1]>
+// CHECK: plan.launch "cublaslt" "matmul" ins({{.*}}) outs(%[[MERGED]]
+// CHECK-NOT: "copy"
+// CHECK: %[[FIRST:.*]] = plan.view %{{.*}} offset 0 : <2x2x1x16x32xf32 strides [2048, 32, {{[0-9]+}}, 128, 1]>
+// CHECK: plan.launch "cublaslt" "matmul" ins({{.*}}) outs(%[[FIRST]]
+// CHECK-NOT: "copy"
+// CHECK: %[[SECOND:.*]] = plan.view %{{.*}} offset 256 : <2x2x1x16x32xf32 strides [2048, 32, {{[0-9]+}}, 128, 1]>
+// CHECK: plan.launch "cublaslt" "matmul" ins({{.*}}) outs(%[[SECOND]]
+// CHECK-NOT: "copy"
+module {
+  func.func @micro_batch(%p: tensor<2x2x1x16x16xf32> {graph.input = "p"}, %v: tensor<2x2x16x32xf32> {graph.input = "v"})
+      -> (tensor<f32> {graph.metric = "y"}, tensor<f32> {graph.metric = "z"}) {
+    %0 = graph.matmul %p, %v batch [0, 1] x [0, 1] contract [4] x [2] {graph.provider = "cublaslt"} : tensor<2x2x1x16x16xf32>, tensor<2x2x16x32xf32>
+    %1 = graph.reshape %0 : tensor<2x2x1x16x32xf32> to tensor<2x2x16x32xf32>
+    %2 = graph.transpose %1 [0, 2, 1, 3] : tensor<2x2x16x32xf32>
+    %3 = graph.reshape %2 : tensor<2x16x2x32xf32> to tensor<2x16x64xf32>
+    %4 = graph.reduce_sum %3 dims [0, 1, 2] {graph.provider = "cuda"} : tensor<2x16x64xf32>
+    %5 = graph.matmul %p, %v batch [0, 1] x [0, 1] contract [3] x [2] {graph.provider = "cublaslt"} : tensor<2x2x1x16x16xf32>, tensor<2x2x16x32xf32>
+    %6 = graph.reshape %5 : tensor<2x2x1x16x32xf32> to tensor<2x2x16x32xf32>
+    %7 = graph.transpose %6 [0, 2, 1, 3] : tensor<2x2x16x32xf32>
+    %8 = graph.reshape %7 : tensor<2x16x2x32xf32> to tensor<2x16x64xf32>
+    %9 = graph.matmul %p, %v batch [0, 1] x [0, 1] contract [4] x [2] {graph.provider = "cublaslt"} : tensor<2x2x1x16x16xf32>, tensor<2x2x16x32xf32>
+    %10 = graph.reshape %9 : tensor<2x2x1x16x32xf32> to tensor<2x2x16x32xf32>
+    %11 = graph.transpose %10 [0, 2, 1, 3] : tensor<2x2x16x32xf32>
+    %12 = graph.reshape %11 : tensor<2x16x2x32xf32> to tensor<2x16x64xf32>
+    %13 = graph.concat %8, %12 dim 2 : tensor<2x16x64xf32>, tensor<2x16x64xf32>
+    %14 = graph.reduce_sum %13 dims [0, 1, 2] {graph.provider = "cuda"} : tensor<2x16x128xf32>
+    return %4, %14 : tensor<f32>, tensor<f32>
+  }
+}
