@@ -124,5 +124,23 @@ TEST_F(GpuKernelTest, SumsAlongRowsHaveOneOrder) {
     }
 }
 
+/// A comparison with a constant is made in the type of what was widened for it (`setp.lt.bf16`):
+/// the tail of a GELU is chosen by the sign.
+TEST_F(GpuKernelTest, NarrowFloatsAreCompared) {
+  for (std::string type : {"bf16", "f16"}) {
+    std::string x = "tensor<1000x" + type + ">";
+    func::FuncOp function =
+        parse("func.func @" + type + "(%x: " + x + ") -> " + x + " {\n  %y = graph.gelu %x : " + x +
+                  "\n  return %y : " + x + "\n}",
+              type);
+    decompose(function);
+    GpuCase *test = addGpu(function, randomArguments(function));
+    ASSERT_TRUE(test);
+    compile(*test);
+    ASSERT_FALSE(HasFatalFailure());
+    runAndCheck(*test, 1e-2);
+  }
+}
+
 } // namespace
 } // namespace deepshard

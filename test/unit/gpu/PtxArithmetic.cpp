@@ -205,13 +205,23 @@ template <typename T> bool holds(const Instruction &instruction, T x, T y) {
   unknown(instruction);
 }
 
+bool isFloat(const Type &type) { return type.kind == Type::Float || type.kind == Type::BFloat; }
+
+float widened(uint64_t bits, const Type &type) {
+  auto narrow = static_cast<uint16_t>(bits);
+  return type.kind == Type::BFloat ? std::bit_cast<float>(uint32_t{narrow} << 16)
+                                   : static_cast<float>(std::bit_cast<_Float16>(narrow));
+}
+
 uint64_t compare(const Instruction &instruction, const uint64_t *values) {
   const Type &type = instruction.type;
   uint64_t x = lowBits(values[0], type.bits), y = lowBits(values[1], type.bits);
-  if (type.kind == Type::Float) {
-    if (type.bits != 32)
+  if (isFloat(type)) {
+    if (type.bits == 64)
       unknown(instruction);
-    float a = asFloat(x), b = asFloat(y);
+    const bool isNarrow = type.bits == 16;
+    const float a = isNarrow ? widened(x, type) : asFloat(x),
+                b = isNarrow ? widened(y, type) : asFloat(y);
     bool isUnordered = std::isnan(a) || std::isnan(b);
     const std::string &comparison = instruction.name[1];
     if (comparison == "nan" || comparison == "num")
@@ -231,12 +241,6 @@ uint64_t narrowed(float value, const Type &type) {
     return std::bit_cast<uint16_t>(static_cast<_Float16>(value));
   auto bits = std::bit_cast<uint32_t>(value);
   return value != value ? bits >> 16 | 0x40 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-}
-
-float widened(uint64_t bits, const Type &type) {
-  auto narrow = static_cast<uint16_t>(bits);
-  return type.kind == Type::BFloat ? std::bit_cast<float>(uint32_t{narrow} << 16)
-                                   : static_cast<float>(std::bit_cast<_Float16>(narrow));
 }
 
 /// One or two narrow floats at a time. The f32 result of one operation has enough bits to be
@@ -267,8 +271,6 @@ uint64_t integerOf(float value, const Type &to) {
                           : static_cast<uint64_t>(whole),
                  to.bits);
 }
-
-bool isFloat(const Type &type) { return type.kind == Type::Float || type.kind == Type::BFloat; }
 
 uint64_t convert(const Instruction &instruction, const uint64_t *values) {
   const Type &to = instruction.type, &from = instruction.from;
