@@ -3,6 +3,7 @@
 #include "passes/planner/FeatureDimensions.h"
 
 #include "dialects/graph/Graph.h"
+#include "passes/planner/SavedValues.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
@@ -11,11 +12,6 @@ using namespace mlir;
 namespace deepshard {
 
 namespace {
-
-bool isBackward(Operation *op) {
-  auto phase = op->getAttrOfType<StringAttr>(graph::kPhaseAttr);
-  return phase && phase.getValue() == "backward";
-}
 
 /// Of a parameter alone: the parameter or a view of it.
 bool isWeight(Value value) {

@@ -4,6 +4,7 @@
 
 #include "dialects/graph/Graph.h"
 #include "dialects/sharding/Sharding.h"
+#include "passes/planner/SavedValues.h"
 
 #include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/StringMap.h"
@@ -15,11 +16,6 @@ using namespace mlir;
 namespace deepshard {
 
 namespace {
-
-bool isBackward(Operation *op) {
-  auto phase = op->getAttrOfType<StringAttr>(graph::kPhaseAttr);
-  return phase && phase.getValue() == "backward";
-}
 
 /// Cuts a function into segments.
 class Cutter {

@@ -5,6 +5,7 @@
 #include "dialects/graph/Graph.h"
 #include "dialects/sharding/Reshard.h"
 #include "passes/planner/Fold.h"
+#include "passes/planner/SavedValues.h"
 #include "passes/sharding/LayoutRemarks.h"
 #include "runtime/plan/Summary.h"
 #include "runtime/plan/Traffic.h"
@@ -107,11 +108,6 @@ private:
         if (std::optional<Move> move = moveOfResult(returned))
           add(*move, received);
     }
-  }
-
-  static bool isBackward(Operation *op) {
-    auto phase = op->getAttrOfType<StringAttr>(graph::kPhaseAttr);
-    return phase && phase.getValue() == "backward";
   }
 
   /// Those that no block before has shown.
