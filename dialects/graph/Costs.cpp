@@ -53,5 +53,6 @@ OpCost LayerNormGradOp::getCost() { return costPerElement(*this, getX(), 13); }
 OpCost CrossEntropyOp::getCost() { return costPerElement(*this, getLogits(), 4); }
 // Subtraction, exponential, subtraction of the target, scale.
 OpCost CrossEntropyGradOp::getCost() { return costPerElement(*this, getLogits(), 4); }
+OpCost CrossEntropyWithGradOp::getCost() { return costPerElement(*this, getLogits(), 5); }
 
 } // namespace deepshard::graph

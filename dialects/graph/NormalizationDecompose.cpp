@@ -82,6 +82,20 @@ FailureOr<SmallVector<Value>> LayerNormGradOp::decompose(OpBuilder &builder) {
                             b.sum(getDy(), rows, /*keep=*/false)};
 }
 
+/// One bool a row.
+static Value rowsThatCount(CrossEntropyOp op, PrimitiveBuilder &b) {
+  Value target = op.getTarget();
+  return b.compare(
+      "ne", target,
+      b.scalarLike(target, static_cast<double>(static_cast<int64_t>(op.getIgnoreIndex()))));
+}
+
+Value CrossEntropyOp::buildCount(OpBuilder &builder) {
+  PrimitiveBuilder b(builder, getLoc());
+  return b.sum(b.convert(rowsThatCount(*this, b), b.elementTypeOf(getCount())),
+               dimensions(0, b.typeOf(getTarget()).getRank()), /*keep=*/false);
+}
+
 FailureOr<SmallVector<Value>> CrossEntropyOp::decompose(OpBuilder &builder) {
   PrimitiveBuilder b(builder, getLoc());
   Type sums = getLse().getType().getElementType();
@@ -95,16 +109,20 @@ FailureOr<SmallVector<Value>> CrossEntropyOp::decompose(OpBuilder &builder) {
   SmallVector<int64_t> rows(type.getShape().drop_back()), oneColumn(rows);
   oneColumn.push_back(1);
   Value lse = b.logSumExp(getLogits(), columnDim, /*keep=*/false);
-  Value counts = b.compare("ne", getTarget(),
-                           b.scalarLike(getTarget(), static_cast<int64_t>(getIgnoreIndex())));
+  Value counts = rowsThatCount(*this, b);
   // Rows that do not count read column 0 instead of a column that need not exist.
   Value column = b.select(counts, getTarget(), b.scalarLike(getTarget(), 0.0));
   Value chosen = b.reshape(b.gather(getLogits(), b.reshape(column, oneColumn), columnDim), rows);
   Value loss = b.select(counts, b.sub(lse, chosen), b.scalarLike(lse, 0.0));
-  SmallVector<int64_t> rowDims = dimensions(0, columnDim);
-  return SmallVector<Value>{
-      b.sum(loss, rowDims, /*keep=*/false),
-      b.sum(b.convert(counts, type.getElementType()), rowDims, /*keep=*/false), lse};
+  return SmallVector<Value>{b.sum(loss, dimensions(0, columnDim), /*keep=*/false),
+                            buildCount(builder), lse};
+}
+
+FailureOr<SmallVector<Value>> CrossEntropyWithGradOp::decompose(OpBuilder &builder) {
+  auto loss = CrossEntropyOp::create(builder, getLoc(), getLogits(), getTarget(), getIgnoreIndex());
+  Value grad = CrossEntropyGradOp::create(builder, getLoc(), getLogits(), getTarget(),
+                                          loss.getLse(), getDlossSum(), getIgnoreIndex());
+  return SmallVector<Value>{grad, loss.getLossSum()};
 }
 
 FailureOr<SmallVector<Value>> CrossEntropyGradOp::decompose(OpBuilder &builder) {

@@ -111,4 +111,20 @@ LogicalResult CrossEntropyGradOp::inferReturnTypes(MLIRContext *, OptionalLocati
   return success();
 }
 
+LogicalResult CrossEntropyWithGradOp::inferReturnTypes(MLIRContext *, OptionalLocation location,
+                                                       Adaptor adaptor,
+                                                       SmallVectorImpl<Type> &types) {
+  FailureOr<RankedTensorType> logits = tensorType(location, "logits", adaptor.getLogits());
+  FailureOr<RankedTensorType> dloss = tensorType(location, "dloss_sum", adaptor.getDlossSum());
+  if (failed(logits) || failed(dloss) ||
+      failed(checkLogits(location, *logits, adaptor.getTarget())))
+    return failure();
+  auto sum = RankedTensorType::get({}, accumulationType(logits->getElementType()));
+  if (failed(checkElementTypes(location, "the sums of logits", sum, "dloss_sum", *dloss)) ||
+      failed(checkRank(location, "dloss_sum", *dloss, 0)))
+    return failure();
+  types.assign({*logits, sum});
+  return success();
+}
+
 } // namespace deepshard::graph

@@ -77,6 +77,10 @@ def Graph_CrossEntropyOp : Graph_Composite<"cross_entropy", [InferTypeOpAdaptor,
   }];
   let arguments = (ins Graph_Float:$logits, Graph_Index:$target, I64Attr:$ignore_index);
   let results = (outs Graph_Float:$loss_sum, Graph_Float:$count, Graph_Float:$lse);
+  let extraClassDeclaration = [{
+    /// `count` from the targets alone.
+    ::mlir::Value buildCount(::mlir::OpBuilder &builder);
+  }];
   let assemblyFormat = "$logits `,` $target `ignore_index` $ignore_index attr-dict `:` type($logits) `,` type($target)";
 }
 
@@ -96,6 +100,21 @@ def Graph_CrossEntropyGradOp : Graph_Composite<"cross_entropy_grad", [InferTypeO
   let assemblyFormat = [{
     $logits `,` $target `,` $lse `,` $dloss_sum `ignore_index` $ignore_index attr-dict `:` type(operands)
   }];
+}
+
+def Graph_CrossEntropyWithGradOp : Graph_Composite<"cross_entropy_with_grad", [InferTypeOpAdaptor, Graph_OwnCost,
+                                                                                Graph_OwnRule]> {
+  let summary = "loss_sum of cross_entropy and dlogits of cross_entropy_grad, from one pass over the logits";
+  let description = [{
+    For a gradient of the loss that is known before the loss is. Made by `fuse-cross-entropy`, behind partitioning.
+
+    Constraints:
+    1. `logits` is n... x v; `target` is n...
+    2. `dloss_sum` is a scalar; it has the element type of `loss_sum`
+  }];
+  let arguments = (ins Graph_Float:$logits, Graph_Index:$target, Graph_Float:$dloss_sum, I64Attr:$ignore_index);
+  let results = (outs Graph_Float:$dlogits, Graph_Float:$loss_sum);
+  let assemblyFormat = "$logits `,` $target `,` $dloss_sum `ignore_index` $ignore_index attr-dict `:` type(operands)";
 }
 
 #endif // DEEPSHARD_DIALECTS_GRAPH_NORMALIZATIONOPS

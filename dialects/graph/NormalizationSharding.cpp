@@ -94,6 +94,17 @@ ShardingRule CrossEntropyGradOp::getShardingRule() {
       .build();
 }
 
+/// A vocabulary stays whole: `fuse-cross-entropy` leaves split ones as they are.
+ShardingRule CrossEntropyWithGradOp::getShardingRule() {
+  constexpr unsigned kLogits = 0, kTarget = 1;
+  auto columns = static_cast<unsigned>(getLogits().getType().getRank() - 1);
+  ShardingRuleBuilder builder(*this);
+  for (unsigned dim = 0; dim < columns; ++dim)
+    builder.factor({in(kLogits, dim), in(kTarget, dim), out(0, dim)}, FactorKind::Reduction,
+                   ReductionKind::Sum);
+  return builder.factor({in(kLogits, columns), out(0, columns)}, FactorKind::Replicate).build();
+}
+
 namespace {
 
 /// The targets of rows whose logits are split over the vocabulary.

@@ -47,8 +47,11 @@ def WidenProductsPass : Pass<"widen-products", "::mlir::func::FuncOp"> {
   let description = [{
     There they are formats of storage: a product converts its operands to f32 and rounds its result. As ops of their own
     the conversions are shared by the products that read a value, and computed where it is: the kernel behind which
-    a product comes writes f32 too or only, and the one that follows it rounds. The numbers are the same.
+    a product comes writes f32 too or only, and the one that follows it rounds. The numbers are the same, but for losses (below).
     Products of very large tensors (logits of many tokens) are left to kernels that convert block by block.
+
+    Logits that would be narrowed for their loss alone, and widened again as its gradient, stay f32
+    (`cross_entropy_with_grad`): less memory at once, and two roundings less.
 
     Input:
     ```mlir
@@ -69,6 +72,39 @@ def WidenProductsPass : Pass<"widen-products", "::mlir::func::FuncOp"> {
   let options = [
     Option<"cpuLevel", "cpu-level", "std::string", /*default=*/"\"x86-64-v3\"", "What the CPU offers (runtime/kernels/CpuLevel.h)">
   ];
+}
+
+def FuseCrossEntropyPass : Pass<"fuse-cross-entropy", "::mlir::func::FuncOp"> {
+  let summary = "Compute the gradient of a loss where the loss is computed, from one pass over the logits";
+  let description = [{
+    The gradient by the logits needs of the loss only the logarithm of the sum of exponentials of its own row, and what scales it
+    (one over the number of rows that count, a loss scale) is known before. So both come from a row while that is in the
+    cache, and the gradient may take the place of the logits.
+
+    Only where the gradient is the one reader of `lse`, has the loss's own logits and target (a copy that the backward
+    makes of the target is as good), and its scale does not depend on the loss. How many rows count is computed from the target
+    then, and what the scale is computed by comes in front, with phase and chunk of the loss. A vocabulary that ranks share is
+    left as it is: there the ranks exchange what they have of `lse`.
+
+    Input:
+    ```mlir
+    %sum, %count, %lse = graph.cross_entropy %x, %t ignore_index -100 {graph.phase = "forward"} : ...
+    %d = graph.div %one, %count {graph.phase = "backward"} : tensor<f32>, tensor<f32>
+    %dx = graph.cross_entropy_grad %x, %t, %lse, %d ignore_index -100 {graph.phase = "backward"} : ...
+    ```
+
+    Output:
+    ```mlir
+    %0 = graph.compare "ne" %t, %ignored {graph.phase = "forward"} : ...
+    ...
+    %count = graph.reduce_sum %1 dims [0, 1] {graph.phase = "forward"} : tensor<8x256xf32>
+    %d = graph.div %one, %count {graph.phase = "forward"} : tensor<f32>, tensor<f32>
+    %dx, %sum = graph.cross_entropy_with_grad %x, %t, %d ignore_index -100 {graph.phase = "forward"} : ...
+    ```
+
+    Requires: a local function (`partition`) with its gradients, behind `recompute`.
+  }];
+  let dependentDialects = ["::deepshard::graph::GraphDialect"];
 }
 
 def FuseAccumulationPass : Pass<"fuse-accumulation", "::mlir::func::FuncOp"> {

@@ -34,6 +34,10 @@ struct WidenProducts : impl::WidenProductsPassBase<WidenProducts> {
         products.push_back(&op);
     for (Operation *op : products)
       widen(op);
+    SmallVector<graph::CrossEntropyWithGradOp> losses(
+        getOperation().getOps<graph::CrossEntropyWithGradOp>());
+    for (graph::CrossEntropyWithGradOp loss : losses)
+      widenLoss(loss);
   }
 
 private:
@@ -71,6 +75,27 @@ private:
     result.replaceAllUsesWith(
         convert(product->getResult(0), getElementTypeOrSelf(result.getType())));
     op->erase();
+  }
+
+  /// Logits that a product leaves in f32 only for a loss, whose gradient is widened again for
+  /// products, stay f32: the narrow copies would be all that the rounding is for.
+  static void widenLoss(graph::CrossEntropyWithGradOp loss) {
+    auto narrowed = loss.getLogits().getDefiningOp<graph::ConvertOp>();
+    auto widens = [](Operation *user) {
+      return isa<graph::ConvertOp>(user) &&
+             getElementTypeOrSelf(user->getResult(0).getType()).isF32();
+    };
+    if (!narrowed || !narrowed->hasOneUse() ||
+        !getElementTypeOrSelf(narrowed.getOperand().getType()).isF32() ||
+        loss.getDlogits().use_empty() || !llvm::all_of(loss.getDlogits().getUsers(), widens))
+      return;
+    loss.getLogitsMutable().assign(narrowed.getOperand());
+    narrowed->erase();
+    loss.getDlogits().setType(cast<RankedTensorType>(loss.getLogits().getType()));
+    for (Operation *user : llvm::make_early_inc_range(loss.getDlogits().getUsers())) {
+      user->getResult(0).replaceAllUsesWith(loss.getDlogits());
+      user->erase();
+    }
   }
 };
 

@@ -20,6 +20,7 @@ namespace deepshard {
 void buildPlanPipeline(OpPassManager &passes, const PlanPipelineOptions &options) {
   passes.addNestedPass<func::FuncOp>(createJoinPadsPass());
   passes.addNestedPass<func::FuncOp>(createSplitElementwisePass());
+  passes.addNestedPass<func::FuncOp>(createFuseCrossEntropyPass());
   if (!options.isGpu)
     passes.addNestedPass<func::FuncOp>(createWidenProductsPass({options.cpuLevel}));
   ChooseKernelsPassOptions kernels;

@@ -344,7 +344,7 @@ bool SegmentLowering::canComputeIn(Value value, const Strided &place) {
 
 /// Inputs whose place the first result may take, given the same type.
 SmallVector<int64_t> SegmentLowering::overwritableInputs(Operation *op) {
-  if (isa<graph::CrossEntropyGradOp>(op))
+  if (isa<graph::CrossEntropyGradOp, graph::CrossEntropyWithGradOp>(op))
     return {0};
   if (accumulatedBy(op))
     return {static_cast<int64_t>(kernelOperands(op).size()) - 1};

@@ -82,8 +82,8 @@ struct KernelSpec {
 };
 
 /// Addresses for one run, in the order of the spec. Outputs may equal inputs only where the
-/// kernel's own description says so (`adamw`, `cross_entropy_grad`, elementwise kernels on equal
-/// descs). `workspace` is 64-byte aligned.
+/// kernel's own description says so (`adamw`, `cross_entropy_grad`, `cross_entropy_with_grad`,
+/// elementwise kernels on equal descs). `workspace` is 64-byte aligned.
 struct KernelArguments {
   std::span<void *const> inputs;
   std::span<void *const> outputs;

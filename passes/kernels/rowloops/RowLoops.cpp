@@ -14,6 +14,11 @@ static bool isUsedOutside(Value value, const llvm::SmallDenseSet<Operation *> &m
   });
 }
 
+static int64_t bitsOf(Value value) {
+  auto type = cast<RankedTensorType>(value.getType());
+  return type.getNumElements() * type.getElementTypeBitWidth();
+}
+
 std::optional<RowLoops> RowLoops::of(ArrayRef<Operation *> ops) {
   RowLoops loops;
   loops.ops.assign(ops.begin(), ops.end());
@@ -27,6 +32,8 @@ std::optional<RowLoops> RowLoops::of(ArrayRef<Operation *> ops) {
   for (Operation *op : ops)
     if (!isRenaming(op) && !isa<graph::ConstantOp>(op) && isUsedOutside(op->getResult(0), members))
       loops.outputs.push_back(op->getResult(0));
+  // The first may take the place of an input.
+  llvm::stable_sort(loops.outputs, [](Value a, Value b) { return bitsOf(a) > bitsOf(b); });
   if (!loops.schedule())
     return std::nullopt;
   return loops;

@@ -23,8 +23,8 @@ inline constexpr llvm::StringLiteral kGeneratedProvider = "generated";
 class RowLoops {
 public:
   /// The loops of `ops`, which are in the order of the program and fusible. Inputs are the operands
-  /// from outside, in the order of their first use; outputs the results with users outside. Nothing
-  /// if the ops do not fit into one such kernel.
+  /// from outside, in the order of their first use; outputs the results with users outside, the
+  /// largest first. Nothing if the ops do not fit into one such kernel.
   static std::optional<RowLoops> of(llvm::ArrayRef<mlir::Operation *> ops);
   /// The loops of an outlined group: inputs and outputs are the function's.
   static std::optional<RowLoops> of(mlir::func::FuncOp group);

@@ -38,13 +38,21 @@ struct Rows {
   }
 
   size_t offset(int64_t row) const { return static_cast<size_t>(row * columns) * elementBytes; }
+
+  /// Losses are added in the order of their rows.
+  float sumOf(const float *losses) const {
+    double sum = 0;
+    for (int64_t row = 0; row < count; ++row)
+      sum += losses[row];
+    return static_cast<float>(sum);
+  }
 };
 
 class CrossEntropyKernel : public Kernel {
 public:
   CrossEntropyKernel(const KernelSpec &spec, const Loops &loops) : rows(spec, loops) {}
 
-  /// Losses of rows, in the workspace, are added in their order.
+  /// The workspace holds the losses of rows.
   void run(const KernelArguments &arguments) noexcept override {
     const auto *logits = static_cast<const char *>(arguments.inputs[0]);
     auto *lse = static_cast<float *>(arguments.outputs[2]);
@@ -57,13 +65,10 @@ public:
         losses[row] = target == rows.ignored ? 0 : lse[row] - logit(x, target);
       }
     });
-    double sum = 0;
     int64_t counted = 0;
-    for (int64_t row = 0; row < rows.count; ++row) {
-      sum += losses[row];
+    for (int64_t row = 0; row < rows.count; ++row)
       counted += rows.targetOf(arguments.inputs[1], row) != rows.ignored;
-    }
-    *static_cast<float *>(arguments.outputs[0]) = static_cast<float>(sum);
+    *static_cast<float *>(arguments.outputs[0]) = rows.sumOf(losses);
     *static_cast<float *>(arguments.outputs[1]) = static_cast<float>(counted);
   }
 
@@ -107,6 +112,42 @@ private:
   Rows rows;
 };
 
+class CrossEntropyWithGradKernel : public Kernel {
+public:
+  CrossEntropyWithGradKernel(const KernelSpec &spec, const Loops &loops) : rows(spec, loops) {}
+
+  /// A float per row and, of narrow logits, a row of floats per thread.
+  size_t workspaceBytes() const {
+    const int64_t scratch = rows.type == DType::F32 ? 0 : rows.threads * rows.columns;
+    return static_cast<size_t>(rows.count + scratch) * sizeof(float);
+  }
+
+  void run(const KernelArguments &arguments) noexcept override {
+    const auto *logits = static_cast<const char *>(arguments.inputs[0]);
+    const float scale = *static_cast<const float *>(arguments.inputs[2]);
+    auto *out = static_cast<char *>(arguments.outputs[0]);
+    auto *losses = static_cast<float *>(arguments.workspace);
+    parallelRanges(rows.threads, rows.count, 1, [&](int64_t begin, int64_t end) {
+      float *scratch = losses + rows.count + omp_get_thread_num() * rows.columns;
+      for (int64_t row = begin; row < end; ++row) {
+        const char *x = logits + rows.offset(row);
+        char *to = out + rows.offset(row);
+        const int64_t target = rows.targetOf(arguments.inputs[1], row);
+        if (target == rows.ignored) {
+          std::memset(to, 0, rows.offset(1));
+          losses[row] = 0;
+          continue;
+        }
+        losses[row] = rows.loops.crossEntropyWithGrad(x, rows.columns, target, scale, to, scratch);
+      }
+    });
+    *static_cast<float *>(arguments.outputs[1]) = rows.sumOf(losses);
+  }
+
+private:
+  Rows rows;
+};
+
 void requireLogitsAndTargets(const TensorDesc &logits, const TensorDesc &target) {
   require((logits.dtype == DType::F32 || isNarrowFloat(logits.dtype)) && logits.rank() >= 2 &&
               logits.isContiguous(),
@@ -117,6 +158,11 @@ void requireLogitsAndTargets(const TensorDesc &logits, const TensorDesc &target)
       (target.dtype == DType::I64 || target.dtype == DType::I32) && target.shape == rows &&
           target.isContiguous(),
       fmt::format("the targets are {}, expected a contiguous i64 or i32 per row", textOf(target)));
+}
+
+void requireGradient(const TensorDesc &result, const TensorDesc &logits) {
+  require(result.dtype == logits.dtype && result.shape == logits.shape && result.isContiguous(),
+          fmt::format("the result is {}, expected {}", textOf(result), textOf(logits)));
 }
 
 void requirePerRow(const TensorDesc &lse, const TensorDesc &target) {
@@ -150,10 +196,22 @@ Prepared deepshard::runtime::native::prepareCrossEntropyGrad(const KernelSpec &s
   requireOperands(spec, 4, 1);
   const TensorDesc &logits = spec.inputs[0], &target = spec.inputs[1];
   requireLogitsAndTargets(logits, target);
-  const TensorDesc &result = spec.outputs[0];
-  require(result.dtype == logits.dtype && result.shape == logits.shape && result.isContiguous(),
-          fmt::format("the result is {}, expected {}", textOf(result), textOf(logits)));
+  requireGradient(spec.outputs[0], logits);
   requirePerRow(spec.inputs[2], target);
   requireScalar(spec.inputs[3], "dloss_sum");
   return {std::make_unique<CrossEntropyGradKernel>(spec, loops), 0};
+}
+
+Prepared deepshard::runtime::native::prepareCrossEntropyWithGrad(const KernelSpec &spec,
+                                                                 const Loops &loops) {
+  requireOperands(spec, 3, 2);
+  const TensorDesc &logits = spec.inputs[0];
+  requireLogitsAndTargets(logits, spec.inputs[1]);
+  require(logits.shape.back() > 0, fmt::format("the logits are {}", textOf(logits)));
+  requireScalar(spec.inputs[2], "dloss_sum");
+  requireGradient(spec.outputs[0], logits);
+  requireScalar(spec.outputs[1], "loss_sum");
+  auto kernel = std::make_unique<CrossEntropyWithGradKernel>(spec, loops);
+  const size_t bytes = kernel->workspaceBytes();
+  return {std::move(kernel), bytes};
 }

@@ -25,7 +25,8 @@ constexpr int kRows = 6;  // 16 vector registers: 12 sums, 2 columns, 1 element
 // clang-format on
 
 template <typename T> static constexpr ElementLoops elementLoops() {
-  return {forward<T>, backward<T>, logSumExp<T>, crossEntropyGrad<T>, adamw<T>};
+  return {forward<T>, backward<T>, logSumExp<T>, crossEntropyGrad<T>, crossEntropyWithGrad<T>,
+          adamw<T>};
 }
 
 const Loops &deepshard::runtime::native::loopsLevel3() {

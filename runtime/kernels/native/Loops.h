@@ -46,6 +46,9 @@ struct ElementLoops {
   /// One row of the gradient of cross entropy; `out` may be x.
   void (*crossEntropyGrad)(const void *x, int64_t columns, int64_t target, float lse, float scale,
                            void *out);
+  /// The same without lse, and the loss of the row; `scratch` has a float per column, but with f32.
+  float (*crossEntropyWithGrad)(const void *x, int64_t columns, int64_t target, float scale,
+                                void *out, float *scratch);
   /// Elements [begin, end) of p, g, m, v -> p', m', v', all f32, and, unless `copy` is null, p'
   /// rounded to the type of the loops.
   void (*adamw)(const AdamWStep &step, const float *const *in, float *const *out, void *copy,

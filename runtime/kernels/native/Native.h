@@ -23,9 +23,11 @@ Prepared prepareAttention(const KernelSpec &spec, const Loops &loops);
 Prepared prepareCrossEntropy(const KernelSpec &spec, const Loops &loops);
 /// logits, target, lse, dloss_sum -> dlogits, which may lie where the logits do; contiguous, logits
 /// f32, bf16 or f16, targets i64 or i32. Attribute: ignore_index. `lse` is that of the logits:
-/// e^(logits
-/// - lse) must not overflow.
+/// e^(logits - lse) must not overflow.
 Prepared prepareCrossEntropyGrad(const KernelSpec &spec, const Loops &loops);
+/// logits, target, dloss_sum -> dlogits, which may lie where the logits do, loss_sum; types as
+/// above.
+Prepared prepareCrossEntropyWithGrad(const KernelSpec &spec, const Loops &loops);
 
 /// As the reference kernels, for contiguous f32 (and the bf16 or f16 copy of adamw): adamw rounds
 /// after every operation, sum_squares adds a block in 16 lanes.

@@ -40,6 +40,8 @@ private:
       return prepareCrossEntropy(spec, loops);
     if (spec.name == "cross_entropy_grad")
       return prepareCrossEntropyGrad(spec, loops);
+    if (spec.name == "cross_entropy_with_grad")
+      return prepareCrossEntropyWithGrad(spec, loops);
     if (spec.name == "adamw")
       return prepareAdamW(spec, loops);
     if (spec.name == "sum_squares")

@@ -114,3 +114,30 @@ func.func @cross_entropy_grad_scalar(%x: tensor<3x7xf32>, %t: tensor<3xi64>, %l:
   %y = graph.cross_entropy_grad %x, %t, %l, %l ignore_index -100 : tensor<3x7xf32>, tensor<3xi64>, tensor<3xf32>, tensor<3xf32>
   return
 }
+
+// -----
+
+// Cross entropy with gradient 1.
+func.func @cross_entropy_with_grad_target(%x: tensor<3x7xf32>, %t: tensor<2xi64>, %d: tensor<f32>) {
+  // expected-error @+1 {{dimension 0 of 'target' is 2; expected 3 from one element per row of logits, which is 3}}
+  %y:2 = graph.cross_entropy_with_grad %x, %t, %d ignore_index -100 : tensor<3x7xf32>, tensor<2xi64>, tensor<f32>
+  return
+}
+
+// -----
+
+// Cross entropy with gradient 2.
+func.func @cross_entropy_with_grad_scalar(%x: tensor<3x7xf32>, %t: tensor<3xi64>, %d: tensor<3xf32>) {
+  // expected-error @+1 {{'dloss_sum' has rank 1; expected rank 0}}
+  %y:2 = graph.cross_entropy_with_grad %x, %t, %d ignore_index -100 : tensor<3x7xf32>, tensor<3xi64>, tensor<3xf32>
+  return
+}
+
+// -----
+
+// Cross entropy with gradient 2.
+func.func @cross_entropy_with_grad_type(%x: tensor<3x7xbf16>, %t: tensor<3xi64>, %d: tensor<bf16>) {
+  // expected-error @+1 {{the sums of logits}}
+  %y:2 = graph.cross_entropy_with_grad %x, %t, %d ignore_index -100 : tensor<3x7xbf16>, tensor<3xi64>, tensor<bf16>
+  return
+}

@@ -40,3 +40,10 @@ func.func @cross_entropy_of_rows_in_two_dimensions(%logits: tensor<2x4x9xf32>, %
       : tensor<2x4x9xf32>, tensor<2x4xi64>, tensor<2x4xf32>, tensor<f32>
   return %d : tensor<2x4x9xf32>
 }
+
+// CHECK-LABEL: @cross_entropy_with_grad
+// CHECK: graph.cross_entropy_with_grad %{{.*}}, %{{.*}}, %{{.*}} ignore_index -100 : tensor<2x4x9xbf16>, tensor<2x4xi64>, tensor<f32>
+func.func @cross_entropy_with_grad(%logits: tensor<2x4x9xbf16>, %target: tensor<2x4xi64>, %d: tensor<f32>) -> (tensor<2x4x9xbf16>, tensor<f32>) {
+  %g, %sum = graph.cross_entropy_with_grad %logits, %target, %d ignore_index -100 : tensor<2x4x9xbf16>, tensor<2x4xi64>, tensor<f32>
+  return %g, %sum : tensor<2x4x9xbf16>, tensor<f32>
+}

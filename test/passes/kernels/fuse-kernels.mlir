@@ -18,16 +18,16 @@ func.func @chain(%x: tensor<4x8xf32>, %y: tensor<8xf32>) -> tensor<4x8xf32> {
 
 // -----
 
-// Residual and layer norm. The statistics are kept as they are computed, of size 1 along the columns. The kernel is
-// called after the composite, not after what that consists of.
+// Residual and layer norm. The statistics are kept as they are computed, of size 1 along the columns; large results come
+// first. The kernel is called after the composite, not after what that consists of.
 
 // CHECK-LABEL: func.func @residual_layer_norm
 // CHECK-SAME: (%[[X:.*]]: tensor<4x8xf32>, %[[A:.*]]: tensor<4x8xf32>, %[[W:.*]]: tensor<8xf32>, %[[B:.*]]: tensor<8xf32>)
 // CHECK-NEXT: %[[R:.*]]:4 = call @kernel_0(%[[X]], %[[A]], %[[W]], %[[B]])
-// CHECK-SAME: -> (tensor<4x8xf32>, tensor<4x1xf32>, tensor<4x1xf32>, tensor<4x8xf32>)
-// CHECK-DAG: %[[MEAN:.*]] = graph.reshape %[[R]]#1 : tensor<4x1xf32> to tensor<4xf32>
-// CHECK-DAG: %[[RSTD:.*]] = graph.reshape %[[R]]#2 : tensor<4x1xf32> to tensor<4xf32>
-// CHECK-NEXT: return %[[R]]#0, %[[R]]#3, %[[MEAN]], %[[RSTD]]
+// CHECK-SAME: -> (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x1xf32>, tensor<4x1xf32>)
+// CHECK-DAG: %[[MEAN:.*]] = graph.reshape %[[R]]#2 : tensor<4x1xf32> to tensor<4xf32>
+// CHECK-DAG: %[[RSTD:.*]] = graph.reshape %[[R]]#3 : tensor<4x1xf32> to tensor<4xf32>
+// CHECK-NEXT: return %[[R]]#0, %[[R]]#1, %[[MEAN]], %[[RSTD]]
 // CHECK: func.func private @kernel_0({{.*}} attributes {graph.holds = "add_layer_norm"}
 func.func @residual_layer_norm(%x: tensor<4x8xf32>, %a: tensor<4x8xf32>, %w: tensor<8xf32>, %b: tensor<8xf32>)
     -> (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4xf32>, tensor<4xf32>) {

@@ -52,3 +52,49 @@ func.func @large(%x: tensor<8192x384xbf16>, %w: tensor<384x32000xbf16>, %a: tens
   %1 = graph.matmul %a, %b batch [] x [] contract [1] x [0] : tensor<2x3xf32>, tensor<3x2xf32>
   return %0, %1 : tensor<8192x32000xbf16>, tensor<2x2xf32>
 }
+
+// -----
+
+// Logits of a loss stay f32 from their product to those of their gradient.
+// CHECK-LABEL: @loss(
+// CHECK: %[[L:.*]] = graph.linear {{.*}} : tensor<4x8xf32>, tensor<6x8xf32>
+// CHECK-NEXT: %[[D:.*]], %[[SUM:.*]] = graph.cross_entropy_with_grad %[[L]], {{.*}} : tensor<4x6xf32>, tensor<4xi64>, tensor<f32>
+// CHECK-NOT: tensor<4x6xbf16>
+// CHECK: graph.matmul %[[D]], %{{.*}} : tensor<4x6xf32>, tensor<6x8xf32>
+// CHECK: graph.matmul %[[D]], %{{.*}} : tensor<4x6xf32>, tensor<4x8xf32>
+// BF16-LABEL: @loss(
+// BF16: graph.cross_entropy_with_grad {{.*}} : tensor<4x6xbf16>
+func.func @loss(%x: tensor<4x8xbf16>, %w: tensor<6x8xbf16>, %t: tensor<4xi64>, %d: tensor<f32>)
+    -> (tensor<f32>, tensor<4x8xbf16>, tensor<6x8xf32>) {
+  %0 = graph.linear %x, %w transpose_weight : tensor<4x8xbf16>, tensor<6x8xbf16>
+  %g, %sum = graph.cross_entropy_with_grad %0, %t, %d ignore_index -100 : tensor<4x6xbf16>, tensor<4xi64>, tensor<f32>
+  %dx = graph.matmul %g, %w batch [] x [] contract [1] x [0] : tensor<4x6xbf16>, tensor<6x8xbf16>
+  %dw = graph.matmul %g, %x batch [] x [] contract [0] x [0] in f32 : tensor<4x6xbf16>, tensor<4x8xbf16>
+  return %sum, %dx, %dw : tensor<f32>, tensor<4x8xbf16>, tensor<6x8xf32>
+}
+
+// -----
+
+// Logits that something else reads as bf16 are rounded.
+// CHECK-LABEL: @read_elsewhere(
+// CHECK: graph.cross_entropy_with_grad {{.*}} : tensor<4x6xbf16>
+func.func @read_elsewhere(%x: tensor<4x8xbf16>, %w: tensor<6x8xbf16>, %t: tensor<4xi64>, %d: tensor<f32>)
+    -> (tensor<f32>, tensor<4x8xbf16>, tensor<4x6xbf16>) {
+  %0 = graph.linear %x, %w transpose_weight : tensor<4x8xbf16>, tensor<6x8xbf16>
+  %g, %sum = graph.cross_entropy_with_grad %0, %t, %d ignore_index -100 : tensor<4x6xbf16>, tensor<4xi64>, tensor<f32>
+  %dx = graph.matmul %g, %w batch [] x [] contract [1] x [0] : tensor<4x6xbf16>, tensor<6x8xbf16>
+  return %sum, %dx, %0 : tensor<f32>, tensor<4x8xbf16>, tensor<4x6xbf16>
+}
+
+// -----
+
+// Nor does a gradient that is bf16 for its readers come from f32.
+// CHECK-LABEL: @gradient_is_read(
+// CHECK: graph.cross_entropy_with_grad {{.*}} : tensor<4x6xbf16>
+func.func @gradient_is_read(%x: tensor<4x8xbf16>, %w: tensor<6x8xbf16>, %t: tensor<4xi64>, %d: tensor<f32>)
+    -> (tensor<f32>, tensor<4x8xbf16>, tensor<4x6xbf16>) {
+  %0 = graph.linear %x, %w transpose_weight : tensor<4x8xbf16>, tensor<6x8xbf16>
+  %g, %sum = graph.cross_entropy_with_grad %0, %t, %d ignore_index -100 : tensor<4x6xbf16>, tensor<4xi64>, tensor<f32>
+  %dx = graph.matmul %g, %w batch [] x [] contract [1] x [0] : tensor<4x6xbf16>, tensor<6x8xbf16>
+  return %sum, %dx, %g : tensor<f32>, tensor<4x8xbf16>, tensor<4x6xbf16>
+}

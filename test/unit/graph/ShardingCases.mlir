@@ -456,6 +456,11 @@ func.func @cross_entropy_grad_ignores_a_column(%x: tensor<12x4xf64> {test.real},
       : tensor<12x4xf64>, tensor<12xi32>, tensor<12xf64>, tensor<f64>
   return
 }
+func.func @cross_entropy_with_grad(%x: tensor<2x6x4xf64> {test.real}, %t: tensor<2x6xi64> {test.low = -1, test.high = 3},
+                                   %d: tensor<f64> {test.low = 1}) {
+  %dx, %loss = graph.cross_entropy_with_grad %x, %t, %d ignore_index -1 : tensor<2x6x4xf64>, tensor<2x6xi64>, tensor<f64>
+  return
+}
 
 // Attention.
 

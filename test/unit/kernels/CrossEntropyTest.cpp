@@ -58,6 +58,36 @@ TEST(CrossEntropyGrad, AgreesWithDoubles) {
       }
 }
 
+/// Of rows of logits as they are kept, in f64.
+struct Expected {
+  double loss = 0, count = 0;
+  std::vector<double> lse, gradient;
+
+  Expected(const Tensor &logits, const Tensor &target) {
+    const int64_t rows = logits.desc.shape[0], columns = logits.desc.shape[1];
+    for (int64_t row = 0; row < rows; ++row) {
+      auto x = [&](int64_t column) { return logits.get(row * columns + column); };
+      double largest = x(0), sum = 0;
+      for (int64_t column = 1; column < columns; ++column)
+        largest = std::max(largest, x(column));
+      // An infinity less itself is not a number.
+      const double shift = std::isfinite(largest) ? largest : 0;
+      for (int64_t column = 0; column < columns; ++column)
+        sum += std::exp(x(column) - shift);
+      lse.push_back(shift + std::log(sum));
+      const auto hit = static_cast<int64_t>(target.get(row));
+      for (int64_t column = 0; column < columns; ++column) {
+        const double p = std::exp(x(column) - lse.back());
+        gradient.push_back(hit == kIgnored ? 0 : (p - (column == hit)) * kScale);
+      }
+      if (hit == kIgnored)
+        continue;
+      ++count;
+      loss += hit < 0 || hit >= columns ? std::nan("") : lse.back() - x(hit);
+    }
+  }
+};
+
 /// Loss and gradient of narrow logits: sums in f32, the gradient rounded once; a row that hits no
 /// column makes the loss NaN.
 class NarrowCrossEntropy : public testing::TestWithParam<DType> {};
@@ -71,36 +101,20 @@ TEST_P(NarrowCrossEntropy, LossAndGradient) {
     for (auto [rows, columns] : {std::pair<int64_t, int64_t>{1, 1}, {5, 7}, {40, 130}, {3, 1000}}) {
       CrossEntropyGrad call(random, DType::I64, rows, columns);
       Tensor logits(TensorDesc::contiguous(GetParam(), {rows, columns}));
-      std::vector<double> lse, gradient;
-      double loss = 0, count = 0;
       for (int64_t i = 0; i < rows * columns; ++i)
         logits.set(i, call.logits.get(i));
-      for (int64_t row = 0; row < rows; ++row) {
-        double sum = 0;
-        for (int64_t column = 0; column < columns; ++column)
-          sum += std::exp(logits.get(row * columns + column));
-        lse.push_back(std::log(sum));
-        const auto hit = static_cast<int64_t>(call.target.get(row));
-        for (int64_t column = 0; column < columns; ++column) {
-          const double p = std::exp(logits.get(row * columns + column) - lse.back());
-          gradient.push_back(hit == kIgnored ? 0 : (p - (column == hit)) * kScale);
-        }
-        if (hit == kIgnored)
-          continue;
-        ++count;
-        loss += hit >= columns ? std::nan("") : lse.back() - logits.get(row * columns + hit);
-      }
+      const Expected expected(logits, call.target);
       for (int threads : {1, 3}) {
         Tensor lossSum(TensorDesc::contiguous(DType::F32, {})), counted(lossSum.desc),
             out(call.lse.desc), slope(logits.desc);
         runOnce(*provider, "cross_entropy", {{"ignore_index", kIgnored}}, {&logits, &call.target},
                 {&lossSum, &counted, &out}, threads);
-        expectNear(out, lse, 1e-6, "lse");
-        expectNear(counted, {count}, 0, "count");
-        expectNear(lossSum, {loss}, 1e-6, "loss");
+        expectNear(out, expected.lse, 1e-6, "lse");
+        expectNear(counted, {expected.count}, 0, "count");
+        expectNear(lossSum, {expected.loss}, 1e-6, "loss");
         runOnce(*provider, "cross_entropy_grad", {{"ignore_index", kIgnored}},
                 {&logits, &call.target, &out, &call.scale}, {&slope}, threads);
-        expectNear(slope, gradient, roundingOf(GetParam()), "gradient");
+        expectNear(slope, expected.gradient, roundingOf(GetParam()), "gradient");
       }
     }
 }
@@ -131,6 +145,72 @@ TEST(CrossEntropyGrad, WorksInPlace) {
     call.run(*provider, call.logits, 2);
     EXPECT_TRUE(apart.bytes == call.logits.bytes);
   }
+}
+
+/// Loss and gradient from one pass.
+class CrossEntropyWithGrad : public testing::TestWithParam<DType> {
+protected:
+  /// Loss and gradient of `logits` with the targets of `call`.
+  static void run(const KernelProvider &provider, Tensor &logits, CrossEntropyGrad &call,
+                  Tensor &slope, Tensor &loss, int threads) {
+    runOnce(provider, "cross_entropy_with_grad", {{"ignore_index", kIgnored}},
+            {&logits, &call.target, &call.scale}, {&slope, &loss}, threads);
+  }
+
+  const TensorDesc scalar = TensorDesc::contiguous(DType::F32, {});
+};
+
+INSTANTIATE_TEST_SUITE_P(Types, CrossEntropyWithGrad,
+                         testing::Values(DType::F32, DType::BF16, DType::F16),
+                         [](const auto &info) { return std::string(nameOf(info.param)); });
+
+TEST_P(CrossEntropyWithGrad, AgreesWithDoubles) {
+  Random random(5);
+  const double tolerance = GetParam() == DType::F32 ? 1e-6 : roundingOf(GetParam());
+  for (const KernelProvider *provider : nativeLevels())
+    for (DType index : {DType::I64, DType::I32})
+      for (auto [rows, columns] :
+           {std::pair<int64_t, int64_t>{1, 1}, {5, 7}, {9, 16}, {40, 130}, {3, 1000}}) {
+        CrossEntropyGrad call(random, index, rows, columns);
+        // One target is no column, which makes the loss NaN; here it is the first.
+        for (int64_t row = 6; row < rows; row += 7)
+          call.target.set(row, 0);
+        Tensor logits(TensorDesc::contiguous(GetParam(), {rows, columns}));
+        for (int64_t i = 0; i < rows * columns; ++i)
+          logits.set(i, call.logits.get(i));
+        const Expected expected(logits, call.target);
+        Tensor one(logits.desc), three(logits.desc), loss(scalar), again(scalar);
+        run(*provider, logits, call, one, loss, 1);
+        expectNear(loss, {expected.loss}, 1e-6, "loss");
+        expectNear(one, expected.gradient, tolerance, "gradient");
+        run(*provider, logits, call, three, again, 3);
+        EXPECT_TRUE(one.bytes == three.bytes && loss.bytes == again.bytes);
+        run(*provider, logits, call, logits, again, 2); // in place
+        EXPECT_TRUE(one.bytes == logits.bytes && loss.bytes == again.bytes);
+      }
+}
+
+/// What is no number or infinite, very small, or equal throughout; targets that are no column.
+TEST_P(CrossEntropyWithGrad, OfBrokenLogits) {
+  constexpr int64_t kColumns = 21;
+  const double tolerance = GetParam() == DType::F32 ? 1e-6 : roundingOf(GetParam());
+  Random random(6);
+  for (const KernelProvider *provider : nativeLevels())
+    for (double broken : {std::nan(""), HUGE_VAL, -HUGE_VAL, 3.0, -3e4})
+      for (bool everywhere : {false, true})
+        for (int64_t target :
+             {int64_t{0}, int64_t{18}, kColumns - 1, kColumns, int64_t{-1}, kIgnored}) {
+          CrossEntropyGrad call(random, DType::I64, 1, kColumns);
+          call.target.set(0, static_cast<double>(target));
+          Tensor logits(TensorDesc::contiguous(GetParam(), {1, kColumns})), slope(logits.desc),
+              loss(scalar);
+          for (int64_t i = 0; i < kColumns; ++i)
+            logits.set(i, everywhere || i == 18 ? broken : call.logits.get(i));
+          const Expected expected(logits, call.target);
+          run(*provider, logits, call, slope, loss, 1);
+          expectNear(loss, {expected.loss}, 1e-6, "loss");
+          expectNear(slope, expected.gradient, tolerance, "gradient");
+        }
 }
 
 /// Rows of a batch and a sequence are the rows one after the other; a dimension of size 1 has any
