@@ -14,6 +14,10 @@ Value GroupGenerator::argument(RankedTensorType type) {
   return function.getArgument(index);
 }
 
+Type GroupGenerator::narrowType() {
+  return chance(0.5) ? Type(builder->getBF16Type()) : builder->getF16Type();
+}
+
 Value GroupGenerator::newInput() {
   SmallVector<int64_t> sizes(shape);
   for (int64_t &size : sizes)
@@ -22,8 +26,8 @@ Value GroupGenerator::newInput() {
   if (chance(0.2))
     sizes.erase(sizes.begin(), sizes.begin() + pick(static_cast<int64_t>(sizes.size())));
   bool isNarrow = chance(0.15);
-  Type narrow = chance(0.5) ? Type(builder->getBF16Type()) : builder->getF16Type();
-  Value input = argument(RankedTensorType::get(sizes, isNarrow ? narrow : builder->getF32Type()));
+  Type element = isNarrow ? narrowType() : builder->getF32Type();
+  Value input = argument(RankedTensorType::get(sizes, element));
   graph::PrimitiveBuilder b(*builder, function.getLoc());
   return isNarrow ? b.convert(input, builder->getF32Type()) : input;
 }
@@ -154,13 +158,14 @@ func::FuncOp GroupGenerator::generate(const std::string &name, int ops) {
   for (int i = 0; i < ops; ++i)
     append();
 
+  graph::PrimitiveBuilder b(here, function.getLoc());
   SmallVector<Value> results;
   for (ArrayRef<Value> values :
        {ArrayRef<Value>(fulls), ArrayRef<Value>(rows), ArrayRef<Value>(sums)})
     for (Value value : values)
       if (value.getDefiningOp() && (value.use_empty() || chance(0.15)) &&
           !llvm::is_contained(results, value))
-        results.push_back(value);
+        results.push_back(chance(0.2) ? b.convert(value, narrowType()) : value);
   func::ReturnOp::create(here, function.getLoc(), results);
   function.setType(here.getFunctionType(
       function.getArgumentTypes(),

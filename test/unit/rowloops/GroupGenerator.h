@@ -29,6 +29,7 @@ private:
   int64_t pick(int64_t count) { return static_cast<int64_t>(random() % count); }
   bool chance(double p) { return std::uniform_real_distribution<>()(random) < p; }
 
+  mlir::Type narrowType(); // bf16 or f16
   mlir::Value argument(mlir::RankedTensorType type);
   /// An argument of the domain's shape with some dimensions 1 or leading ones missing.
   mlir::Value newInput();
