@@ -46,6 +46,7 @@ void GpuEmitter::startFunction(const GpuFunction &launch) {
   b.setInsertionPointToStart(&function.getBody().front());
   row = Row();
   thread = threadId();
+  startRows();
   if (launch.sharedBytes > 0) {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(module.getBody());

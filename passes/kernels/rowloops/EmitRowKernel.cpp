@@ -77,6 +77,7 @@ func::FuncOp KernelEmitter::startFunction(StringRef name) {
     operandPointer(i);
   if (kernel.getWorkspaceBytes() > 0)
     chunkMemory = address(workspacePointer(), b.getI8Type(), mul(chunk, kernel.chunkBytes()));
+  startRows();
   return function;
 }
 

@@ -3,6 +3,7 @@
 #include "passes/kernels/rowloops/EmitValues.h"
 
 #include "passes/kernels/rowloops/EmitElement.h"
+#include "passes/kernels/rowloops/EmitPhilox.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -218,10 +219,11 @@ SmallVector<Operation *> ValueEmitter::columnReductionsOf(unsigned phase) const 
 
 /// Seed (low, high), step, id, and the index (i64) of the tensor's first element.
 ArrayRef<Value> ValueEmitter::dropoutKey(graph::DropoutOp op) {
-  SmallVector<Value> &key = row.keys[op];
+  SmallVector<Value> &key = keys[op];
   if (!key.empty())
     return key;
-  AT_ROW_LEVEL;
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointAfter(prologue);
   Type i64 = b.getI64Type();
   auto load = [&](Value operand, int64_t index) {
     return loadScalar(operandPointer(placeOf(operand)), i64, number(index));
@@ -249,56 +251,16 @@ ArrayRef<Value> ValueEmitter::dropoutKey(graph::DropoutOp op) {
   return key;
 }
 
-/// Philox4x32-10 of the element's index, as runtime/kernels/Philox.h defines it: every lane
-/// computes the four words of its group and takes its own.
+/// The random word of every lane.
 Value ValueEmitter::dropoutWords(graph::DropoutOp op, Body &body) {
-  VectorType words = vectorOf(b.getI32Type()), wideWords = vectorOf(b.getI64Type());
   ArrayRef<Value> key = dropoutKey(op);
   Value &rowIndex = row.indices[op];
   if (!rowIndex) {
     AT_ROW_LEVEL;
     rowIndex = add(key[4], rowOffset(kernel.indexAccess(op), b.getI64Type()));
   }
-
-  auto constant = [&](VectorType type, uint64_t value) {
-    return emitSplat(b, loc, type,
-                     b.getIntegerAttr(type.getElementType(), static_cast<int64_t>(value)));
-  };
-  SmallVector<int64_t> lanes = llvm::to_vector(llvm::seq<int64_t>(width));
-  Value element = arith::AddIOp::create(
-      b, loc, splat(add(rowIndex, wide(body.column))),
-      arith::ConstantOp::create(b, loc,
-                                DenseElementsAttr::get(wideWords, ArrayRef<int64_t>(lanes))));
-  Value group = arith::ShRUIOp::create(b, loc, element, constant(wideWords, 2));
-  auto low = [&](Value x) { return arith::TruncIOp::create(b, loc, words, x).getResult(); };
-  auto high = [&](Value x) {
-    return low(arith::ShRUIOp::create(b, loc, x, constant(wideWords, 32)));
-  };
-  auto product = [&](Value x, uint64_t factor) {
-    return arith::MulIOp::create(b, loc, arith::ExtUIOp::create(b, loc, wideWords, x),
-                                 constant(wideWords, factor))
-        .getResult();
-  };
-  auto exclusive = [&](Value x, Value y) {
-    return arith::XOrIOp::create(b, loc, x, y).getResult();
-  };
-  Value word[4] = {low(group), high(group), splat(key[3]), splat(key[2])};
-  Value key0 = splat(key[0]), key1 = splat(key[1]);
-  for (int round = 0; round < 10; ++round) {
-    Value product0 = product(word[0], 0xD2511F53), product1 = product(word[2], 0xCD9E8D57);
-    Value next[4] = {exclusive(exclusive(high(product1), word[1]), key0), low(product1),
-                     exclusive(exclusive(high(product0), word[3]), key1), low(product0)};
-    std::copy(next, next + 4, word);
-    key0 = arith::AddIOp::create(b, loc, key0, constant(words, 0x9E3779B9));
-    key1 = arith::AddIOp::create(b, loc, key1, constant(words, 0xBB67AE85));
-  }
-  Value which = arith::AndIOp::create(b, loc, low(element), constant(words, 3));
-  Value own = word[3];
-  for (int i = 2; i >= 0; --i) {
-    Value is = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, which, constant(words, i));
-    own = arith::SelectOp::create(b, loc, is, word[i], own);
-  }
-  return own;
+  return emitPhiloxWords(b, loc, add(rowIndex, wide(body.column)), width,
+                         {key[0], key[1], key[2], key[3]});
 }
 
 /// Kept if the word is not below p 2^32, rounded up; every word is below that for p = 1.

@@ -43,7 +43,6 @@ protected:
     llvm::DenseMap<Value, Value> scalars;
     llvm::DenseMap<Value, std::pair<Value, Type>> pointers;
     llvm::DenseMap<mlir::Operation *, Value> indices; // of dropouts: of the row's first element
-    llvm::DenseMap<mlir::Operation *, llvm::SmallVector<Value>> keys; // of dropouts
   };
 
   //===-- the target's own --------------------------------------------------------------------===//
@@ -119,12 +118,21 @@ protected:
   bool inBody = false;
   Row row;
 
+  /// What all rows read is emitted where the builder stands now.
+  void startRows() {
+    prologue = &b.getInsertionBlock()->back();
+    keys.clear();
+  }
+
 private:
   Value rowOffset(const Access &access, Type type);
   Value inputColumn(Value input, Body &body);
   llvm::ArrayRef<Value> dropoutKey(graph::DropoutOp op);
   Value dropoutWords(graph::DropoutOp op, Body &body);
   Value dropoutVector(graph::DropoutOp op, Body &body);
+
+  mlir::Operation *prologue = nullptr;                              // of the function, its last op
+  llvm::DenseMap<mlir::Operation *, llvm::SmallVector<Value>> keys; // of dropouts
 };
 
 } // namespace deepshard
