@@ -8,8 +8,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <exception>
+#include <vector>
 
 namespace deepshard::runtime::cuda {
 
@@ -45,13 +47,25 @@ ncclConfig_t configuration() {
 
 } // namespace
 
+/// What NCCL writes handles to, from a thread of its own when a call has ended, be it by a failure
+/// or by abort: it stays where it is until then.
+struct NcclWorld::Membership {
+  ncclComm_t communicator = nullptr;
+  ncclWindow_t window = nullptr;
+};
+
 NcclWorld::NcclWorld(const CudaOptions &options, const Streams &streams)
     : api(std::make_unique<NcclApi>(options)), streams(streams), rank(options.rank) {
-  communicators.push_back(join(options));
+  try {
+    join(options);
+  } catch (...) {
+    abort();
+    throw;
+  }
 }
 
 /// The first rank makes an identifier, the others learn it through host memory.
-ncclComm_t NcclWorld::join(const CudaOptions &options) {
+void NcclWorld::join(const CudaOptions &options) {
   ncclUniqueId id = {};
   if (rank == 0)
     api->check(api->getUniqueId(&id), "ncclGetUniqueId");
@@ -60,30 +74,32 @@ ncclComm_t NcclWorld::join(const CudaOptions &options) {
   std::vector<ncclUniqueId> all(static_cast<size_t>(options.ranks));
   options.everyone->allGather(options.exchange, all.data(), 1, sizeof(id), DType::I8);
   ncclConfig_t config = configuration();
-  ncclComm_t communicator = nullptr;
+  ncclComm_t &communicator = memberships.emplace_back().communicator;
   ncclResult_t result = api->initRank(&communicator, options.ranks, all.front(), rank, &config);
   api->finish(communicator, result, "ncclCommInitRankConfig");
-  return communicator;
 }
 
 NcclWorld::~NcclWorld() {
-  while (!communicators.empty())
-    leave(communicators.back());
+  while (!memberships.empty())
+    leave(memberships.back().communicator);
 }
 
 /// A rank that fails does not wait for the others.
 void NcclWorld::leave(ncclComm_t communicator) noexcept {
-  std::erase(communicators, communicator);
-  if (isAborted)
+  auto left = std::find_if(memberships.begin(), memberships.end(),
+                           [&](const Membership &one) { return one.communicator == communicator; });
+  if (left == memberships.end())
     return;
-  try {
-    if (std::uncaught_exceptions() > 0)
-      throw Error("the rank failed", ExitCode::RankFailed);
-    api->finish(communicator, api->finalize(communicator), "ncclCommFinalize");
-    (void)api->destroy(communicator);
-  } catch (const Error &) {
-    (void)api->abort(communicator);
-  }
+  if (!isAborted)
+    try {
+      if (std::uncaught_exceptions() > 0)
+        throw Error("the rank failed", ExitCode::RankFailed);
+      api->finish(communicator, api->finalize(communicator), "ncclCommFinalize");
+      (void)api->destroy(communicator);
+    } catch (const Error &) {
+      (void)api->abort(communicator);
+    }
+  memberships.erase(left);
 }
 
 std::unique_ptr<Arena> NcclWorld::window(uint64_t bytes) {
@@ -95,38 +111,47 @@ std::unique_ptr<Arena> NcclWorld::window(uint64_t bytes) {
 
 std::unique_ptr<Communicator> NcclWorld::communicator(std::unique_ptr<Communicator> host,
                                                       std::span<const int> members) {
-  ncclConfig_t config = configuration();
-  ncclComm_t split = nullptr;
-  ncclComm_t world = communicators.front();
-  // Groups of one kind are told apart by their first rank.
-  api->finish(world, api->split(world, members.front(), host->rank(), &split, &config),
-              "ncclCommSplit");
-  communicators.push_back(split);
-  if (windowBase) {
-    ncclWindow_t window = nullptr;
-    api->finish(
-        split,
-        api->registerWindow(split, windowBase, windowBytes, &window, NCCL_WIN_COLL_SYMMETRIC),
-        "ncclCommWindowRegister");
+  Membership &membership = memberships.emplace_back();
+  try {
+    // Groups of one kind are told apart by their first rank.
+    split(membership, members.front(), host->rank());
+  } catch (...) {
+    abort();
+    throw;
   }
-  return std::make_unique<NcclCommunicator>(*this, *api, split, std::move(host), streams);
+  return std::make_unique<NcclCommunicator>(*this, *api, membership.communicator, std::move(host),
+                                            streams);
+}
+
+void NcclWorld::split(Membership &membership, int group, int rankInGroup) {
+  ncclConfig_t config = configuration();
+  ncclComm_t world = memberships.front().communicator;
+  ncclComm_t &made = membership.communicator;
+  api->finish(world, api->split(world, group, rankInGroup, &made, &config), "ncclCommSplit");
+  if (windowBase)
+    api->finish(made,
+                api->registerWindow(made, windowBase, windowBytes, &membership.window,
+                                    NCCL_WIN_COLL_SYMMETRIC),
+                "ncclCommWindowRegister");
 }
 
 void NcclWorld::throwIfFailed() const {
-  for (ncclComm_t communicator : communicators) {
+  for (const Membership &membership : memberships) {
     ncclResult_t result = ncclSuccess;
-    api->check(api->asyncError(communicator, &result), "ncclCommGetAsyncError");
+    api->check(api->asyncError(membership.communicator, &result), "ncclCommGetAsyncError");
     if (result != ncclInProgress)
       api->check(result, "a collective");
   }
 }
 
+/// That of all ranks first: a split that is under way ends with it, and has a communicator then.
 void NcclWorld::abort() noexcept {
   if (isAborted)
     return;
   isAborted = true;
-  for (ncclComm_t communicator : communicators)
-    (void)api->abort(communicator);
+  for (const Membership &membership : memberships)
+    if (membership.communicator)
+      (void)api->abort(membership.communicator);
 }
 
 } // namespace deepshard::runtime::cuda

@@ -15,9 +15,9 @@
 #include "runtime/device/Cuda.h"
 #include "runtime/device/cuda/Stream.h"
 
+#include <list>
 #include <memory>
 #include <span>
-#include <vector>
 
 typedef struct ncclComm *ncclComm_t;
 
@@ -46,12 +46,15 @@ public:
   void leave(ncclComm_t communicator) noexcept;
 
 private:
-  ncclComm_t join(const CudaOptions &options);
+  struct Membership;
+
+  void join(const CudaOptions &options);
+  void split(Membership &membership, int group, int rankInGroup);
 
   std::unique_ptr<NcclApi> api;
   const Streams &streams;
   int rank;
-  std::vector<ncclComm_t> communicators; // the first of all ranks
+  std::list<Membership> memberships; // the first of all ranks
   char *windowBase = nullptr;
   uint64_t windowBytes = 0;
   bool isAborted = false;

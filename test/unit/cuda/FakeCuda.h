@@ -50,8 +50,10 @@ public:
   virtual uint64_t calls() const = 0;
   virtual std::map<std::string, uint64_t> callsByName() const = 0;
   virtual std::string failed() const = 0;
-  /// Allocations, streams, events, graphs and libraries that are alive.
+  /// Allocations, streams, events, graphs, libraries and communicators that are alive.
   virtual int64_t alive() const = 0;
+  /// Another library made or gave back so many.
+  virtual void addAlive(int64_t count) = 0;
   /// Issues work of another library to a stream. It is called until it returns true.
   virtual void issue(cudaStream_t stream, const std::string &name, std::function<bool()> work) = 0;
   /// Counts a call of another library. True if it is the one to fail.

@@ -1,7 +1,11 @@
 //===- FakeNccl.cpp - NCCL for ranks that are threads on the fake runtime ---------------------===//
 //
-// Calls of one communicator are matched in the order in which streams come to them; sums have the
-// order of Communicator.h, in f64. A send leaves its data and goes on; a receive waits for them.
+// Calls of one communicator are matched in the order in which streams come to them; sums, of f32
+// and f64, have the order of Communicator.h. A send leaves its data and goes on; a receive waits
+// for them.
+//
+// As NCCL's, a split gives its communicator when it ends, by the last member or by an abort, from
+// whichever thread that is.
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -19,6 +23,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 using deepshard::runtime::test::FakeCuda;
@@ -44,9 +49,13 @@ struct Shared {
     int left = 0;
   };
   struct Splitting {
-    std::vector<int> colors, keys;
-    int arrived = 0;
-    std::map<int, std::shared_ptr<Shared>> children;
+    struct Member {
+      ncclComm *parent;
+      ncclComm_t *place; // of the communicator; null: it was aborted
+      int color, key;
+    };
+    std::vector<Member> members;
+    bool hasEnded = false;
   };
 
   int size = 0;
@@ -60,14 +69,15 @@ std::mutex mutex; // of everything that is not the work of streams
 std::map<std::string, std::shared_ptr<Shared>> worlds;
 std::atomic<int> identifiers = 0;
 
-double tree(const std::vector<double> &values, size_t begin, size_t count) {
+template <typename T> T tree(const std::vector<T> &values, size_t begin, size_t count) {
   if (count == 1)
     return values[begin];
   size_t first = (count + 1) / 2;
   return tree(values, begin, first) + tree(values, begin + first, count - first);
 }
 
-size_t sizeOf(ncclDataType_t type) { return type == ncclFloat64 ? 8 : 1; }
+/// Of those that tests send.
+size_t sizeOf(ncclDataType_t type) { return type == ncclFloat64 ? 8 : type == ncclFloat32 ? 4 : 1; }
 
 } // namespace
 
@@ -76,15 +86,13 @@ struct ncclComm {
   int rank = 0;
   uint64_t next = 0; // of the meetings
   int splits = 0;
-  // A split that goes on.
-  ncclComm_t *child = nullptr;
-  int color = 0;
 };
 
 /// All that were made: others may look at one that is destroyed.
 static std::vector<std::unique_ptr<ncclComm>> communicators;
 
 static ncclComm_t keep(ncclComm communicator) {
+  fake().addAlive(1);
   return communicators.emplace_back(std::make_unique<ncclComm>(std::move(communicator))).get();
 }
 
@@ -118,16 +126,28 @@ static ncclResult_t meet(const char *name, ncclComm_t comm, const void *input, v
   return ncclInProgress;
 }
 
-/// The sum of `count` elements from `offset` on.
-static std::vector<double> sum(const Shared::Meeting &meeting, size_t offset, size_t count) {
-  std::vector<double> sums;
+template <typename T>
+static std::vector<char> sumAs(const Shared::Meeting &meeting, size_t offset, size_t count) {
+  std::vector<char> sums(count * sizeof(T));
+  std::vector<T> values(meeting.inputs.size());
   for (size_t i = 0; i < count; ++i) {
-    std::vector<double> values;
-    for (const char *input : meeting.inputs)
-      values.push_back(reinterpret_cast<const double *>(input)[offset + i]);
-    sums.push_back(tree(values, 0, values.size()));
+    for (size_t member = 0; member < values.size(); ++member)
+      values[member] = reinterpret_cast<const T *>(meeting.inputs[member])[offset + i];
+    reinterpret_cast<T *>(sums.data())[i] = tree(values, 0, values.size());
   }
   return sums;
+}
+
+/// The bytes of the sums of `count` elements from `offset` on.
+static std::vector<char> sum(const Shared::Meeting &meeting, ncclDataType_t type, size_t offset,
+                             size_t count) {
+  return type == ncclFloat64 ? sumAs<double>(meeting, offset, count)
+                             : sumAs<float>(meeting, offset, count);
+}
+
+/// Whether the fake can reduce so.
+static bool isSum(ncclDataType_t type, ncclRedOp_t operation) {
+  return operation == ncclSum && (type == ncclFloat64 || type == ncclFloat32);
 }
 
 extern "C" {
@@ -161,17 +181,26 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int ranks, ncclUniqueId id
   return ncclInProgress;
 }
 ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t *child, ncclConfig_t *) {
+  *child = nullptr;
   if (fake().fails("ncclCommSplit"))
     return ncclSystemError;
   std::lock_guard lock(mutex);
   Shared::Splitting &splitting = comm->shared->splittings[comm->splits++];
-  ++splitting.arrived;
-  std::shared_ptr<Shared> &shared = splitting.children[color];
-  if (!shared)
-    shared = std::make_shared<Shared>();
-  ++shared->size;
-  *child = keep({shared, key});
-  comm->child = child;
+  splitting.members.push_back({comm, child, color, key});
+  splitting.hasEnded =
+      static_cast<int>(splitting.members.size()) == comm->shared->size &&
+      std::all_of(splitting.members.begin(), splitting.members.end(),
+                  [](const Shared::Splitting::Member &member) { return member.place; });
+  if (splitting.hasEnded) {
+    std::map<int, std::shared_ptr<Shared>> groups;
+    for (const Shared::Splitting::Member &member : splitting.members) {
+      std::shared_ptr<Shared> &group = groups[member.color];
+      if (!group)
+        group = std::make_shared<Shared>();
+      ++group->size;
+      *member.place = keep({group, member.key});
+    }
+  }
   return ncclInProgress;
 }
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *result) {
@@ -180,23 +209,37 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *result) {
   std::lock_guard lock(mutex);
   const Shared &shared = *comm->shared;
   bool goesOn = shared.joined != 0 && shared.joined < shared.size;
-  if (comm->child)
-    goesOn = goesOn || shared.splittings.at(comm->splits - 1).arrived < shared.size;
+  if (comm->splits > 0)
+    goesOn = goesOn || !shared.splittings.at(comm->splits - 1).hasEnded;
   *result = goesOn ? ncclInProgress : ncclSuccess;
   return ncclSuccess;
 }
 ncclResult_t ncclCommFinalize(ncclComm_t) {
   return fake().fails("ncclCommFinalize") ? ncclSystemError : ncclSuccess;
 }
-ncclResult_t ncclCommDestroy(ncclComm_t) { return ncclSuccess; }
-ncclResult_t ncclCommAbort(ncclComm_t) { return ncclSuccess; }
+ncclResult_t ncclCommDestroy(ncclComm_t) {
+  fake().addAlive(-1);
+  return ncclSuccess;
+}
+ncclResult_t ncclCommAbort(ncclComm_t comm) {
+  std::lock_guard lock(mutex);
+  for (auto &[number, splitting] : comm->shared->splittings)
+    if (!splitting.hasEnded)
+      for (Shared::Splitting::Member &member : splitting.members)
+        if (member.parent == comm && member.place)
+          *std::exchange(member.place, nullptr) = keep({std::make_shared<Shared>(), member.key});
+  fake().addAlive(-1);
+  return ncclSuccess;
+}
 ncclResult_t ncclMemAlloc(void **memory, size_t bytes) {
   if (fake().fails("ncclMemAlloc"))
     return ncclSystemError;
   *memory = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+  fake().addAlive(1);
   return ncclSuccess;
 }
 ncclResult_t ncclMemFree(void *memory) {
+  fake().addAlive(-1);
   std::free(memory);
   return ncclSuccess;
 }
@@ -209,21 +252,29 @@ ncclResult_t ncclGroupStart() {
 }
 ncclResult_t ncclGroupEnd() { return fake().fails("ncclGroupEnd") ? ncclSystemError : ncclSuccess; }
 
-ncclResult_t ncclAllReduce(const void *input, void *output, size_t count, ncclDataType_t,
-                           ncclRedOp_t, ncclComm_t comm, cudaStream_t stream) {
-  return meet("ncclAllReduce", comm, input, output, stream, [count](Shared::Meeting &meeting) {
-    std::vector<double> sums = sum(meeting, 0, count);
-    for (char *to : meeting.outputs)
-      std::memcpy(to, sums.data(), count * sizeof(double));
-  });
+ncclResult_t ncclAllReduce(const void *input, void *output, size_t count, ncclDataType_t type,
+                           ncclRedOp_t operation, ncclComm_t comm, cudaStream_t stream) {
+  if (!isSum(type, operation))
+    return ncclInvalidArgument;
+  return meet("ncclAllReduce", comm, input, output, stream,
+              [count, type](Shared::Meeting &meeting) {
+                std::vector<char> sums = sum(meeting, type, 0, count);
+                for (char *to : meeting.outputs)
+                  std::memcpy(to, sums.data(), sums.size());
+              });
 }
-ncclResult_t ncclReduceScatter(const void *input, void *output, size_t count, ncclDataType_t,
-                               ncclRedOp_t, ncclComm_t comm, cudaStream_t stream) {
-  return meet("ncclReduceScatter", comm, input, output, stream, [count](Shared::Meeting &meeting) {
-    std::vector<double> sums = sum(meeting, 0, count * meeting.outputs.size());
-    for (size_t i = 0; i < meeting.outputs.size(); ++i)
-      std::memcpy(meeting.outputs[i], sums.data() + i * count, count * sizeof(double));
-  });
+ncclResult_t ncclReduceScatter(const void *input, void *output, size_t count, ncclDataType_t type,
+                               ncclRedOp_t operation, ncclComm_t comm, cudaStream_t stream) {
+  if (!isSum(type, operation))
+    return ncclInvalidArgument;
+  return meet("ncclReduceScatter", comm, input, output, stream,
+              [count, type](Shared::Meeting &meeting) {
+                const size_t members = meeting.outputs.size();
+                std::vector<char> sums = sum(meeting, type, 0, count * members);
+                for (size_t i = 0; i < members; ++i)
+                  std::memcpy(meeting.outputs[i], sums.data() + i * count * sizeOf(type),
+                              count * sizeOf(type));
+              });
 }
 ncclResult_t ncclAllGather(const void *input, void *output, size_t count, ncclDataType_t type,
                            ncclComm_t comm, cudaStream_t stream) {

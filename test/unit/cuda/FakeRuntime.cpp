@@ -107,6 +107,7 @@ public:
   std::map<std::string, uint64_t> callsByName() const override { return callCounts; }
   std::string failed() const override { return failedCall; }
   int64_t alive() const override { return aliveCount; }
+  void addAlive(int64_t count) override { aliveCount += count; }
   bool fails(const char *name) override {
     std::lock_guard lock(mutex);
     uint64_t number = ++callCount, ofName = ++callCounts[name];
