@@ -7,17 +7,14 @@
 //===------------------------------------------------------------------------------------------===//
 
 #include "test/unit/executor/RankTraining.h"
+#include "test/unit/sharding/PartitionedPlan.h"
 #include "test/unit/sharding/ProgramGenerator.h"
 #include "test/unit/sharding/Testing.h"
 
 #include "dialects/graph/Interpreter.h"
 #include "dialects/plan/Plan.h"
-#include "passes/plan/Pipeline.h"
-#include "passes/plan/Serialize.h"
 #include "passes/sharding/Passes.h"
 #include "runtime/checkpoint/SafeTensors.h"
-#include "runtime/kernels/CpuLevel.h"
-#include "runtime/plan/PlanFile.h"
 
 #include "mlir/Pass/PassManager.h"
 
@@ -92,32 +89,14 @@ protected:
     func::ReturnOp::create(builder, module.getLoc());
   }
 
-  LogicalResult compile(ModuleOp module, Type elementType, bool overlap, planpb::Plan &plan) {
-    PassManager sharding(&context), planning(&context);
+  FailureOr<planpb::Plan> compile(ModuleOp module, Type elementType, bool overlap) {
+    PassManager sharding(&context);
     sharding.addPass(createPropagateLayouts());
     sharding.addPass(createPartition());
     if (failed(sharding.run(module)))
       return failure();
     declareBucket(module, elementType);
-    PlanPipelineOptions options;
-    options.cpuLevel = std::string(runtime::cpuLevel());
-    options.overlap = overlap;
-#ifdef __SANITIZE_THREAD__ // sees only what is compiled with it, and oneDNN is not
-    options.providers = {"native", "reference"};
-#endif
-    buildPlanPipeline(planning, options);
-    if (failed(planning.run(module)))
-      return failure();
-    plan.set_format_version(runtime::kPlanFormatVersion);
-    plan.set_cpu_level(std::string(runtime::cpuLevel()));
-    plan.set_threads(1);
-    plan.mutable_training()->set_micro_batch(1);
-    plan.mutable_training()->set_accumulation(1);
-    plan.mutable_training()->set_global_batch(1);
-    for (auto program : module.getOps<plan::ProgramOp>())
-      if (failed(serialize(program, plan)))
-        return failure();
-    return compileCode(module, options.cpuLevel, /*cacheDirectory=*/"", plan);
+    return planPartitioned(module, {.overlap = overlap});
   }
 
   void saveArguments(const std::vector<HostTensor> &arguments) {
@@ -167,14 +146,14 @@ protected:
     FailureOr<SmallVector<HostTensor>> expected = graph::evaluateFunction(function, arguments);
     ASSERT_TRUE(succeeded(expected));
 
-    planpb::Plan plan;
-    ASSERT_TRUE(succeeded(compile(*module, elementType, random() % 4 != 0, plan)));
+    FailureOr<planpb::Plan> plan = compile(*module, elementType, random() % 4 != 0);
+    ASSERT_TRUE(succeeded(plan));
     runtime::ExecutorOptions options;
     options.seed = kSeed;
     options.weights = directory.path("in");
     options.delaySeed = trial + 1;
     try {
-      runtime::test::runOnThreads(plan, options, kSteps, directory.path("out"));
+      runtime::test::runOnThreads(*plan, options, kSteps, directory.path("out"));
     } catch (const runtime::Error &error) {
       FAIL() << error.what();
     }
