@@ -6,6 +6,7 @@
 #include "passes/kernels/KernelNames.h"
 #include "passes/kernels/KernelSpecs.h"
 #include "passes/kernels/gpu/GpuKernel.h"
+#include "runtime/kernels/Providers.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -724,6 +725,8 @@ void SegmentLowering::createLaunch(Operation *op, StringRef provider, StringRef 
   if (workspaceBytes > 0) {
     Value buffer =
         program.createBuffer(location, "workspace", plan::Lifetime::Transient, workspaceBytes);
+    if (isGpuLibrary(provider))
+      buffer.getDefiningOp<plan::BufferOp>().setAlign(runtime::kLibraryWorkspaceAlignment);
     workspace =
         view(location,
              contiguousPlace(buffer, RankedTensorType::get({workspaceBytes}, tasks.getI8Type())));

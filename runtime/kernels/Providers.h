@@ -37,12 +37,16 @@ const KernelProvider &generatedProvider();
 /// attribute `workspace_bytes`. Whether the library has a kernel for it on the GPU is known when
 /// the plan is loaded.
 ///
+/// Both libraries want workspaces at multiples of kLibraryWorkspaceAlignment.
+///
 /// "cublaslt" gives a product the workspace that its attribute `workspace_bytes` says, else 32 MiB;
 /// the plan has to record it as that attribute. Whether the library has an algorithm for it is
 /// known when the plan is loaded.
 const KernelProvider &plannedCudnnProvider();
 const KernelProvider &plannedCublasltProvider();
 const KernelProvider &plannedCudaProvider();
+
+inline constexpr uint64_t kLibraryWorkspaceAlignment = 256;
 
 } // namespace deepshard::runtime
 

@@ -211,6 +211,7 @@ void MatmulKernel::runOuter(size_t dim, const Places &at) {
 }
 
 void MatmulKernel::runOne(const Places &at) {
+  requireLibraryWorkspace(at.workspace);
   for (char *operand : {at.a, at.b, at.c, at.d})
     if (reinterpret_cast<uintptr_t>(operand) % kProductAlignment != 0)
       throw Error(

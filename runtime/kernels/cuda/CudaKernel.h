@@ -8,6 +8,9 @@
 
 namespace deepshard::runtime::cuda {
 
+/// Throws Error unless a library's workspace lies as it has to.
+void requireLibraryWorkspace(const void *workspace);
+
 /// A GPU may refuse work, but `run` may not throw: the device does (Device::throwIfFailed).
 class CudaKernel : public Kernel {
 public:

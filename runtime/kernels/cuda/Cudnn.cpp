@@ -29,6 +29,7 @@ private:
           throw Error(
               fmt::format("an operand of {} is not aligned to {} bytes", name, kGraphAlignment),
               ExitCode::BadInput);
+    requireLibraryWorkspace(arguments.workspace);
     graph->run(arguments, stream);
   }
 

@@ -204,15 +204,21 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, 
                               const void *a, cublasLtMatrixLayout_t aLayout, const void *b,
                               cublasLtMatrixLayout_t bLayout, const void *beta, const void *c,
                               cublasLtMatrixLayout_t, void *d, cublasLtMatrixLayout_t dLayout,
-                              const cublasLtMatmulAlgo_t *, void *, size_t, cudaStream_t stream) {
+                              const cublasLtMatmulAlgo_t *, void *workspace, size_t bytes,
+                              cudaStream_t stream) {
   if (fake().fails("cublasLtMatmul"))
     return CUBLAS_STATUS_EXECUTION_FAILED;
+  // As NVIDIA's documentation demands.
+  if (reinterpret_cast<uintptr_t>(workspace) % 256 != 0 || (!workspace && bytes > 0))
+    return CUBLAS_STATUS_INVALID_VALUE;
   double factor = own<Operation>(operation)->isDouble ? *static_cast<const double *>(beta)
                                                       : double{*static_cast<const float *>(beta)};
   fake().issue(stream, "cublasLtMatmul",
                [operation = *own<Operation>(operation), aLayout = *own<Layout>(aLayout),
                 bLayout = *own<Layout>(bLayout), dLayout = *own<Layout>(dLayout), factor, a, b, c,
-                d] {
+                d, workspace, bytes] {
+                 if (bytes > 0)
+                   std::memset(workspace, 0xff, bytes);
                  multiply(operation, a, aLayout, b, bLayout, factor, c, d, dLayout);
                  return true;
                });
