@@ -19,12 +19,16 @@ import io
 DS_RUN = os.environ["DS_RUN"]
 LIMIT = 64 << 20
 
+# Of the C library's parts also those that only NVIDIA's libraries ask for: they have to be of one version.
+PARTS = ("libdl.so.2", "libm.so.6", "libpthread.so.0", "libresolv.so.2", "librt.so.1", "libutil.so.1")
+
 # By the loader of the pack, which knows its own C library; ds-run finds libds_cuda.so by name, as the loader is the program.
+# The option takes the place of LD_LIBRARY_PATH, by which many containers name the folder of the driver.
 LAUNCHER = """#!/bin/sh
 here=$(cd "$(dirname "$0")" && pwd)
 : "${DEEPSHARD_CUDA_LIBRARY=$here/lib/libds_cuda.so}"
 export DEEPSHARD_CUDA_LIBRARY
-exec "$here/lib/LOADER" --library-path "$here/lib" "$here/bin/ds-run" "$@"
+exec "$here/lib/LOADER" --library-path "$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" "$here/bin/ds-run" "$@"
 """
 
 
@@ -43,6 +47,8 @@ def pack(plans, added, output):
     cuda = os.path.join(os.path.dirname(os.path.dirname(DS_RUN)), "lib/libds_cuda.so")
     programs = [DS_RUN] + ([cuda] if os.path.exists(cuda) else [])
     libraries = dict(library for program in programs for library in libraries_of(program))
+    folder = os.path.dirname(libraries["libc.so.6"])
+    libraries |= {name: os.path.join(folder, name) for name in PARTS}
     loader = next(name for name in libraries if name.startswith("ld-linux"))
     entries = [("bin/ds-run", DS_RUN), *((f"lib/{name}", path) for name, path in sorted(libraries.items()))]
     entries += [("lib/libds_cuda.so", cuda)] if len(programs) > 1 else []
