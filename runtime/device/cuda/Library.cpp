@@ -42,7 +42,8 @@ static std::vector<fs::path> toolkitFolders() {
   return directories;
 }
 
-/// Of the environment that is active, and of the python3 that a user would start.
+/// Of the environment that is active, and of the python3 that a user would start; pip puts packages
+/// into `local` for root on Debian, into the home directory for others.
 static std::vector<fs::path> pythonFolders() {
   std::vector<fs::path> prefixes;
   if (const char *value = std::getenv("VIRTUAL_ENV"); value && *value)
@@ -55,9 +56,16 @@ static std::vector<fs::path> pythonFolders() {
       prefixes.push_back(fs::path(part).parent_path());
       break;
     }
+  std::vector<fs::path> places;
+  for (const fs::path &prefix : prefixes) {
+    places.push_back(prefix / "lib");
+    places.push_back(prefix / "local/lib");
+  }
+  if (const char *value = std::getenv("HOME"); value && *value)
+    places.push_back(fs::path(value) / ".local/lib");
   std::vector<fs::path> directories;
-  for (const fs::path &prefix : prefixes)
-    for (const fs::path &python : entriesOf(prefix / "lib"))
+  for (const fs::path &place : places)
+    for (const fs::path &python : entriesOf(place))
       if (python.filename().string().starts_with("python3"))
         for (const char *packages : {"site-packages", "dist-packages"})
           addLibraryFolders(python / packages / "nvidia", directories);

@@ -15,7 +15,7 @@ namespace deepshard::runtime::cuda {
 ///   where the loader looks;
 ///   in the toolkit (CUDA_PATH, CUDA_HOME, /usr/local/cuda);
 ///   in the folders nvidia/*/lib of the Python environments of VIRTUAL_ENV and of the first python3
-///   on PATH.
+///   on PATH, and of the user's own packages.
 class Library {
 public:
   /// `what`: its name for people; `names`: of the file, in order of preference. Throws Error that
