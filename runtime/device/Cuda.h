@@ -61,7 +61,7 @@ using CudaEntry = Device *(const char *build, const CudaOptions *options);
 /// The interface of Device.h as both sides were compiled: project, compiler, number of the
 /// interface, which a change to Device.h, Kernel.h, Communicator.h, GraphCompiler.h or CudaOptions
 /// raises.
-#define DEEPSHARD_CUDA_INTERFACE "3"
+#define DEEPSHARD_CUDA_INTERFACE "4"
 inline constexpr const char *kCudaBuild =
     "DeepShard " DEEPSHARD_VERSION ", interface " DEEPSHARD_CUDA_INTERFACE ", g++ " __VERSION__;
 

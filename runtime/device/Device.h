@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,6 +43,16 @@ protected:
 
   char *base = nullptr;
   uint64_t bytes;
+};
+
+/// Memory of a device that is not the host's, by what its driver says is free. Other processes
+/// count too.
+struct DeviceBytes {
+  uint64_t count = 0;      ///< of arenas that are not empty
+  uint64_t arenas = 0;     ///< what these were asked for
+  uint64_t arenasTook = 0; ///< what there was less when these had been given
+  uint64_t before = 0;     ///< taken before the first arena: by the driver for this process
+  uint64_t taken = 0;      ///< now, in all
 };
 
 /// Where an arena lies. `Window` is memory of the device that other ranks reach into.
@@ -110,6 +121,8 @@ public:
   virtual ~Device() = default;
 
   virtual std::unique_ptr<Arena> arena(Space space, uint64_t bytes) = 0;
+  /// What is taken of the device's memory; nothing where it is the host's.
+  virtual std::optional<DeviceBytes> bytes() const { return std::nullopt; }
   virtual std::unique_ptr<Stream> stream(const std::string &name) = 0;
   virtual std::unique_ptr<Event> event() = 0;
   /// The kernels called `name`; null if the device has none such. Throws Error if their library is

@@ -77,9 +77,8 @@ uint64_t jobWindowBytes(const planpb::Plan &plan) {
 Executor::Executor(planpb::Plan plan, const ExecutorOptions &options, World *world, int rank)
     : thePlan(checked(std::move(plan))), mesh(thePlan.mesh()), program(&trainingProgram(thePlan)),
       seed(options.seed), rank(rank), world(world), isOneByOne(options.oneByOne) {
-  constexpr std::chrono::hours kNobodyToWaitFor(1);
   if (!world && thePlan.ranks() == 1 && windowBytes(*program) > 0) {
-    ownWorld = std::make_unique<World>(1, jobWindowBytes(thePlan), kNobodyToWaitFor);
+    ownWorld = std::make_unique<World>(1, jobWindowBytes(thePlan), options.timeout);
     this->world = ownWorld.get();
   }
   int ranks = this->world ? this->world->ranks() : 1;
@@ -156,6 +155,7 @@ void Executor::openDevice(const ExecutorOptions &options) {
   cuda.ranks = static_cast<int>(thePlan.ranks());
   cuda.libraries = options.cudaLibraries;
   cuda.ranksShareGpu = options.ranksShareGpu;
+  cuda.timeout = options.timeout;
   for (const planpb::DeviceCode &code : thePlan.device_code())
     cuda.code.push_back({code.target(), code.image()});
   for (const planpb::LibraryGraph &graph : thePlan.library_graphs())

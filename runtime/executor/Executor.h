@@ -16,6 +16,7 @@
 #include "runtime/trace/Timeline.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -38,6 +39,8 @@ struct ExecutorOptions {
   bool oneByOne = false;      ///< wait for each task before the next: a failure names its task
   std::string cudaLibraries;  ///< where NVIDIA's libraries are looked for first
   bool ranksShareGpu = false; ///< ranks are threads of this process on one GPU
+  /// How long a rank alone waits for its GPU; of many ranks World says it.
+  std::chrono::milliseconds timeout = std::chrono::hours(1);
   /// For tests: not 0: every task waits first, for a time that follows from this, rank and step.
   uint64_t delaySeed = 0;
 };
@@ -101,6 +104,8 @@ public:
   const planpb::Plan &plan() const { return thePlan; }
   /// Bytes of all arenas.
   uint64_t plannedBytes() const { return memory->bytes(); }
+  /// What is taken of a GPU's memory, between steps; nothing on the CPU.
+  std::optional<DeviceBytes> deviceBytes() const { return device->bytes(); }
   /// When each task ran; null unless asked for.
   const Timeline *timeline() const { return recorder.get(); }
   /// Where the time went; null unless asked for.

@@ -31,6 +31,12 @@ void MetricsWriter::write(const StepMetrics &metrics) {
   line["samples"] = metrics.samples;
   line["peak_bytes"] = metrics.peakBytes;
   line["planned_bytes"] = metrics.plannedBytes;
+  if (const auto &device = metrics.device)
+    line["device_bytes"] = {{"count", device->count},
+                            {"arenas", device->arenas},
+                            {"arenas_took", device->arenasTook},
+                            {"before", device->before},
+                            {"taken", device->taken}};
   std::string text = line.dump() + "\n";
   if (std::fwrite(text.data(), 1, text.size(), file.get()) != text.size() ||
       std::fflush(file.get()) != 0)

@@ -3,9 +3,12 @@
 #ifndef DEEPSHARD_RUNTIME_TRACE_METRICS_H
 #define DEEPSHARD_RUNTIME_TRACE_METRICS_H
 
+#include "runtime/device/Device.h"
+
 #include <cstdint>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +25,7 @@ struct StepMetrics {
   uint64_t samples = 0;       ///< consumed since the start of the run
   uint64_t peakBytes = 0;     ///< largest resident size that a rank has had
   uint64_t plannedBytes = 0;
+  std::optional<DeviceBytes> device; ///< of rank 0's
 };
 
 /// Writes metrics as JSON lines, each complete in the file when `write` returns. Numbers that are

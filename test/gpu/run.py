@@ -16,6 +16,9 @@ import time
 BOUNDS = {"f32": 1e-5, "bf16": 1e-2, "fp16": 1e-2}
 RANKS, STAGES = (2, 4), range(4)
 RESERVE = 3 << 30  # of the device, for driver and libraries, as in examples/clusters
+BLOCK = 2 << 20  # bytes that the driver gives at once
+STEADY = 5  # the step from which on nothing new is loaded
+SECONDS = 480  # for all tests
 
 
 class Failed(Exception):
@@ -26,7 +29,7 @@ class Runner:
     def __init__(self, arguments):
         self.directory, self.arguments = arguments.directory, arguments
         self.steps = len(self.reference("f32"))
-        self.memory = 0  # of the device, the most that a run of ours was seen to take
+        self.end = time.monotonic() + SECONDS
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -39,7 +42,7 @@ class Runner:
         with open(path, encoding="utf-8") as stream:
             return [json.loads(line) for line in stream]
 
-    def train(self, plan, *options, steps=None, watch=False, data=None, weights_from="weights"):
+    def train(self, plan, *options, steps=None, data=None, weights_from="weights"):
         """(metrics of every step, bytes of the final weights, standard output)"""
         metrics, weights = self.path("metrics.jsonl"), self.path("trained.safetensors")
         for path in (metrics, weights):
@@ -51,28 +54,16 @@ class Runner:
         command = [self.path("pack/ds-run"), self.path(f"pack/{plan}.dsplan"), *data, "--weights",
                    self.path(f"{weights_from}.safetensors"), "--steps", str(steps or self.steps), "--no-shuffle", "--metrics", metrics,
                    "--save-weights", weights, "--timeout", "60", *libraries, *options]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        while watch and process.poll() is None:
-            self.memory = max(self.memory, memory_of(process.pid))
-            time.sleep(0.1)
-        output, errors = process.communicate()
-        if process.returncode != 0:
-            raise Failed(f"{plan} {' '.join(options)}: exit code {process.returncode}: {(output + errors)[-1500:]}")
+        what, left = " ".join([plan, *options]), self.end - time.monotonic()
+        require(left > 0, f"{what}: the {SECONDS} s for all tests are over")
+        try:
+            finished = subprocess.run(command, capture_output=True, text=True, timeout=left)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{what}: not done when the {SECONDS} s for all tests are over") from None
+        if finished.returncode != 0:
+            raise Failed(f"{what}: exit code {finished.returncode}: {(finished.stdout + finished.stderr)[-1500:]}")
         with open(weights, "rb") as stream:
-            return self.rows(metrics), stream.read(), output
-
-
-def memory_of(pid):
-    """Bytes that a process has on the GPU, as the driver says; 0 if it does not."""
-    try:
-        output = subprocess.run(["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"],
-                                capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return 0
-    found = {int(row.split(",")[0]): row.split(",")[1].strip() for row in output.splitlines() if "," in row}
-    # In a container the driver may know another number; a machine under test has no other process.
-    used = found.get(pid) or (next(iter(found.values())) if len(found) == 1 else "0")
-    return int(used) << 20 if used.isdigit() else 0
+            return self.rows(metrics), stream.read(), finished.stdout
 
 
 def require(condition, message):
@@ -143,14 +134,20 @@ def nccl(runner):
 
 
 def memory(runner):
-    """What the driver sees is what was planned and what libraries take."""
-    runner.memory = 0
-    metrics, _, _ = runner.train("f32", steps=max(runner.steps, 100), watch=True)
-    planned = metrics[-1]["planned_bytes"]
-    if runner.memory:
-        require(planned <= runner.memory <= planned + RESERVE,
-                f"{runner.memory} bytes are taken, {planned} were planned, {RESERVE} are kept for libraries")
-    return {"planned_bytes": planned, "used_bytes": runner.memory or None}
+    """Arenas are what was planned, in the driver's blocks; steps allocate nothing; driver and libraries keep to the reserve."""
+    figures = {}
+    for precision in BOUNDS:
+        metrics, _, _ = runner.train(precision, steps=runner.arguments.steps)
+        planned, found = metrics[-1]["planned_bytes"], metrics[-1]["device_bytes"]
+        require(found["arenas"] == planned, f"{precision}: arenas have {found['arenas']} bytes, {planned} were planned")
+        require(abs(found["arenas_took"] - planned) <= found["count"] * BLOCK,
+                f"{precision}: {found['arenas_took']} bytes were taken for arenas of {planned}")
+        taken = {step["device_bytes"]["taken"] for step in metrics[STEADY:]}
+        require(len(taken) == 1, f"{precision}: what is taken changes from step to step: {sorted(taken)}")
+        others = found["taken"] - found["arenas_took"]
+        require(others <= RESERVE, f"{precision}: {others} bytes are taken beside the arenas, {RESERVE} are kept for that")
+        figures[precision] = found | {"planned": planned, "others": others}
+    return figures
 
 
 def profile(runner):
@@ -166,7 +163,7 @@ def main():
     parser.add_argument("directory")
     parser.add_argument("-o", "--output", default="gpu-test.json")
     parser.add_argument("--cuda-libs")
-    parser.add_argument("--steps", type=int, default=200, help="of the tests of determinism")
+    parser.add_argument("--steps", type=int, default=200, help="of the tests of determinism and memory")
     parser.add_argument("--only", help="tests whose name contains this")
     arguments = parser.parse_args()
     if not os.path.exists(os.path.join(arguments.directory, "pack")):
@@ -184,6 +181,9 @@ def main():
             found, verdict = test() or {}, "ok"
         except Failed as failure:
             found, verdict = {}, str(failure)
+        except Exception as error:  # the other tests may still say something
+            found, verdict = {}, f"{type(error).__name__}: {error}"
+        if verdict != "ok":
             failed.append(name)
         figures[name] = {"verdict": verdict, "seconds": round(time.monotonic() - begin, 2)} | found
         print(f"{name:14} {figures[name]['seconds']:7.2f} s  {verdict}", flush=True)

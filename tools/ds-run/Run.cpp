@@ -68,6 +68,11 @@ ExitCode check(const planpb::Plan &plan, const std::string &path) {
   return ExitCode::Done;
 }
 
+std::chrono::milliseconds timeoutOf(const RunOptions &options) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::duration<double>(options.timeout));
+}
+
 ExecutorOptions executorOptions(const RunOptions &options, const planpb::Plan &plan) {
   ExecutorOptions result;
   result.threads = options.threads > 0 ? options.threads : std::max<int>(1, plan.threads());
@@ -80,6 +85,7 @@ ExecutorOptions executorOptions(const RunOptions &options, const planpb::Plan &p
   result.oneByOne = options.oneByOne;
   result.cudaLibraries = options.cudaLibraries;
   result.ranksShareGpu = options.shareGpu;
+  result.timeout = timeoutOf(options);
   return result;
 }
 
@@ -94,7 +100,8 @@ struct Job {
   std::chrono::steady_clock::time_point start;
 };
 
-StepMetrics metricsOf(const StepResult &result, const Executor &executor, uint64_t peakBytes) {
+StepMetrics metricsOf(const Job &job, const StepResult &result, const Executor &executor,
+                      uint64_t peakBytes) {
   const planpb::Training &training = executor.plan().training();
   uint64_t units = training.tokens_per_step() > 0 ? training.tokens_per_step()
                                                   : uint64_t{training.global_batch()};
@@ -107,6 +114,8 @@ StepMetrics metricsOf(const StepResult &result, const Executor &executor, uint64
   metrics.samples = result.step * training.global_batch();
   metrics.peakBytes = peakBytes;
   metrics.plannedBytes = executor.plannedBytes();
+  if (!job.options.metrics.empty()) // asks the driver
+    metrics.device = executor.deviceBytes();
   return metrics;
 }
 
@@ -173,7 +182,7 @@ void runRank(const Job &job, int rank) {
       continue;
     if (job.world)
       peak = job.world->largestPublished();
-    reporter->show(metricsOf(result, executor, peak));
+    reporter->show(metricsOf(job, result, executor, peak));
     job.state.stepsDone = result.step;
     requireFiniteLoss(result);
   }
@@ -241,9 +250,7 @@ void runAllRanks(Job &job) {
   if (!faults.empty())
     throw Error(fmt::format("{}: the plan is not sound; run ds-opt again:\n{}", job.options.plan,
                             fmt::join(faults, "\n")));
-  auto timeout = std::chrono::duration_cast<std::chrono::milliseconds>(
-      std::chrono::duration<double>(job.options.timeout));
-  World world(static_cast<int>(job.plan.ranks()), jobWindowBytes(job.plan), timeout);
+  World world(static_cast<int>(job.plan.ranks()), jobWindowBytes(job.plan), job.settings.timeout);
   job.world = &world;
   LaunchOptions options;
   options.threadsPerRank = job.settings.threads;

@@ -4,7 +4,6 @@
 
 #include "runtime/comm/nccl/Api.h"
 #include "runtime/comm/nccl/NcclCommunicator.h"
-#include "runtime/device/cuda/Arena.h"
 
 #include <fmt/format.h>
 
@@ -26,12 +25,6 @@ public:
                               "the plan needs: ncclMemAlloc: {}",
                               bytes, api.errorText(result)));
     base = static_cast<char *>(memory);
-    try {
-      clear(base, bytes);
-    } catch (...) {
-      (void)api.free(base);
-      throw;
-    }
   }
   ~NcclArena() override { (void)api.free(base); }
 

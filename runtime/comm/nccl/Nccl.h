@@ -32,7 +32,7 @@ public:
   NcclWorld(const CudaOptions &options, const Streams &streams);
   ~NcclWorld();
 
-  /// Memory that collectives reach without copies of NCCL's own.
+  /// Memory that collectives reach without copies of NCCL's own, not cleared.
   std::unique_ptr<Arena> window(uint64_t bytes);
   /// Called by all ranks for all groups in one order.
   std::unique_ptr<Communicator> communicator(std::unique_ptr<Communicator> host,

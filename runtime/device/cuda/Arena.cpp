@@ -26,12 +26,6 @@ DeviceArena::DeviceArena(uint64_t bytes) : Arena(bytes) {
                             bytes, free, total, cudaGetErrorString(result)));
   }
   base = static_cast<char *>(memory);
-  try {
-    clear(base, bytes);
-  } catch (...) {
-    (void)cudaFree(base);
-    throw;
-  }
 }
 
 DeviceArena::~DeviceArena() { (void)cudaFree(base); }

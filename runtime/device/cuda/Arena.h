@@ -7,7 +7,7 @@
 
 namespace deepshard::runtime::cuda {
 
-/// Memory of the GPU.
+/// Memory of the GPU, not cleared.
 class DeviceArena final : public Arena {
 public:
   /// Throws Error with what is free if the GPU does not have it.

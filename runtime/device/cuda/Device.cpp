@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <thread>
 
 namespace deepshard::runtime::cuda {
@@ -55,6 +56,13 @@ void selectGpu(const CudaOptions &options) {
   check(cudaSetDevice(ordinal), "cudaSetDevice", ExitCode::BadInput);
 }
 
+/// Of the memory of this thread's GPU.
+uint64_t takenBytes() {
+  size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  return total - free;
+}
+
 /// Before any member of the device is made.
 const CudaOptions &selected(const CudaOptions &options) {
   selectGpu(options);
@@ -65,6 +73,7 @@ const CudaOptions &selected(const CudaOptions &options) {
 
 CudaDevice::CudaDevice(const CudaOptions &given)
     : options(selected(given)), streams([this](cudaStream_t stream) { wait(stream); }) {
+  use.before = takenBytes();
   if (options.ranks > 1)
     (void)world();
 }
@@ -80,9 +89,26 @@ NcclWorld *CudaDevice::world() {
 std::unique_ptr<Arena> CudaDevice::arena(Space space, uint64_t bytes) {
   if (space == Space::Host || space == Space::Pinned)
     return std::make_unique<PinnedArena>(bytes);
-  if (space == Space::Window && world())
-    return nccl->window(bytes);
-  return std::make_unique<DeviceArena>(bytes);
+  NcclWorld *reached = space == Space::Window ? world() : nullptr;
+  const uint64_t before = takenBytes();
+  std::unique_ptr<Arena> arena;
+  if (reached)
+    arena = reached->window(bytes);
+  else
+    arena = std::make_unique<DeviceArena>(bytes);
+  const uint64_t after = takenBytes();
+  use.count += bytes > 0 ? 1 : 0;
+  use.arenas += bytes;
+  use.arenasTook += after - std::min(before, after);
+  if (bytes > 0)
+    clear(arena->data(), bytes);
+  return arena;
+}
+
+std::optional<DeviceBytes> CudaDevice::bytes() const {
+  DeviceBytes now = use;
+  now.taken = takenBytes();
+  return now;
 }
 
 const KernelProvider *CudaDevice::provider(std::string_view name) {
@@ -119,8 +145,11 @@ std::unique_ptr<Communicator> CudaDevice::communicator(std::unique_ptr<Communica
                                                 streams);
 }
 
+/// A copy from memory that is not pinned may end after its call, and our streams do not wait for
+/// it.
 void CudaDevice::write(char *to, const void *from, uint64_t bytes) {
   check(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), "cudaMemcpy");
+  check(cudaStreamSynchronize(nullptr), "cudaStreamSynchronize");
 }
 
 void CudaDevice::read(void *to, const char *from, uint64_t bytes) {
@@ -193,9 +222,10 @@ void CudaDevice::wait(cudaStream_t stream) {
       if (nccl)
         nccl->throwIfFailed();
       if (now - start >= options.timeout)
-        throw Error(fmt::format("the GPU did not finish its work within {:g} s: another rank may "
-                                "have failed",
-                                std::chrono::duration<double>(options.timeout).count()),
+        throw Error(fmt::format("the GPU did not finish its work within {:g} s (--timeout): {}",
+                                std::chrono::duration<double>(options.timeout).count(),
+                                options.ranks > 1 ? "another rank may have failed"
+                                                  : "a kernel hangs, or a step takes longer"),
                     ExitCode::RankFailed);
     } catch (...) {
       if (nccl)

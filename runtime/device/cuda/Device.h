@@ -23,6 +23,7 @@ public:
   explicit CudaDevice(const CudaOptions &options);
 
   std::unique_ptr<Arena> arena(Space space, uint64_t bytes) override;
+  std::optional<DeviceBytes> bytes() const override;
   std::unique_ptr<Stream> stream(const std::string &) override { return streams.add(); }
   std::unique_ptr<Event> event() override { return std::make_unique<CudaEvent>(); }
   const KernelProvider *provider(std::string_view name) override;
@@ -57,6 +58,7 @@ private:
   std::unique_ptr<NcclWorld> nccl;
   std::unique_ptr<PinnedArena> staging;
   uint64_t stagedBytes = 0;
+  DeviceBytes use;        // but for what is taken now
   bool canCapture = true; // no collective between threads of this process
 };
 

@@ -220,6 +220,31 @@ TEST_F(CudaTest, TasksAreTimedByTheDevice) {
     EXPECT_NE(spans.find(part), std::string::npos) << part;
 }
 
+/// The only memory of the GPU that is allocated is that of the plan, before the first step.
+TEST_F(CudaTest, TakesTheMemoryThatIsPlanned) {
+  planpb::Plan plan = cudaPlan(planOf({.zero = Zero::Update, .ranks = 1}, directory.path("w")));
+  uint64_t planned = 0, blocks = 0, count = 0;
+  for (const planpb::Arena &arena : plan.programs(0).arenas()) {
+    constexpr uint64_t kBlock = 2 << 20;
+    planned += arena.bytes();
+    blocks += (arena.bytes() + kBlock - 1) / kBlock * kBlock;
+    count += arena.bytes() > 0 ? 1 : 0;
+  }
+  Executor executor(plan, options);
+  const uint64_t allocations = fake.callsByName()["cudaMalloc"];
+  for (int i = 0; i < 3; ++i)
+    executor.step();
+  EXPECT_EQ(fake.callsByName()["cudaMalloc"], allocations);
+  const DeviceBytes bytes = *executor.deviceBytes();
+  EXPECT_GT(count, 1u);
+  EXPECT_EQ(bytes.count, count);
+  EXPECT_EQ(bytes.arenas, planned);
+  EXPECT_EQ(bytes.arenas, executor.plannedBytes());
+  EXPECT_EQ(bytes.arenasTook, blocks);
+  EXPECT_EQ(bytes.before, 0u);
+  EXPECT_EQ(bytes.taken, blocks);
+}
+
 TEST_F(CudaTest, RefusesKernelsThatItDoesNotHave) {
   planpb::Plan plan = cudaPlan(cpuPlan());
   plan.mutable_programs(0)->mutable_segments(0)->mutable_tasks(0)->mutable_launch()->set_provider(

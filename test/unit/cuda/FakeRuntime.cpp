@@ -79,6 +79,7 @@ int fromEnvironment(const char *name, int otherwise) {
 class Fake final : public FakeCuda {
 public:
   Fake() {
+    streams.push_back(&legacy);
     settings.driver = fromEnvironment("DEEPSHARD_FAKE_DRIVER", settings.driver);
     settings.devices = fromEnvironment("DEEPSHARD_FAKE_DEVICES", settings.devices);
     settings.capability = fromEnvironment("DEEPSHARD_FAKE_CAPABILITY", settings.capability);
@@ -128,6 +129,18 @@ public:
     if (fails(name))
       return cudaErrorUnknown;
     return hasFault ? cudaErrorIllegalAddress : cudaSuccess;
+  }
+  bool isOnDevice(const void *address) const {
+    auto next = allocations.upper_bound(const_cast<void *>(address));
+    if (next == allocations.begin())
+      return false;
+    --next;
+    return static_cast<const char *>(address) < static_cast<char *>(next->first) + next->second;
+  }
+  /// Work of the stream that others do not wait for, and that waits for none of them.
+  void issueToLegacy(Work work) { legacy.queue.push_back(std::move(work)); }
+  void finishLegacy() {
+    run([this] { return legacy.queue.empty(); });
   }
   void note(const std::string &text, cudaStream_t stream) {
     log.push_back(text + " @" + std::to_string(stream->number));
@@ -210,6 +223,9 @@ public:
   std::string failedCall;
   bool hasFault = false; // every call fails from then on
   std::atomic<int64_t> aliveCount = 0;
+  std::map<void *, size_t> allocations; // of the device
+  size_t deviceBytes = 0;
+  CUstream_st legacy{-1, 0};
   std::vector<CUstream_st *> streams;
   int streamCount = 0, eventCount = 0;
   uint64_t now = 0; // events that have happened
@@ -431,6 +447,8 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   return cudaSuccess;
 }
 
+constexpr size_t kFakeMemory = size_t{1} << 40;
+
 static cudaError_t allocate(void **memory, size_t bytes) {
   *memory = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
   std::memset(*memory, 0xa5, bytes); // not zero: who needs zeros asks for them
@@ -448,27 +466,54 @@ static cudaError_t release(void *memory) {
 }
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
   DEEPSHARD_CALL(cudaMalloc);
-  return allocate(memory, bytes);
+  allocate(memory, bytes);
+  fake().deviceBytes += fake().allocations[*memory] = bytes;
+  return cudaSuccess;
 }
 cudaError_t cudaHostAlloc(void **memory, size_t bytes, unsigned) {
   DEEPSHARD_CALL(cudaHostAlloc);
   return allocate(memory, bytes);
 }
-cudaError_t cudaFree(void *memory) { return release(memory); }
+cudaError_t cudaFree(void *memory) {
+  {
+    std::lock_guard lock(fake().mutex);
+    fake().deviceBytes -= fake().allocations[memory];
+    fake().allocations.erase(memory);
+  }
+  return release(memory);
+}
 cudaError_t cudaFreeHost(void *memory) { return release(memory); }
 cudaError_t cudaMemGetInfo(size_t *free, size_t *total) {
-  *free = *total = size_t{1} << 40;
+  DEEPSHARD_CALL(cudaMemGetInfo);
+  *total = kFakeMemory;
+  *free = kFakeMemory - fake().deviceBytes;
   return cudaSuccess;
 }
 cudaError_t cudaMemset(void *memory, int value, size_t bytes) {
   DEEPSHARD_CALL(cudaMemset);
-  std::memset(memory, value, bytes);
+  fake().issueToLegacy(once([=] { std::memset(memory, value, bytes); }));
   return cudaSuccess;
 }
-// Streams that do not block are not waited for.
+// Streams that do not block are not waited for. What comes from memory of the host that is not
+// pinned has been read when the call returns, but may not be there yet.
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind) {
   DEEPSHARD_CALL(cudaMemcpy);
-  std::memcpy(to, from, bytes);
+  fake().finishLegacy();
+  if (!fake().isOnDevice(to)) {
+    std::memcpy(to, from, bytes);
+    return cudaSuccess;
+  }
+  const char *first = static_cast<const char *>(from);
+  fake().issueToLegacy(once([to, staged = std::vector<char>(first, first + bytes)] {
+    std::memcpy(to, staged.data(), staged.size());
+  }));
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  DEEPSHARD_CALL(cudaStreamSynchronize);
+  if (stream) // others are asked again and again, so that a wait can be given up
+    return cudaErrorInvalidValue;
+  fake().finishLegacy();
   return cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind,

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include <sys/wait.h>
 
@@ -101,6 +102,28 @@ TEST_F(CudaRunTest, WithoutNvidiasLibraries) {
                                "--cuda-libs " DEEPSHARD_FAKE_LIBRARIES);
   EXPECT_EQ(code, 1);
   EXPECT_THAT(output, HasSubstr("NCCL 2.28 or newer is needed"));
+}
+
+/// In the folders that pip installs into; files that cannot be loaded are named.
+TEST_F(CudaRunTest, LooksIntoPythonEnvironments) {
+  if (std::filesystem::exists("/usr/local/cuda/lib64/libcublasLt.so.13"))
+    GTEST_SKIP() << "this machine has a toolkit with cuBLASLt";
+  write(1, "cublaslt");
+  const std::filesystem::path prefix = directory.path("prefix");
+  std::filesystem::create_directories(prefix / "bin");
+  std::ofstream(prefix / "bin/python3") << "";
+  for (std::string place :
+       {"lib/python3.12/site-packages", "lib/python3/dist-packages",
+        "local/lib/python3.12/dist-packages", ".local/lib/python3.9/site-packages"}) {
+    const std::filesystem::path library = prefix / place / "nvidia/cu13/lib/libcublasLt.so.13";
+    std::filesystem::create_directories(library.parent_path());
+    std::ofstream(library) << "no library";
+    auto [code, output] = run(fmt::format("{} PATH={}/bin:/usr/bin:/bin HOME={}", kFake,
+                                          prefix.string(), prefix.string()));
+    EXPECT_EQ(code, 1);
+    EXPECT_THAT(output, HasSubstr(library.string() + " cannot be loaded"));
+    std::filesystem::remove(library);
+  }
 }
 
 /// Without kernels, which only a test in the same process can give to the fake.
