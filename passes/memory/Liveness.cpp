@@ -14,6 +14,9 @@ namespace {
 class Liveness {
 public:
   explicit Liveness(plan::ProgramOp program) {
+    for (auto buffer : program.getBody().getOps<plan::BufferOp>())
+      if (isOfStep(buffer))
+        granularity = std::max<int64_t>(granularity, buffer.getAlign());
     for (plan::SegmentOp segment : segmentsInOrder(program)) {
       current = &spans[segment.getSymName()];
       current->begin = time;
@@ -32,6 +35,11 @@ public:
   Lifetimes lifetimes;
 
 private:
+  static bool isOfStep(plan::BufferOp buffer) {
+    return buffer.getLifetime() == plan::Lifetime::Transient ||
+           buffer.getLifetime() == plan::Lifetime::Step;
+  }
+
   /// The times of a segment and the step buffers that it touches.
   struct Span {
     int64_t begin = 0, end = 0;
@@ -96,15 +104,13 @@ private:
     SmallVector<plan::BufferOp> buffers;
     for (Value operand : task->getOperands()) {
       plan::BufferOp buffer = bufferOf(operand);
-      if (!buffer || (buffer.getLifetime() != plan::Lifetime::Transient &&
-                      buffer.getLifetime() != plan::Lifetime::Step))
+      if (!buffer || !isOfStep(buffer))
         continue;
       if (buffer.getLifetime() == plan::Lifetime::Step)
         current->stepBuffers.insert(buffer);
       auto [it, inserted] = lifetimes.insert({buffer, Block{time, time, 0}});
       it->second.end = time;
-      it->second.bytes =
-          llvm::alignTo(buffer.getBytes(), std::max<int64_t>(kGranularity, buffer.getAlign()));
+      it->second.bytes = llvm::alignTo(buffer.getBytes(), granularity);
       buffers.push_back(buffer);
     }
     return buffers;
@@ -127,6 +133,7 @@ private:
   }
 
   int64_t time = 0;
+  int64_t granularity = kGranularity;
   llvm::MapVector<StringRef, Span> spans; // complete before pointers into it are taken
   Span *current = nullptr;
   llvm::MapVector<int64_t, Running> running;                    // by stream

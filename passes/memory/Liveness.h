@@ -29,7 +29,8 @@ llvm::SmallVector<plan::SegmentOp> segmentsInOrder(plan::ProgramOp program);
 
 /// From the first to the last task that touches a transient or a step buffer, in the order of the
 /// first. Step buffers that the runtime reads after the step (metrics) or that are touched outside
-/// the schedule are left out: they live always. Sizes are rounded so that every offset is aligned.
+/// the schedule are left out: they live always. Sizes are multiples of the largest
+/// alignment, so that every offset is aligned.
 using Lifetimes = llvm::MapVector<plan::BufferOp, Block>;
 Lifetimes lifetimesOf(plan::ProgramOp program);
 

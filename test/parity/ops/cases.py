@@ -330,6 +330,12 @@ def normalizations(c):
             c.add("cross_entropy_grad", [logits, (target, index), lse, c.normal()],
                   "{a0}, {a1}, {a2}, {a3} ignore_index -100 : {t0}, {t1}, {t2}, {t3}", cross_entropy_grad)
 
+            def cross_entropy_with_grad(x, t, d):
+                return cross_entropy_grad(x, t, torch.logsumexp(x, 1), d), cross_entropy(x, t)[0]
+
+            c.add("cross_entropy_with_grad", [logits, (target, index), c.normal()],
+                  "{a0}, {a1}, {a2} ignore_index -100 : {t0}, {t1}, {t2}", cross_entropy_with_grad, [c.element] * 2)
+
 
 def attention_reference(q, k, v, mask, causal, scale):
     """o and lse, written out; rows that see no key give 0 and -inf."""

@@ -49,6 +49,25 @@ plan.program @input_and_output_apart streams ["compute"] {
 
 // -----
 
+// A buffer that wants more than others (the workspace of a library) gets it beside small ones: in steps of 64 it would lie at 640.
+
+// CHECK-LABEL: plan.program @alignments
+// CHECK: plan.buffer "w" transient bytes 256 align 256 offset {{0|512|1024}}{{$}}
+plan.program @alignments streams ["compute"] {
+  %x = plan.buffer "x" transient bytes 320 align 64
+  %y = plan.buffer "y" transient bytes 320 align 64
+  %w = plan.buffer "w" transient bytes 256 align 256
+  plan.segment @s {
+    %0 = plan.view %x offset 0 : !plan.view<80xf32>
+    %1 = plan.view %y offset 0 : !plan.view<80xf32>
+    %2 = plan.view %w offset 0 : !plan.view<256xi8>
+    plan.feed "x" %0 on 0 batch_dimension 0 : !plan.view<80xf32>
+    plan.launch "cublaslt" "neg" ins(%0 : !plan.view<80xf32>) outs(%1 : !plan.view<80xf32>) workspace(%2 : !plan.view<256xi8>) on 0 attributes {} flops 16 phase "forward"
+  }
+}
+
+// -----
+
 // Transient buffers of different segments never live together.
 
 // CHECK-LABEL: plan.program @segments_apart
