@@ -15,8 +15,9 @@
 //   anything else the padding is cut off in front of it
 //
 // With `open`, dimensions that a search may split later are padded for all axes that it may split
-// them over: where every user works with the padding, and it is so little that it does no harm if
-// the dimension stays whole.
+// them over; with `multiple` to multiples of that, for the products and kernels of GPUs, which read
+// several neighbours at once: where every user works with the padding, and it is so little that it
+// does no harm if the dimension stays whole.
 //
 // Runs before differentiation, so that gradients come out padded and right by themselves.
 // O(ops that see a padded dimension).
@@ -30,6 +31,7 @@
 #include "llvm/Support/MathExtras.h"
 
 #include <limits>
+#include <numeric>
 
 using namespace mlir;
 
@@ -124,16 +126,17 @@ bool isFollowed(Value value, int64_t dim, int64_t size) {
 struct PadParametersPass : impl::PadParametersBase<PadParametersPass> {
   using PadParametersBase::PadParametersBase;
 
-  /// The part of a dimension that may be padding where nobody knows yet whether it is split.
+  /// The part of a dimension that may be padding where it does not have to be.
   static constexpr int64_t kMostOpen = 100; // one in so many
 
   void runOnOperation() override {
     func::FuncOp function = getOperation();
     sharding::MeshOp meshOp = sharding::onlyMesh(function->getParentOfType<ModuleOp>());
-    if (!meshOp)
+    const int64_t unit = multiple;
+    if (!meshOp && unit == 1)
       return;
-    sharding::MeshAttr mesh = meshOp.getAxes();
-    const int64_t openParts = mesh.sizeOf(searchedAxes(function, mesh));
+    sharding::MeshAttr mesh = meshOp ? meshOp.getAxes() : sharding::MeshAttr();
+    const int64_t openParts = open && mesh ? mesh.sizeOf(searchedAxes(function, mesh)) : 1;
     // Biases last: the weight's padding is theirs.
     SmallVector<BlockArgument> arguments(function.getArguments());
     llvm::stable_sort(arguments,
@@ -144,11 +147,16 @@ struct PadParametersPass : impl::PadParametersBase<PadParametersPass> {
       sharding::LayoutAttr layout = sharding::layoutOf(argument);
       for (int64_t dim = 0; dim < typeOf(argument).getRank(); ++dim) {
         int64_t size = typeOf(argument).getDimSize(dim);
-        if (layout)
-          pad(argument, dim, llvm::alignTo(size, mesh.sizeOf(layout.getAxes(dim))));
-        else if (int64_t padded = llvm::alignTo(size, openParts);
-                 open && (padded - size) * kMostOpen <= size && isFollowed(argument, dim, size))
-          pad(argument, dim, padded);
+        const int64_t parts = layout ? mesh.sizeOf(layout.getAxes(dim)) : openParts;
+        auto isHarmless = [&](int64_t padded) {
+          return (padded - size) * kMostOpen <= size && isFollowed(argument, dim, size);
+        };
+        const int64_t least = llvm::alignTo(size, parts),
+                      wide = llvm::alignTo(size, std::lcm(parts, unit));
+        if (isHarmless(wide))
+          pad(argument, dim, wide);
+        else if (layout || isHarmless(least))
+          pad(argument, dim, least);
       }
     }
   }

@@ -74,7 +74,8 @@ def PadParameters : Pass<"pad-parameters", "::mlir::func::FuncOp"> {
 
     Requires: `sharding.layout` on parameters, no gradients yet. Leaves: every split dimension of a parameter divides;
     `graph.cut` on those that were padded. With `open` dimensions of parameters without a layout are padded for all axes
-    that cut no input, where all users work with the padding and at most 1 in 100 indices is padding.
+    that cut no input, with `multiple` all dimensions to multiples of that, where all users work with the padding and at most
+    1 in 100 indices is padding.
 
     Input:
     ```mlir
@@ -91,7 +92,8 @@ def PadParameters : Pass<"pad-parameters", "::mlir::func::FuncOp"> {
     ```
   }];
   let options = [
-    Option<"open", "open", "bool", "false", "A parameter without a layout may be split later: prepare it">
+    Option<"open", "open", "bool", "false", "A parameter without a layout may be split later: prepare it">,
+    Option<"multiple", "multiple", "int64_t", "1", "What sizes are to be multiples of, beyond what splits need">
   ];
   let dependentDialects = ["::deepshard::graph::GraphDialect", "::deepshard::sharding::ShardingDialect"];
 }

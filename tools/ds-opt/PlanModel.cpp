@@ -208,7 +208,10 @@ static LogicalResult decide(ModuleOp module, const Options &options, const Setti
     // Layouts of parameters that need another shape change the forward, before it has gradients.
     passes.addNestedPass<func::FuncOp>(createVerifyHeads());
     passes.addNestedPass<func::FuncOp>(createSplitFusedProjections({config.searchLayouts}));
-    passes.addNestedPass<func::FuncOp>(createPadParameters({config.searchLayouts}));
+    // On GPUs rows of logits should begin where the widest accesses may.
+    constexpr int64_t kGpuMultiple = 64;
+    passes.addNestedPass<func::FuncOp>(
+        createPadParameters({config.searchLayouts, options.targetGpu.empty() ? 1 : kGpuMultiple}));
     buildGradientPipeline(passes, training);
     if (config.searchLayouts)
       passes.addPass(createChooseLayouts(searchOf(options, settings)));

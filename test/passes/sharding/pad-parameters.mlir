@@ -76,3 +76,35 @@ func.func @others(%w: tensor<7xf32> {graph.parameter = "w", sharding.layout = #s
   %1 = graph.tanh %v : tensor<4xf32>
   return %0, %1 : tensor<7xf32>, tensor<4xf32>
 }
+
+// -----
+
+// RUN: ds-opt %s -split-input-file --pass-pipeline='builtin.module(func.func(pad-parameters{multiple=8}))' | FileCheck %s --check-prefix=WIDE
+
+// A vocabulary becomes a multiple of 8 where that is little; other sizes stay, also without a mesh.
+
+// WIDE-LABEL: @vocabulary
+// WIDE-SAME: tensor<104x4xf32> {graph.cut = #graph.cut<shape = [103, 4], dims = [103, 4]>
+// WIDE: graph.linear %{{.*}}, %{{.*}} transpose_weight : tensor<3x4xf32>, tensor<104x4xf32>
+// WIDE: graph.cross_entropy %{{.*}}, %{{.*}} ignore_index -100 : tensor<3x104xf32>, tensor<3xi64>
+// CHECK-LABEL: @vocabulary
+// CHECK-SAME: tensor<103x4xf32> {graph.parameter = "w"}
+func.func @vocabulary(%x: tensor<3x4xf32>, %w: tensor<103x4xf32> {graph.parameter = "w"}, %t: tensor<3xi64>) -> tensor<f32> {
+  %l = graph.linear %x, %w transpose_weight : tensor<3x4xf32>, tensor<103x4xf32>
+  %s, %n, %e = graph.cross_entropy %l, %t ignore_index -100 : tensor<3x103xf32>, tensor<3xi64>
+  return %s : tensor<f32>
+}
+
+// -----
+
+// Too much, and read by something else.
+
+// WIDE-LABEL: @whole
+// WIDE-SAME: tensor<13x4xf32> {graph.parameter = "w"}
+// WIDE-SAME: tensor<103xf32> {graph.parameter = "b"}
+func.func @whole(%w: tensor<13x4xf32> {graph.parameter = "w"}, %b: tensor<103xf32> {graph.parameter = "b"},
+                 %i: tensor<3xi64>) -> (tensor<3x4xf32>, tensor<103xf32>) {
+  %0 = graph.embedding %w, %i : tensor<13x4xf32>, tensor<3xi64>
+  %1 = graph.neg %b : tensor<103xf32>
+  return %0, %1 : tensor<3x4xf32>, tensor<103xf32>
+}
