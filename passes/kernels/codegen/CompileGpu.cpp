@@ -43,6 +43,34 @@ static std::string joined(ArrayRef<std::string> texts) {
   return result;
 }
 
+/// ptxas aims at many blocks on a multiprocessor, and rather spills a few registers than gives one
+/// up. Functions that spill ask for a block less each. Returns whether there was any that could.
+static bool askForRegisters(std::string &ptx, ArrayRef<GpuResources> resources) {
+  constexpr StringLiteral kThreads(".maxntid "), kBlocks(".minnctapersm ");
+  constexpr int64_t kRegisters = 65536; // of a multiprocessor
+  bool hasAsked = false;
+  for (const GpuResources &function : resources) {
+    const size_t entry = ptx.find(".entry " + function.function + "(");
+    const size_t body = ptx.find("\n{", entry), threadsAt = ptx.find(kThreads, entry);
+    if (function.spilledBytes == 0 || entry == std::string::npos || threadsAt > body)
+      continue;
+    auto numberAt = [&](size_t place) { return std::stoll(ptx.substr(place, 20)); };
+    int64_t blocks = kRegisters / (numberAt(threadsAt + kThreads.size()) *
+                                   std::max<int64_t>(function.registers, 1));
+    const size_t blocksAt = ptx.find(kBlocks, entry);
+    const bool hasAskedBefore = blocksAt < body;
+    if (hasAskedBefore)
+      blocks = numberAt(blocksAt + kBlocks.size());
+    if (blocks <= 1)
+      continue;
+    if (hasAskedBefore)
+      ptx.erase(blocksAt, ptx.find('\n', blocksAt) + 1 - blocksAt);
+    ptx.insert(ptx.find('\n', threadsAt) + 1, (kBlocks + llvm::Twine(blocks - 1) + "\n").str());
+    hasAsked = true;
+  }
+  return hasAsked;
+}
+
 FailureOr<GpuCode> compileGpuKernels(ArrayRef<KernelSource> kernels,
                                      const GpuCodegenOptions &options) {
   GpuCode code;
@@ -60,12 +88,14 @@ FailureOr<GpuCode> compileGpuKernels(ArrayRef<KernelSource> kernels,
   code.ptx = joined(*texts);
   if (options.assembler.empty())
     return code;
-  llvm::Expected<Assembled> assembled =
-      assemble(code.ptx, options.chip, options.assembler, options.cacheDirectory);
-  if (!assembled)
-    return first.emitError() << llvm::toString(assembled.takeError());
-  code.cubin = std::move(assembled->cubin);
-  code.resources = parseResources(assembled->messages);
+  do {
+    llvm::Expected<Assembled> assembled =
+        assemble(code.ptx, options.chip, options.assembler, options.cacheDirectory);
+    if (!assembled)
+      return first.emitError() << llvm::toString(assembled.takeError());
+    code.cubin = std::move(assembled->cubin);
+    code.resources = parseResources(assembled->messages);
+  } while (askForRegisters(code.ptx, code.resources));
   return code;
 }
 
