@@ -4,6 +4,7 @@
 
 #include "dialects/graph/KernelAttrs.h"
 #include "dialects/plan/Plan.h"
+#include "passes/kernels/KernelSpecs.h"
 #include "passes/kernels/gpu/GpuKernel.h"
 #include "passes/kernels/rowloops/RowKernel.h"
 
@@ -15,8 +16,6 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/xxhash.h"
-
-#include <numeric>
 
 using namespace mlir;
 
@@ -158,22 +157,6 @@ private:
       kernels.push_back(source);
     }
     return name;
-  }
-
-  /// What the addresses of the operands, inputs before outputs, are multiples of, up to what the
-  /// widest access needs.
-  static SmallVector<int64_t> alignmentsOf(plan::LaunchOp launch) {
-    auto alignmentOf = [](Value operand) {
-      auto view = operand.getDefiningOp<plan::ViewOp>();
-      std::optional<ArrayAttr> strides = view.getAxisStrides();
-      return std::gcd(GpuKernel::kAccessBytes,
-                      plan::alignmentOf(view.getBuffer().getDefiningOp<plan::BufferOp>(),
-                                        static_cast<int64_t>(view.getOffset()),
-                                        strides ? strides->getValue() : ArrayRef<Attribute>()));
-    };
-    SmallVector<int64_t> alignments = llvm::map_to_vector(launch.getInputs(), alignmentOf);
-    llvm::append_range(alignments, llvm::map_range(launch.getOutputs(), alignmentOf));
-    return alignments;
   }
 
   ModuleOp kernels;

@@ -5,10 +5,13 @@
 #include "dialects/graph/Graph.h"
 #include "dialects/graph/HostTensor.h"
 #include "dialects/graph/KernelAttrs.h"
+#include "passes/kernels/gpu/GpuKernel.h"
 #include "runtime/kernels/Providers.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/TypeSwitch.h"
+
+#include <numeric>
 
 using namespace mlir;
 
@@ -119,6 +122,20 @@ runtime::TensorDesc tensorDesc(plan::ViewType type) {
   desc.shape.assign(type.getShape().begin(), type.getShape().end());
   desc.strides.assign(type.getStrides().begin(), type.getStrides().end());
   return desc;
+}
+
+SmallVector<int64_t> alignmentsOf(plan::LaunchOp launch) {
+  auto alignmentOf = [](Value operand) {
+    auto view = operand.getDefiningOp<plan::ViewOp>();
+    std::optional<ArrayAttr> strides = view.getAxisStrides();
+    return std::gcd(GpuKernel::kAccessBytes,
+                    plan::alignmentOf(view.getBuffer().getDefiningOp<plan::BufferOp>(),
+                                      static_cast<int64_t>(view.getOffset()),
+                                      strides ? strides->getValue() : ArrayRef<Attribute>()));
+  };
+  SmallVector<int64_t> alignments = llvm::map_to_vector(launch.getInputs(), alignmentOf);
+  llvm::append_range(alignments, llvm::map_range(launch.getOutputs(), alignmentOf));
+  return alignments;
 }
 
 } // namespace deepshard

@@ -53,6 +53,10 @@ inline llvm::StringRef primitivesProvider(bool isGpu) { return isGpu ? "cuda" : 
 runtime::TensorDesc tensorDesc(mlir::RankedTensorType type);
 runtime::TensorDesc tensorDesc(plan::ViewType type);
 
+/// What the addresses of a launch's operands, inputs before outputs, are multiples of, up to what
+/// the widest access of a GPU needs.
+llvm::SmallVector<int64_t> alignmentsOf(plan::LaunchOp launch);
+
 } // namespace deepshard
 
 #endif // DEEPSHARD_PASSES_KERNELS_KERNELSPECS_H

@@ -17,7 +17,7 @@ using namespace mlir;
 
 namespace deepshard {
 
-void buildPlanPipeline(OpPassManager &passes, const PlanPipelineOptions &options) {
+void buildLaunchPipeline(OpPassManager &passes, const PlanPipelineOptions &options) {
   passes.addNestedPass<func::FuncOp>(createJoinPadsPass());
   passes.addNestedPass<func::FuncOp>(createSplitElementwisePass());
   passes.addNestedPass<func::FuncOp>(createFuseCrossEntropyPass());
@@ -43,6 +43,10 @@ void buildPlanPipeline(OpPassManager &passes, const PlanPipelineOptions &options
   passes.addNestedPass<plan::ProgramOp>(createSynchronizeStreamsPass());
   passes.addNestedPass<plan::ProgramOp>(createReuseInputsPass());
   passes.addNestedPass<plan::ProgramOp>(createPackBuffersPass());
+}
+
+void buildPlanPipeline(OpPassManager &passes, const PlanPipelineOptions &options) {
+  buildLaunchPipeline(passes, options);
   GenerateKernelsPassOptions codegen;
   codegen.threads = options.threads;
   codegen.cpuLevel = options.cpuLevel;

@@ -22,7 +22,10 @@ struct PlanPipelineOptions {
       providers; // of kernels, in this order; empty: the default of choose-kernels
 };
 
-/// The passes that choose, fuse and emit kernels, lower to tasks and give buffers their places.
+/// The passes that choose and fuse kernels, lower to tasks and give buffers their places. Kernels
+/// that are to be generated are private functions, which launches name.
+void buildLaunchPipeline(mlir::OpPassManager &passes, const PlanPipelineOptions &options);
+/// The same, and these kernels are emitted.
 void buildPlanPipeline(mlir::OpPassManager &passes, const PlanPipelineOptions &options);
 
 /// Compiles what the pipeline emitted (the module @kernels) for the CPU level and puts the code

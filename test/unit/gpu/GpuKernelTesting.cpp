@@ -25,21 +25,22 @@ std::vector<HostTensor> GpuKernelTest::GpuCase::results() {
 
 GpuKernelTest::GpuKernelTest() { context.loadDialect<gpu::GPUDialect>(); }
 
+static Strides stridesOf(const Placed &placed) {
+  return {placed.desc.strides.begin(), placed.desc.strides.end()};
+}
+
 GpuKernelTest::GpuCase *GpuKernelTest::addGpu(func::FuncOp function,
                                               std::vector<HostTensor> arguments, bool isStrided) {
   std::optional<RowLoops> loops = RowLoops::of(function);
   if (!loops)
     return nullptr;
   GpuCase &test = gpuCases.emplace_back();
-  test.name = "k" + std::to_string(gpuCases.size());
   test.function = function;
   test.arguments = std::move(arguments);
-  std::vector<Strides> strides;
   std::vector<int64_t> alignments;
   auto put = [&](Type type, bool moves) {
     Placed placed =
         place(cast<RankedTensorType>(type), moves ? Layout::Strided : Layout::RowMajor, random);
-    strides.emplace_back(placed.desc.strides.begin(), placed.desc.strides.end());
     size_t size = sizeOf(placed.desc.dtype);
     test.shifts.push_back(moves ? random() % 3 * size : 0);
     alignments.push_back(test.shifts.back() == 0
@@ -53,9 +54,42 @@ GpuKernelTest::GpuCase *GpuKernelTest::addGpu(func::FuncOp function,
         put(type, isStrided && !cast<RankedTensorType>(type).getElementType().isInteger(64)));
   for (Type type : function.getResultTypes())
     test.outputs.push_back(put(type, isStrided));
-  ArrayRef<Strides> all(strides);
-  size_t inputs = test.inputs.size();
-  test.kernel = GpuKernel::of(*loops, all.take_front(inputs), all.drop_front(inputs), alignments);
+  return emit(test, *loops, alignments);
+}
+
+GpuKernelTest::GpuCase *GpuKernelTest::addGpu(func::FuncOp function,
+                                              std::vector<HostTensor> arguments,
+                                              ArrayRef<Strides> strides,
+                                              ArrayRef<int64_t> alignments) {
+  std::optional<RowLoops> loops = RowLoops::of(function);
+  if (!loops)
+    return nullptr;
+  GpuCase &test = gpuCases.emplace_back();
+  test.function = function;
+  test.arguments = std::move(arguments);
+  size_t next = 0;
+  auto put = [&](Type type) {
+    test.shifts.push_back(static_cast<size_t>(alignments[next] % GpuKernel::kAccessBytes));
+    return place(cast<RankedTensorType>(type), strides[next++]);
+  };
+  for (Type type : function.getArgumentTypes())
+    test.inputs.push_back(put(type));
+  for (Type type : function.getResultTypes())
+    test.outputs.push_back(put(type));
+  for (auto [input, argument] : llvm::zip_equal(test.inputs, test.arguments)) {
+    input.set(argument);
+    argument = input.get(argument.getType());
+  }
+  return emit(test, *loops, alignments);
+}
+
+GpuKernelTest::GpuCase *GpuKernelTest::emit(GpuCase &test, const RowLoops &loops,
+                                            ArrayRef<int64_t> alignments) {
+  auto strides = [](const std::vector<Placed> &places) {
+    return llvm::map_to_vector(places, stridesOf);
+  };
+  test.name = "k" + std::to_string(gpuCases.size());
+  test.kernel = GpuKernel::of(loops, strides(test.inputs), strides(test.outputs), alignments);
   if (!test.kernel) {
     gpuCases.pop_back();
     return nullptr;
@@ -119,10 +153,11 @@ std::string GpuKernelTest::run(GpuCase &test, Way way,
   return error;
 }
 
-void GpuKernelTest::runAndCheck(GpuCase &test, double tolerance, bool inF64) {
+void GpuKernelTest::runAndCheck(GpuCase &test, double tolerance, bool inF64,
+                                ArrayRef<std::pair<unsigned, unsigned>> inPlace) {
   for (Way way : {Way::Host, Way::Interpreter}) {
     SCOPED_TRACE(way == Way::Host ? "on the host" : "by the interpreter");
-    std::string error = run(test, way);
+    std::string error = run(test, way, inPlace);
     if (!error.empty()) {
       llvm::raw_string_ostream(error) << "\n" << test.function << "\n" << test.ptx;
       FAIL() << error;

@@ -38,6 +38,10 @@ protected:
   /// operands lie at addresses that are aligned to their elements only.
   GpuCase *addGpu(mlir::func::FuncOp function, std::vector<graph::HostTensor> arguments,
                   bool isStrided = false);
+  /// The same for operands, inputs before outputs, of these strides at addresses of these
+  /// alignments. Where elements of an argument share their place, it gets what is stored there.
+  GpuCase *addGpu(mlir::func::FuncOp function, std::vector<graph::HostTensor> arguments,
+                  llvm::ArrayRef<Strides> strides, llvm::ArrayRef<int64_t> alignments);
   /// Compiles what has been emitted, or been made of it.
   void compile(GpuCase &test);
   /// Runs the kernel on fresh inputs. Output `output` of a pair (input, output) of `inPlace` lies
@@ -46,13 +50,18 @@ protected:
                   llvm::ArrayRef<std::pair<unsigned, unsigned>> inPlace = {});
   /// Runs it both ways; fails the test if anything goes wrong or a result differs from what the
   /// reference computes.
-  void runAndCheck(GpuCase &test, double tolerance, bool inF64 = false);
+  void runAndCheck(GpuCase &test, double tolerance, bool inF64 = false,
+                   llvm::ArrayRef<std::pair<unsigned, unsigned>> inPlace = {});
 
   std::deque<GpuCase> gpuCases;
   Lowering lowering{Lowering::Target::GPU};
   PtxCompiler compiler{"sm_90"};
   HostGpu host;
   ptx::Traffic traffic; // of the last run by the interpreter
+
+private:
+  /// Plans and emits a kernel whose operands have their places.
+  GpuCase *emit(GpuCase &test, const RowLoops &loops, llvm::ArrayRef<int64_t> alignments);
 };
 
 } // namespace deepshard

@@ -144,11 +144,25 @@ HostTensor toFloats(const HostTensor &tensor) {
 // Groups
 //===------------------------------------------------------------------------------------------===//
 
-Placed place(RankedTensorType type, Layout layout, std::mt19937_64 &random) {
+static runtime::TensorDesc contiguousDesc(RankedTensorType type) {
+  return runtime::TensorDesc::contiguous(graph::toDType(type.getElementType()),
+                                         {type.getShape().begin(), type.getShape().end()});
+}
+
+Placed place(RankedTensorType type, const Strides &strides) {
   Placed placed;
-  placed.desc = runtime::TensorDesc::contiguous(graph::toDType(type.getElementType()),
-                                                {type.getShape().begin(), type.getShape().end()});
-  std::vector<int64_t> &strides = placed.desc.strides;
+  placed.desc = contiguousDesc(type);
+  placed.desc.strides.assign(strides.begin(), strides.end());
+  int64_t last = 0;
+  for (auto [size, stride] : llvm::zip_equal(type.getShape(), strides))
+    last += (size - 1) * stride;
+  placed.bytes.assign((last + 1) * sizeOf(placed.desc.dtype), 0x7B);
+  return placed;
+}
+
+Placed place(RankedTensorType type, Layout layout, std::mt19937_64 &random) {
+  runtime::TensorDesc desc = contiguousDesc(type);
+  std::vector<int64_t> &strides = desc.strides;
   size_t rank = strides.size();
   if (layout != Layout::RowMajor && rank > 1) {
     int64_t gap = static_cast<int64_t>(random() % 3) * 16;
@@ -157,17 +171,13 @@ Placed place(RankedTensorType type, Layout layout, std::mt19937_64 &random) {
     std::iota(order.begin(), order.end(), 0);
     std::shuffle(order.begin(), order.end(), random);
     int64_t stride =
-        isScattered ? 1 + static_cast<int64_t>(random() % 2) : placed.desc.shape[rank - 1] + gap;
+        isScattered ? 1 + static_cast<int64_t>(random() % 2) : desc.shape[rank - 1] + gap;
     for (size_t dim : order) {
       strides[dim] = stride;
-      stride *= placed.desc.shape[dim];
+      stride *= desc.shape[dim];
     }
   }
-  int64_t last = 0;
-  for (size_t dim = 0; dim < rank; ++dim)
-    last += (placed.desc.shape[dim] - 1) * strides[dim];
-  placed.bytes.assign((last + 1) * sizeOf(placed.desc.dtype), 0x7B);
-  return placed;
+  return place(type, Strides(strides.begin(), strides.end()));
 }
 
 std::vector<HostTensor> RowKernelTest::Case::results() {
@@ -219,6 +229,8 @@ HostTensor RowKernelTest::randomTensor(RankedTensorType type) {
   for (int64_t i = 0, end = type.getNumElements(); i < end; ++i) {
     if (element.isF32())
       tensor.as<float>()[i] = normal(random);
+    else if (element.isF64())
+      tensor.as<double>()[i] = normal(random);
     else if (auto narrow = dyn_cast<FloatType>(element)) {
       llvm::APFloat value(normal(random));
       bool losesInfo;

@@ -36,6 +36,7 @@ private:
 /// and elements apart.
 enum class Layout { RowMajor, Strided, Scattered };
 Placed place(mlir::RankedTensorType type, Layout layout, std::mt19937_64 &random);
+Placed place(mlir::RankedTensorType type, const Strides &strides);
 
 /// Compares tensors of equal type. Floats differ by at most `tolerance` relative to the wanted
 /// magnitude or 1; 0 demands equal bits. NaN is equal to NaN. Returns what differs, or nothing.
