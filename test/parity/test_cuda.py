@@ -5,7 +5,6 @@ products and the library's own kernels run on the host (test/unit/cuda). What a 
 import glob
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -147,22 +146,23 @@ class Cuda(unittest.TestCase):
         for name, value in expected.items():
             self.assertEqual(found[name].tobytes(), value.tobytes(), name)
 
-    def test_nccl_with_one_rank(self):
-        """What `./dev gpu-test` does with NCCL on a machine with one GPU."""
+    def test_gpu_test(self):
+        """All that `./dev gpu-test` prepares and runs, with a smaller model and fewer steps."""
         with tempfile.TemporaryDirectory() as directory:
-            environment = os.environ | ENVIRONMENT | {"DS_OPT": DS_OPT, "DS_RUN": DS_RUN}
-            code = f"import prepare; f = prepare.Folder({directory!r}, 'sm_90'); f.one_rank(); f.pack()"
-            subprocess.run([sys.executable, "-c", code], check=True, cwd=os.path.join(ROOT, "test/gpu"),
-                           env={name: value for name, value in environment.items() if name not in ENVIRONMENT})
-            shutil.copy(os.path.join(directory, "cpu-nccl.jsonl"), os.path.join(directory, "cpu-f32.jsonl"))
+            environment = os.environ | {"DS_OPT": DS_OPT, "DS_RUN": DS_RUN}
+            code = ("import sys, prepare; prepare.SHAPE.update(n_layer=1, n_embd=32, n_head=2, vocab_size=61); "
+                    f"prepare.SEQ, prepare.STEPS = 16, 30; sys.argv[1:] = [{directory!r}]; prepare.main()")
+            subprocess.run([sys.executable, "-c", code], check=True, cwd=os.path.join(ROOT, "test/gpu"), env=environment)
             figures = os.path.join(directory, "figures.json")
-            command = [sys.executable, os.path.join(ROOT, "test/gpu/run.py"), directory, "-o", figures, "--only", "nccl",
-                       "--steps", "20", *OPTIONS]
-            subprocess.run(command, check=True, env=environment)
+            command = [sys.executable, os.path.join(ROOT, "test/gpu/run.py"), directory, "-o", figures, "--steps", "8", *OPTIONS]
+            finished = subprocess.run(command, env=environment | ENVIRONMENT, capture_output=True, text=True)
+            self.assertEqual(finished.returncode, 0, finished.stdout + finished.stderr)
             with open(figures, encoding="utf-8") as stream:
                 found = json.load(stream)
-            self.assertEqual(list(found), ["nccl"])
+            self.assertEqual(len(found), 11)
             self.assertLess(found["nccl"]["apart"], 1e-9)
+            for memory in (found["memory"][precision] for precision in ("f32", "bf16", "fp16")):
+                self.assertEqual(memory["arenas"], memory["planned"])
 
     def test_tensor(self):
         """A model split over two ranks."""
