@@ -75,6 +75,29 @@ struct FuseCrossEntropy : impl::FuseCrossEntropyPassBase<FuseCrossEntropy> {
   }
 
 private:
+  /// The only reader of the gradient comes behind it if it is element-wise and can: the mask of a
+  /// vocabulary that was padded. And so on.
+  static void moveReaders(Value gradient) {
+    while (gradient.hasOneUse()) {
+      Operation *maker = gradient.getDefiningOp(), *reader = *gradient.user_begin();
+      auto evaluable = dyn_cast<graph::EvaluableOpInterface>(reader);
+      SmallVector<Operation *> constants;
+      const bool canMove = llvm::all_of(reader->getOperands(), [&](Value operand) {
+        Operation *other = operand.getDefiningOp();
+        if (operand == gradient || !other || other->isBeforeInBlock(maker))
+          return true;
+        constants.push_back(other);
+        return other->hasTrait<OpTrait::ConstantLike>();
+      });
+      if (!evaluable || !evaluable.isElementwise() || !canMove)
+        return;
+      for (Operation *constant : constants)
+        constant->moveBefore(maker);
+      reader->moveAfter(maker);
+      gradient = reader->getResult(0);
+    }
+  }
+
   static void fuse(graph::CrossEntropyOp loss, graph::CrossEntropyGradOp grad) {
     std::optional<SmallVector<Operation *>> slope = opsBehind(loss, grad.getDlossSum());
     if (!slope)
@@ -88,6 +111,8 @@ private:
     auto both = graph::CrossEntropyWithGradOp::create(builder, loss.getLoc(), loss.getLogits(),
                                                       loss.getTarget(), grad.getDlossSum(),
                                                       loss.getIgnoreIndex());
+    grad.replaceAllUsesWith(both.getDlogits());
+    moveReaders(both.getDlogits());
     // All of it is computed where the loss was.
     Operation *op = before ? before->getNextNode() : &loss->getBlock()->front();
     for (; op != loss; op = op->getNextNode())
@@ -96,7 +121,6 @@ private:
         if (Attribute attribute = loss->getAttr(name))
           op->setAttr(name, attribute);
       }
-    grad.replaceAllUsesWith(both.getDlogits());
     loss.getLossSum().replaceAllUsesWith(both.getLossSum());
     grad.erase();
     loss.erase();

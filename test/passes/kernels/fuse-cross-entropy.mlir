@@ -44,6 +44,25 @@ func.func @chunk(%x: tensor<4x96xf32>, %t: tensor<4xi64>, %d: tensor<f32>) -> (t
 
 // -----
 
+// The mask of a padded vocabulary, of which the forward has made the condition, follows the gradient.
+// CHECK-LABEL: @mask
+// CHECK: graph.constant {graph.phase = "forward"} dense<0.0
+// CHECK: %[[G:.*]], %{{.*}} = graph.cross_entropy_with_grad {{.*}} {graph.phase = "forward"}
+// CHECK-NEXT: graph.select %{{.*}}, %[[G]], %{{.*}} {graph.phase = "forward"}
+// CHECK-NEXT: graph.exp {{.*}} {graph.phase = "backward"}
+// CHECK-NEXT: graph.reduce_sum {{.*}} {graph.phase = "backward"}
+func.func @mask(%x: tensor<4x96xf32>, %t: tensor<4xi64>, %d: tensor<f32>, %is: tensor<1x96xi1>) -> (tensor<f32>, tensor<f32>, tensor<4xf32>) {
+  %sum, %count, %lse = graph.cross_entropy %x, %t ignore_index -100 {graph.phase = "forward"} : tensor<4x96xf32>, tensor<4xi64>
+  %e = graph.exp %d {graph.phase = "backward"} : tensor<f32>
+  %g = graph.cross_entropy_grad %x, %t, %lse, %d ignore_index -100 {graph.phase = "backward"} : tensor<4x96xf32>, tensor<4xi64>, tensor<4xf32>, tensor<f32>
+  %zero = graph.constant {graph.phase = "backward"} dense<0.0> : tensor<f32>
+  %m = graph.select %is, %g, %zero {graph.phase = "backward"} : tensor<1x96xi1>, tensor<4x96xf32>, tensor<f32>
+  %r = graph.reduce_sum %m dims [1] {graph.phase = "backward"} : tensor<4x96xf32>
+  return %sum, %e, %r : tensor<f32>, tensor<f32>, tensor<4xf32>
+}
+
+// -----
+
 // A gradient that is scaled by something of the loss waits for it.
 // CHECK-LABEL: @scaled_by_the_loss
 // CHECK-NOT: with_grad
