@@ -54,6 +54,9 @@ public:
   virtual int64_t alive() const = 0;
   /// Another library made or gave back so many.
   virtual void addAlive(int64_t count) = 0;
+  /// Takes memory that was given back, until `reset`: a collective whose last member comes when
+  /// another one has failed still reads and writes all members' memory.
+  virtual void retire(void *memory) = 0;
   /// Issues work of another library to a stream. It is called until it returns true.
   virtual void issue(cudaStream_t stream, const std::string &name, std::function<bool()> work) = 0;
   /// Counts a call of another library. True if it is the one to fail.

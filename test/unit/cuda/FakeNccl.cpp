@@ -240,7 +240,7 @@ ncclResult_t ncclMemAlloc(void **memory, size_t bytes) {
 }
 ncclResult_t ncclMemFree(void *memory) {
   fake().addAlive(-1);
-  std::free(memory);
+  fake().retire(memory);
   return ncclSuccess;
 }
 ncclResult_t ncclCommWindowRegister(ncclComm_t, void *memory, size_t, ncclWindow_t *window, int) {

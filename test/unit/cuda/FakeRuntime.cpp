@@ -87,6 +87,7 @@ public:
   void reset(const FakeSettings &given) override {
     std::lock_guard lock(mutex);
     settings = given;
+    retired.clear();
     random.seed(given.seed);
     kernels.clear();
     log.clear();
@@ -109,6 +110,10 @@ public:
   std::string failed() const override { return failedCall; }
   int64_t alive() const override { return aliveCount; }
   void addAlive(int64_t count) override { aliveCount += count; }
+  void retire(void *memory) override {
+    std::lock_guard lock(mutex);
+    retired.emplace_back(memory, std::free);
+  }
   bool fails(const char *name) override {
     std::lock_guard lock(mutex);
     uint64_t number = ++callCount, ofName = ++callCounts[name];
@@ -224,6 +229,7 @@ public:
   bool hasFault = false; // every call fails from then on
   std::atomic<int64_t> aliveCount = 0;
   std::map<void *, size_t> allocations; // of the device
+  std::vector<std::unique_ptr<void, void (*)(void *)>> retired;
   size_t deviceBytes = 0;
   CUstream_st legacy{-1, 0};
   std::vector<CUstream_st *> streams;
@@ -459,7 +465,7 @@ static cudaError_t release(void *memory) {
   std::lock_guard lock(fake().mutex);
   if (memory) {
     fake().run([] { return false; });
-    std::free(memory);
+    fake().retire(memory);
     --fake().aliveCount;
   }
   return cudaSuccess;
