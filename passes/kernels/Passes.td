@@ -83,7 +83,8 @@ def FuseCrossEntropyPass : Pass<"fuse-cross-entropy", "::mlir::func::FuncOp"> {
 
     Only where the gradient is the one reader of `lse`, has the loss's own logits and target (a copy that the backward
     makes of the target is as good), and its scale does not depend on the loss. How many rows count is computed from the target
-    then, and what the scale is computed by comes in front, with phase and chunk of the loss. A vocabulary that ranks share is
+    then, and what the scale is computed by comes in front, with phase and chunk of the loss. Element-wise ops that
+    alone read the gradient (the mask of a padded vocabulary) follow it. A vocabulary that ranks share is
     left as it is: there the ranks exchange what they have of `lse`.
 
     Input:
