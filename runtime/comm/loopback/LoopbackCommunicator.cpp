@@ -8,8 +8,39 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 namespace deepshard::runtime::cuda {
+
+/// All offers of the process.
+struct LoopbackCommunicator::Offer::Open {
+  std::mutex mutex;
+  std::map<int64_t, std::shared_ptr<Member>> members;
+  int64_t next = 0;
+};
+
+LoopbackCommunicator::Offer::Open &LoopbackCommunicator::Offer::open() {
+  static Open open;
+  return open;
+}
+
+LoopbackCommunicator::Offer::Offer(std::shared_ptr<Member> member) {
+  std::lock_guard lock(open().mutex);
+  own = open().next++;
+  open().members[own] = std::move(member);
+}
+
+LoopbackCommunicator::Offer::~Offer() {
+  std::lock_guard lock(open().mutex);
+  open().members.erase(own);
+}
+
+std::shared_ptr<LoopbackCommunicator::Member> LoopbackCommunicator::Offer::take(int64_t number) {
+  std::lock_guard lock(open().mutex);
+  auto it = open().members.find(number);
+  return it == open().members.end() ? nullptr : it->second;
+}
 
 LoopbackCommunicator::LoopbackCommunicator(std::unique_ptr<Communicator> given, char *exchange,
                                            BuiltIn &builtIn, const Streams &streams)
@@ -18,15 +49,15 @@ LoopbackCommunicator::LoopbackCommunicator(std::unique_ptr<Communicator> given, 
   if (size() > kMostMembers)
     throw Error(
         fmt::format("a group of {} ranks cannot share a GPU, {} can", size(), kMostMembers));
-  auto mine = std::make_shared<Member>();
-  const std::shared_ptr<Member> *place = &mine;
-  static_assert(sizeof(place) == sizeof(int64_t));
-  std::memcpy(exchange, &place, sizeof(place));
-  std::vector<const std::shared_ptr<Member> *> places(members.size());
-  host->allGather(exchange, places.data(), 1, 1, DType::I64);
+  Offer mine(std::make_shared<Member>());
+  int64_t number = mine.number();
+  std::memcpy(exchange, &number, sizeof(number));
+  std::vector<int64_t> numbers(members.size());
+  host->allGather(exchange, numbers.data(), 1, 1, DType::I64);
   for (size_t i = 0; i < members.size(); ++i)
-    members[i] = *places[i];
-  host->barrier(); // until everyone has taken our member
+    members[i] = Offer::take(numbers[i]);
+  // Until everyone has taken our member. Whoever has left by an error does not come: it throws.
+  host->barrier();
 }
 
 void LoopbackCommunicator::waitForOthers(CudaEvent Member::*event) {

@@ -59,6 +59,23 @@ private:
     const char *input = nullptr;
     char *output = nullptr;
   };
+  /// A member for the others to take, by a number, as long as the offer lives: a rank that leaves
+  /// takes nothing away that another one is reading.
+  class Offer {
+  public:
+    explicit Offer(std::shared_ptr<Member> member);
+    ~Offer();
+    Offer(const Offer &) = delete;
+    Offer &operator=(const Offer &) = delete;
+    int64_t number() const { return own; }
+    /// Null if there is no such offer any more.
+    static std::shared_ptr<Member> take(int64_t number);
+
+  private:
+    struct Open;
+    static Open &open();
+    int64_t own;
+  };
 
   /// Calls `work` between the two meetings.
   template <typename Work> void meet(const void *input, void *output, const Work &work);

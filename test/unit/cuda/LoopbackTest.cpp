@@ -165,6 +165,40 @@ TEST_P(LoopbackTest, Moves) {
   });
 }
 
+/// A group of two whose other member leaves while the group is made: what it offered is gone.
+class Deserted final : public Communicator {
+public:
+  int rank() const override { return 0; }
+  int size() const override { return 2; }
+  void allReduce(const void *, void *, int64_t, DType, Reduction) override {}
+  void reduceScatter(const void *, void *, int64_t, int64_t, DType, Reduction) override {}
+  void allGather(const void *input, void *output, int64_t, int64_t, DType) override {
+    const int64_t own = *static_cast<const int64_t *>(input), gone = own + 1;
+    static_cast<int64_t *>(output)[0] = own;
+    static_cast<int64_t *>(output)[1] = gone;
+  }
+  void allToAllForward(const void *, void *, int64_t, int64_t, int64_t, DType) override {}
+  void allToAllBackward(const void *, void *, int64_t, int64_t, int64_t, DType) override {}
+  void permute(const void *, void *, int64_t, DType, std::span<const int>) override {}
+  void barrier() override { throw Error("the job was aborted", ExitCode::RankFailed); }
+};
+
+TEST(LoopbackGroupTest, EndsIfAMemberLeaves) {
+  fakeCuda().reset({});
+  {
+    World world(1, kExchangeBytes, kPatience);
+    std::unique_ptr<Communicator> host = world.communicator(0, kMaxGroups - 1, everyone(1));
+    CudaOptions options;
+    options.ranks = 1;
+    options.ranksShareGpu = true;
+    options.everyone = host.get();
+    options.exchange = world.window(0);
+    std::unique_ptr<Device> device = openCuda(options);
+    EXPECT_THROW(device->communicator(std::make_unique<Deserted>(), everyone(2)), Error);
+  }
+  EXPECT_EQ(fakeCuda().alive(), 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Each, LoopbackTest, testing::Values(1, 2, 3, 4, 7));
 
 } // namespace
