@@ -45,12 +45,36 @@ Value buildExp(Lanes &l, Value x) {
   Value shifted = l.fma(x, l.f32(1.44269504089), l.f32(kShift));
   Value n = l.sub(shifted, l.f32(kShift));
   Value r = l.fma(n, l.f32(-kLn2Low), l.fma(n, l.f32(-kLn2High), x));
-  Value p = l.polynomial(r, {1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1, 1});
+  // 1 + (r + r^2 P(r)), P in powers of r^2: few steps that wait for one another.
+  Value r2 = l.mul(r, r);
+  auto pair = [&](double slope, double start) { return l.fma(r, l.f32(slope), l.f32(start)); };
+  Value p = l.fma(l.fma(pair(1.0 / 5040, 1.0 / 720), r2, pair(1.0 / 120, 1.0 / 24)), r2,
+                  pair(1.0 / 6, 0.5));
+  p = l.add(l.fma(r2, p, r), l.f32(1));
   // 2^n in two factors: one alone cannot be denormal or above 2^127.
   constexpr int64_t kShiftBits = 0x4b400000;
   Value exponent = l.subi(l.bitcast(l.i32(), shifted), l.i32(kShiftBits));
   Value half = l.shiftRightSigned(exponent, l.i32(1));
   return l.mul(l.mul(p, powerOfTwo(l, half)), powerOfTwo(l, l.subi(exponent, half)));
+}
+
+/// To nearest, ties to even, by what is added to the bits that go; of NaN the quiet one.
+Value buildRoundToBf16(Lanes &l, Value x) {
+  Value bits = l.bitcast(l.i32(), x);
+  Value isOdd = l.andi(l.shiftRight(bits, l.i32(16)), l.i32(1));
+  Value rounded = l.addi(bits, l.addi(isOdd, l.i32(0x7fff)));
+  Value isNaN = l.compare(Lanes::Comparison::UNO, x, x);
+  return l.bitcast(l.f32(), l.select(isNaN, l.i32(0x7fc00000), l.andi(rounded, l.i32(0xffff0000))));
+}
+
+Value buildNarrowToBf16(Lanes &l, Value rounded) {
+  Value high = l.shiftRight(l.bitcast(l.i32(), rounded), l.i32(16));
+  return l.bitcast(l.bf16(), l.truncate(l.i16(), high));
+}
+
+Value buildWidenBf16(Lanes &l, Value x) {
+  Value bits = l.extendUnsigned(l.i32(), l.bitcast(l.i16(), x));
+  return l.bitcast(l.f32(), l.shiftLeft(bits, l.i32(16)));
 }
 
 /// x = 2^e m with m in [sqrt(1/2), sqrt(2)); log m by the polynomial of Cephes' logf.

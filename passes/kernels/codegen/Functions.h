@@ -19,6 +19,12 @@ mlir::Value buildLog(Lanes &lanes, mlir::Value x);
 mlir::Value buildTanh(Lanes &lanes, mlir::Value x);
 mlir::Value buildErf(Lanes &lanes, mlir::Value x);
 
+// Functions.cpp: f32 rounded to what bf16 has, to nearest, ties to even; such numbers as bf16; and
+// bf16 as f32.
+mlir::Value buildRoundToBf16(Lanes &lanes, mlir::Value x);
+mlir::Value buildNarrowToBf16(Lanes &lanes, mlir::Value rounded);
+mlir::Value buildWidenBf16(Lanes &lanes, mlir::Value x);
+
 // Power.cpp: as the C library's powf.
 mlir::Value buildPow(Lanes &lanes, mlir::Value x, mlir::Value y);
 

@@ -32,6 +32,8 @@ public:
 
   mlir::Type f32() { return lanesOf(builder.getF32Type()); }
   mlir::Type f64() { return lanesOf(builder.getF64Type()); }
+  mlir::Type bf16() { return lanesOf(builder.getBF16Type()); }
+  mlir::Type i16() { return lanesOf(builder.getI16Type()); }
   mlir::Type i32() { return lanesOf(builder.getI32Type()); }
   mlir::Type i64() { return lanesOf(builder.getI64Type()); }
   bool areVector() const { return static_cast<bool>(shape); }

@@ -70,6 +70,32 @@ func.func @others(%x: vector<16xf32>, %y: vector<16xf32>) -> vector<16xbf16> {
   return %4 : vector<16xbf16>
 }
 
+// Conversions from bf16 and to it are operations on the bits; what is rounded is widened again without being packed.
+
+// GPU-LABEL: func.func @bf16
+// GPU: arith.truncf
+// GPU: arith.extf
+
+// CHECK-LABEL: func.func @bf16
+// CHECK-SAME: (%[[X:.*]]: vector<16xf32>, %[[Y:.*]]: vector<16xbf16>)
+// CHECK-NOT: {{truncf|extf}}
+// CHECK: %[[IS_NAN:.*]] = arith.cmpf uno, %[[X]], %[[X]]
+// CHECK: %[[BITS:.*]] = arith.select %[[IS_NAN]], %{{.*}}, %{{.*}} : vector<16xi1>, vector<16xi32>
+// CHECK: %[[ROUNDED:.*]] = arith.bitcast %[[BITS]] : vector<16xi32> to vector<16xf32>
+// CHECK: arith.trunci %{{.*}} : vector<16xi32> to vector<16xi16>
+// CHECK: %[[NARROW:.*]] = arith.bitcast %{{.*}} : vector<16xi16> to vector<16xbf16>
+// CHECK-NOT: {{truncf|extf|extui}}
+// CHECK: %[[OTHER:.*]] = arith.bitcast %[[Y]] : vector<16xbf16> to vector<16xi16>
+// CHECK: arith.extui %[[OTHER]]
+// CHECK: %[[WIDE:.*]] = arith.bitcast %{{.*}} : vector<16xi32> to vector<16xf32>
+// CHECK: return %[[NARROW]], %[[ROUNDED]], %[[WIDE]]
+func.func @bf16(%x: vector<16xf32>, %y: vector<16xbf16>) -> (vector<16xbf16>, vector<16xf32>, vector<16xf32>) {
+  %0 = arith.truncf %x : vector<16xf32> to vector<16xbf16>
+  %1 = arith.extf %0 : vector<16xbf16> to vector<16xf32>
+  %2 = arith.extf %y : vector<16xbf16> to vector<16xf32>
+  return %0, %1, %2 : vector<16xbf16>, vector<16xf32>, vector<16xf32>
+}
+
 // What is an instruction stays, and so do functions of f64, which no kernel may use.
 
 // CHECK-LABEL: func.func @stays
