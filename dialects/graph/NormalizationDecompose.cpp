@@ -115,11 +115,36 @@ FailureOr<SmallVector<Value>> CrossEntropyOp::decompose(OpBuilder &builder) {
                             buildCount(builder), lse};
 }
 
+/// Where the column is the target of the row, of logits with rows x columns.
+static Value hitsOf(PrimitiveBuilder &b, RankedTensorType logits, Value target) {
+  SmallVector<int64_t> oneRow(logits.getRank(), 1);
+  oneRow.back() = logits.getShape().back();
+  return b.compare("eq", b.iota(b.elementTypeOf(target), oneRow, logits.getRank() - 1), target);
+}
+
+/// Row by row and column by column, so that one kernel can compute all of it and no other reads the
+/// logits.
 FailureOr<SmallVector<Value>> CrossEntropyWithGradOp::decompose(OpBuilder &builder) {
-  auto loss = CrossEntropyOp::create(builder, getLoc(), getLogits(), getTarget(), getIgnoreIndex());
-  Value grad = CrossEntropyGradOp::create(builder, getLoc(), getLogits(), getTarget(),
-                                          loss.getLse(), getDlossSum(), getIgnoreIndex());
-  return SmallVector<Value>{grad, loss.getLossSum()};
+  PrimitiveBuilder b(builder, getLoc());
+  RankedTensorType type = getLogits().getType();
+  int64_t columnDim = type.getRank() - 1;
+  SmallVector<int64_t> oneColumn(type.getShape());
+  oneColumn.back() = 1;
+  Value x = b.convert(getLogits(), getLossSum().getType().getElementType());
+  Value lse = b.logSumExp(x, columnDim, /*keep=*/true), target = b.reshape(getTarget(), oneColumn);
+  Value counts =
+      b.compare("ne", target, b.scalarLike(target, static_cast<int64_t>(getIgnoreIndex())));
+  Value hits = hitsOf(b, type, target), none = b.scalarLike(x, 0.0);
+  Value chosen = b.sum(b.select(hits, x, none), columnDim);
+  Value exists = b.both(
+      b.compare("ge", target, b.scalarLike(target, 0.0)),
+      b.compare("lt", target, b.scalarLike(target, static_cast<double>(type.getShape().back()))));
+  Value logit = b.select(exists, chosen, b.scalarLike(x, std::numeric_limits<double>::quiet_NaN()));
+  Value loss = b.select(counts, b.sub(lse, logit), none);
+  Value slope =
+      b.mul(b.sub(b.exp(b.sub(x, lse)), b.convert(hits, b.elementTypeOf(x))), getDlossSum());
+  return SmallVector<Value>{b.convert(b.select(counts, slope, none), type.getElementType()),
+                            b.sum(loss, dimensions(0, type.getRank()), /*keep=*/false)};
 }
 
 FailureOr<SmallVector<Value>> CrossEntropyGradOp::decompose(OpBuilder &builder) {
@@ -131,16 +156,13 @@ FailureOr<SmallVector<Value>> CrossEntropyGradOp::decompose(OpBuilder &builder) 
                                             getTarget(), getLse(), getDlossSum(), getIgnoreIndex());
     return SmallVector<Value>{b.convert(wide, type.getElementType())};
   }
-  SmallVector<int64_t> oneColumn(type.getShape()), oneRow(type.getRank(), 1);
+  SmallVector<int64_t> oneColumn(type.getShape());
   oneColumn.back() = 1;
-  oneRow.back() = type.getShape().back();
   Value target = b.reshape(getTarget(), oneColumn);
   Value counts =
       b.compare("ne", target, b.scalarLike(target, static_cast<int64_t>(getIgnoreIndex())));
   Value probability = b.exp(b.sub(getLogits(), b.reshape(getLse(), oneColumn)));
-  Value columns = b.iota(b.elementTypeOf(target), oneRow, type.getRank() - 1);
-  Value difference =
-      b.sub(probability, b.convert(b.compare("eq", columns, target), type.getElementType()));
+  Value difference = b.sub(probability, b.convert(hitsOf(b, type, target), type.getElementType()));
   return SmallVector<Value>{
       b.select(counts, b.mul(difference, getDlossSum()), b.scalarLike(getLogits(), 0.0))};
 }

@@ -36,7 +36,7 @@ constexpr size_t kMaxOps = 96, kMaxOperands = 32;
 constexpr int64_t kNear = 64;
 
 struct Group {
-  SmallVector<Operation *> ops; // in the order of the program, without constants and renamings
+  SmallVector<Operation *> ops; // in the order of the program, without leaves and renamings
   int64_t bytes = 0;            // read and written
 };
 
@@ -65,7 +65,7 @@ private:
   bool isConvex(const Group &group);
   /// What depends on the group depends on all its ops now, the last at `position` included.
   void spreadLatest(const Group &group, int64_t position);
-  /// The ops with the constants and renamings between them.
+  /// The ops with the leaves and renamings between them.
   SmallVector<Operation *> withGlue(ArrayRef<Operation *> ops);
 
   void outline(Group &group);
@@ -133,8 +133,8 @@ SmallVector<Operation *> Fusion::withGlue(ArrayRef<Operation *> ops) {
   std::function<bool(Operation *)> isGlue = [&](Operation *op) {
     if (!op || members.contains(op))
       return op != nullptr;
-    if (auto constant = dyn_cast<graph::ConstantOp>(op))
-      return isFusible(constant);
+    if (isLeaf(op))
+      return isFusible(op);
     return isRenaming(op) && isGlue(op->getOperand(0).getDefiningOp());
   };
   llvm::SetVector<Operation *> all(ops.begin(), ops.end());
@@ -172,9 +172,8 @@ bool Fusion::isConvex(const Group &group) {
   SmallVector<Operation *> work;
   auto push = [&](Operation *op) {
     for (Value operand : op->getOperands())
-      // A constant is no path: who reads it can have its own.
-      if (Operation *producer = operand.getDefiningOp();
-          producer && !isa<graph::ConstantOp>(producer))
+      // A leaf is no path: who reads it can have its own.
+      if (Operation *producer = operand.getDefiningOp(); producer && !isLeaf(producer))
         work.push_back(producer);
   };
   for (Operation *op : ops)
@@ -286,23 +285,22 @@ func::FuncOp Fusion::kernelOf(const RowLoops &loops, ArrayRef<Operation *> ops,
   IRMapping mapping;
   for (auto [input, argument] : llvm::zip(loops.getInputs(), kernel.getArguments()))
     mapping.map(input, argument);
-  size_t nextId = loops.getInputs().size();
-  for (Operation *op : ops) {
-    if (isa<graph::ConstantOp>(op))
-      continue;
-    // Constants stand where they are first read, wherever they stood: equal groups look equal.
-    for (Value operand : op->getOperands())
-      if (auto constant = operand.getDefiningOp<graph::ConstantOp>();
-          constant && !mapping.contains(operand)) {
-        Operation *clone = builder.clone(*constant, mapping);
-        clone->setLoc(builder.getUnknownLoc());
-        for (StringRef name : {graph::kPhaseAttr, graph::kChunkAttr})
-          clone->removeAttr(name);
-      }
+  auto cloneInto = [&](Operation *op) {
     Operation *clone = builder.clone(*op, mapping);
     clone->setLoc(builder.getUnknownLoc());
     for (StringRef name : {graph::kPhaseAttr, graph::kChunkAttr, graph::kProviderAttr})
       clone->removeAttr(name);
+    return clone;
+  };
+  size_t nextId = loops.getInputs().size();
+  for (Operation *op : ops) {
+    if (isLeaf(op))
+      continue;
+    // Leaves stand where they are first read, wherever they stood: equal groups look equal.
+    for (Value operand : op->getOperands())
+      if (isLeaf(operand.getDefiningOp()) && !mapping.contains(operand))
+        cloneInto(operand.getDefiningOp());
+    Operation *clone = cloneInto(op);
     if (auto dropout = dyn_cast<graph::DropoutOp>(clone)) {
       dropout.setId(0);
       dropout->setAttr(graph::kIdArgumentAttr, builder.getI64IntegerAttr(nextId++));

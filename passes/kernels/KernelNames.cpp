@@ -36,7 +36,7 @@ std::string nameOf(ArrayRef<Operation *> ops) {
   llvm::SetVector<StringRef> names, conversions;
   for (Operation *op : ops) {
     StringAttr composite = compositeOf(op->getLoc());
-    if (isRenaming(op) || isa<graph::ConstantOp>(op))
+    if (isRenaming(op) || isLeaf(op))
       continue;
     bool isConversion = !composite && isa<graph::ConvertOp>(op);
     (isConversion ? conversions : names)

@@ -15,11 +15,11 @@ BUILD = os.environ.get("DS_BUILD", os.path.join(ROOT, "build"))
 DS_OPT = os.environ.get("DS_OPT", os.path.join(BUILD, "bin/ds-opt"))
 PROGRAM = os.path.join(BUILD, "bin/gpu-plan-kernels")
 PRECISIONS = {"f32": {}, "bf16": {"bf16": {"enabled": True}}, "fp16": {"fp16": {"enabled": True}}}
+LEAST_USED = 95  # of the memory sectors that are touched, in percent
 # The interpreter takes a microsecond for an instruction of a few threads, and 24 bytes to watch one.
 MODELS = {
     "width": {"shape": {"n_layer": 2, "n_embd": 768, "n_head": 12, "vocab_size": 1021}, "seq": 128, "micro": 1},
-    # Nearly all of its bytes are the loss's, whose kernel reads the numbers of columns (i64) beside the logits.
-    "vocabulary": {"shape": {"n_layer": 1, "n_embd": 32, "n_head": 2, "vocab_size": 50257}, "seq": 32, "micro": 1, "used": 91},
+    "vocabulary": {"shape": {"n_layer": 1, "n_embd": 32, "n_head": 2, "vocab_size": 50257}, "seq": 32, "micro": 1},
     "ranks": {"shape": {"n_layer": 2, "n_embd": 256, "n_head": 4, "vocab_size": 1021}, "seq": 128, "micro": 2,
               "deepshard": {"mesh": {"data": 2, "tensor": 2}}, "zero_optimization": {"stage": 3}},
 }
@@ -49,7 +49,7 @@ class GpuKernels(unittest.TestCase):
 
     def check(self, model, precision):
         with tempfile.TemporaryDirectory() as directory:
-            finished = subprocess.run([PROGRAM, self.step(directory, model, precision), str(MODELS[model].get("used", 95))],
+            finished = subprocess.run([PROGRAM, self.step(directory, model, precision), str(LEAST_USED)],
                                       capture_output=True, text=True)
         self.assertEqual(finished.returncode, 0, (finished.stdout + finished.stderr)[-4000:])
         self.assertRegex(finished.stdout, r"\d\d kernels of \d\d+ launches", finished.stdout)

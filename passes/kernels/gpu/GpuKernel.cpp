@@ -120,8 +120,7 @@ int64_t GpuKernel::liveVectors() const {
   const RowLoops &loops = getLoops();
   const IterationDomain &domain = loops.getDomain();
   auto isKept = [&](Value value, unsigned first) {
-    if (domain.spanOf(value) != Span::Full ||
-        isa_and_nonnull<graph::ConstantOp>(value.getDefiningOp()))
+    if (domain.spanOf(value) != Span::Full || isLeaf(value.getDefiningOp()))
       return false;
     return llvm::any_of(value.getUsers(), [&](Operation *user) {
       if (user->getNumResults() != 1 || !loops.isInternal(user->getResult(0)))

@@ -154,6 +154,39 @@ Value ValueEmitter::inputColumn(Value input, Body &body) {
   return loadVector(base, element, body.column, body.mask);
 }
 
+/// What has been counted in integers, as integers of another width or as f32.
+Value ValueEmitter::asNumbers(Value count, Type type) {
+  Type from = getElementTypeOrSelf(count.getType()), element = getElementTypeOrSelf(type);
+  unsigned bits = element.getIntOrFloatBitWidth();
+  Type integers = withElementType(count.getType(), b.getIntegerType(bits));
+  if (from.getIntOrFloatBitWidth() < bits)
+    count = arith::ExtUIOp::create(b, loc, integers, count);
+  else if (from.getIntOrFloatBitWidth() > bits)
+    count = arith::TruncIOp::create(b, loc, integers, count);
+  return isa<FloatType>(element) ? Value(arith::SIToFPOp::create(
+                                       b, loc, withElementType(count.getType(), element), count))
+                                 : count;
+}
+
+/// The row's number and those of the columns behind it.
+Value ValueEmitter::iotaVector(graph::IotaOp op, Body &body) {
+  const Access &access = kernel.indexAccess(op);
+  Type element = op.getType().getElementType();
+  if (access.column == 0)
+    return splat(rowValue(op.getResult()));
+  Value first = add(rowOffset(access, index), body.column);
+  // Counted in the narrower of the two types.
+  if (element.getIntOrFloatBitWidth() < index.getIntOrFloatBitWidth())
+    first = asNumbers(first, b.getIntegerType(element.getIntOrFloatBitWidth()));
+  auto lanes = llvm::map_to_vector(llvm::seq<int64_t>(width), [&](int64_t lane) -> Attribute {
+    return b.getIntegerAttr(first.getType(), lane);
+  });
+  VectorType type = vectorOf(first.getType());
+  Value counts =
+      add(splat(first), arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, lanes)));
+  return asNumbers(counts, element);
+}
+
 Value ValueEmitter::rowValue(Value value) {
   if (Value known = row.scalars.lookup(value))
     return known;
@@ -169,6 +202,8 @@ Value ValueEmitter::rowValue(Value value) {
         cast<TypedAttr>(cast<DenseElementsAttr>(constant.getValue()).getSplatValue<Attribute>()));
   } else if (isRenaming(op)) {
     result = rowValue(op->getOperand(0));
+  } else if (auto iota = dyn_cast<graph::IotaOp>(op)) {
+    result = asNumbers(rowOffset(kernel.indexAccess(op), index), iota.getType().getElementType());
   } else {
     SmallVector<Value> operands =
         llvm::map_to_vector(op->getOperands(), [&](Value operand) { return rowValue(operand); });
@@ -197,6 +232,8 @@ Value ValueEmitter::vectorValue(Value value, Body &body) {
     result = sumOfRows(op, body);
   } else if (isRenaming(op)) {
     result = vectorValue(op->getOperand(0), body);
+  } else if (auto iota = dyn_cast<graph::IotaOp>(op)) {
+    result = iotaVector(iota, body);
   } else if (auto dropout = dyn_cast<graph::DropoutOp>(op)) {
     result = dropoutVector(dropout, body);
   } else {

@@ -127,6 +127,8 @@ protected:
 private:
   Value rowOffset(const Access &access, Type type);
   Value inputColumn(Value input, Body &body);
+  Value asNumbers(Value count, Type type);
+  Value iotaVector(graph::IotaOp op, Body &body);
   llvm::ArrayRef<Value> dropoutKey(graph::DropoutOp op);
   Value dropoutWords(graph::DropoutOp op, Body &body);
   Value dropoutVector(graph::DropoutOp op, Body &body);

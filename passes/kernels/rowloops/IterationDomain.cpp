@@ -36,7 +36,21 @@ bool isRenaming(Operation *op) {
   return isa<graph::ReshapeOp, graph::TransposeOp, graph::BroadcastOp>(op);
 }
 
+bool isLeaf(Operation *op) { return isa_and_nonnull<graph::ConstantOp, graph::IotaOp>(op); }
+
+/// Numbers below 2^31 take no more than 32 bits on their way to f32.
+static bool isFusible(graph::IotaOp op) {
+  RankedTensorType type = op.getType();
+  int64_t count = type.getNumElements();
+  bool isShort = count <= std::numeric_limits<int32_t>::max();
+  Type element = type.getElementType();
+  return count > 0 && count == type.getDimSize(op.getDim()) &&
+         (element.isInteger(64) || ((element.isInteger(32) || element.isF32()) && isShort));
+}
+
 bool isFusible(Operation *op) {
+  if (auto iota = dyn_cast<graph::IotaOp>(op))
+    return isFusible(iota);
   if (auto constant = dyn_cast<graph::ConstantOp>(op)) {
     auto dense = dyn_cast<DenseElementsAttr>(constant.getValue());
     return dense && dense.isSplat() && hasGeneratedType(constant.getResult());

@@ -36,8 +36,11 @@ enum class Direction {
 /// Whether `op` is one that a group may hold: a primitive that works element by element, a
 /// reduction by sum, maximum or minimum, dropout, or one that only renames dimensions, on element
 /// types that kernels are generated for (all but f64). A constant belongs to a group if all
-/// its elements are equal.
+/// its elements are equal, an iota if its other dimensions are 1.
 bool isFusible(mlir::Operation *op);
+
+/// Whether `op` has no operands: a constant or an iota. Every group that reads it has its own.
+bool isLeaf(mlir::Operation *op);
 
 /// Whether `op` only renames dimensions: reshape, transpose or broadcast.
 bool isRenaming(mlir::Operation *op);

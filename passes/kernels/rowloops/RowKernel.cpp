@@ -77,22 +77,29 @@ bool RowKernel::cutLoops(ArrayRef<Strides> inputStrides, ArrayRef<Strides> outpu
                          int64_t blockColumns) {
   const IterationDomain &domain = loops.getDomain();
   ArrayRef<int64_t> sizes = domain.getSizes();
-  // All that moves: inputs, outputs, the indices of dropouts.
+  // All that moves: inputs, outputs, the indices of dropouts, the numbers of iotas.
   SmallVector<Strides> moves;
   for (auto [input, strides] : llvm::zip_equal(loops.getInputs(), inputStrides))
     moves.push_back(hasElements(loops, input) ? alongDomain(domain, input, strides)
                                               : Strides(sizes.size(), 0));
   for (auto [output, strides] : llvm::zip_equal(loops.getOutputs(), outputStrides))
     moves.push_back(alongDomain(domain, output, strides));
-  SmallVector<Operation *> dropouts;
-  for (Operation *op : loops.getOps())
+  SmallVector<Operation *> indexed;
+  for (Operation *op : loops.getOps()) {
+    if (auto iota = dyn_cast<graph::IotaOp>(op)) {
+      indexed.push_back(op);
+      Strides strides(iota.getType().getRank(), 0);
+      strides[iota.getDim()] = 1;
+      moves.push_back(alongDomain(domain, iota.getResult(), strides));
+    }
     if (auto dropout = dyn_cast<graph::DropoutOp>(op)) {
-      dropouts.push_back(op);
+      indexed.push_back(op);
       std::optional<ArrayRef<int64_t>> whole = dropout.getGlobalShape();
       moves.push_back(
           alongDomain(domain, dropout.getResult(),
                       contiguousStrides(whole ? *whole : dropout.getType().getShape())));
     }
+  }
 
   // Dimensions i and i + 1 are one loop if everything moves along them as along one.
   auto merges = [&](size_t i) {
@@ -137,8 +144,8 @@ bool RowKernel::cutLoops(ArrayRef<Strides> inputStrides, ArrayRef<Strides> outpu
   size_t inputCount = inputStrides.size(), outputCount = outputStrides.size();
   inputs.assign(accesses.begin(), accesses.begin() + inputCount);
   outputs.assign(accesses.begin() + inputCount, accesses.begin() + inputCount + outputCount);
-  for (auto [i, dropout] : llvm::enumerate(dropouts))
-    indices[dropout] = accesses[inputCount + outputCount + i];
+  for (auto [i, op] : llvm::enumerate(indexed))
+    indices[op] = accesses[inputCount + outputCount + i];
   for (auto [value, access] : llvm::zip_equal(loops.getOutputs(), outputs))
     if (domain.spanOf(value) != Span::Row && columns > 1 && access.column != 1)
       return false;

@@ -48,10 +48,8 @@ public:
   bool isBlocked() const { return columns != allColumns; }
   const Access &inputAccess(unsigned input) const { return inputs[input]; }
   const Access &outputAccess(unsigned output) const { return outputs[output]; }
-  /// How the index of an element in dropout's logical tensor moves.
-  const Access &indexAccess(mlir::Operation *dropout) const {
-    return indices.find(dropout)->second;
-  }
+  /// How the index of an element in dropout's logical tensor, or the number of an iota, moves.
+  const Access &indexAccess(mlir::Operation *op) const { return indices.find(op)->second; }
 
   /// Into how many chunks the rows are cut, at most one per thread; a function of the shapes.
   int64_t getChunks() const { return chunks; }

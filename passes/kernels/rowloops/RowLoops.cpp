@@ -30,7 +30,7 @@ std::optional<RowLoops> RowLoops::of(ArrayRef<Operation *> ops) {
         inputs.insert(operand);
   loops.inputs.assign(inputs.begin(), inputs.end());
   for (Operation *op : ops)
-    if (!isRenaming(op) && !isa<graph::ConstantOp>(op) && isUsedOutside(op->getResult(0), members))
+    if (!isRenaming(op) && !isLeaf(op) && isUsedOutside(op->getResult(0), members))
       loops.outputs.push_back(op->getResult(0));
   // The first may take the place of an input.
   llvm::stable_sort(loops.outputs, [](Value a, Value b) { return bitsOf(a) > bitsOf(b); });
@@ -91,7 +91,7 @@ bool RowLoops::schedule() {
   }
   // What is stored per column is computed behind the rows, from sums over rows and from inputs.
   for (Value output : outputs) {
-    if (!isInternal(output) || isa<graph::ConstantOp>(output.getDefiningOp()) ||
+    if (!isInternal(output) || isLeaf(output.getDefiningOp()) ||
         domain.spanOf(output) == Span::Scalar)
       return false;
   }
@@ -127,7 +127,7 @@ unsigned RowLoops::lastRead(Value value) const {
 
 bool RowLoops::mayOverwrite(unsigned input, unsigned output) const {
   Value from = inputs[input], to = outputs[output];
-  if (from.getType() != to.getType() || isa<graph::ConstantOp>(to.getDefiningOp()))
+  if (from.getType() != to.getType() || isLeaf(to.getDefiningOp()))
     return false;
   auto dimsOf = [&](Value value) { return SmallVector<int>(domain.dimsOf(value)); };
   // Dropout's counter and offsets run along no loop.

@@ -1,7 +1,8 @@
 // RUN: ds-opt %s --pass-pipeline='builtin.module(func.func(fuse-cross-entropy),choose-kernels,cse,fuse-kernels,lower-to-plan,plan.program(synchronize-streams,reuse-inputs,pack-buffers))' | FileCheck %s
 // RUN: ds-opt %s --pass-pipeline='builtin.module(func.func(fuse-cross-entropy),choose-kernels{gpu=true},cse,fuse-kernels,lower-to-plan{gpu=true},plan.program(synchronize-streams,reuse-inputs,pack-buffers))' | FileCheck %s --check-prefix=GPU
 
-// In the plan the gradient takes the place of the logits: one buffer has their size (2 x 4 x 96 x 4 bytes).
+// In the plan the gradient takes the place of the logits: one buffer has their size (2 x 4 x 96 x 4 bytes), and one kernel
+// reads them.
 // CHECK-LABEL: plan.program
 // CHECK: bytes 3072
 // CHECK-NOT: bytes 3072
@@ -9,7 +10,8 @@
 // GPU-LABEL: plan.program
 // GPU: bytes 3072
 // GPU-NOT: bytes 3072
-// GPU: plan.launch "generated" {{.*}} ins({{.*}} : !plan.view<2x4x96xf32>, {{.*}}) outs({{.*}} : !plan.view<2x4x96xf32>, !plan.view<2x4xf32>) overwrites [0]
+// GPU-NOT: "gather"
+// GPU: plan.launch "generated" {{.*}} ins({{.*}} : !plan.view<2x4x96xf32>, {{.*}}) outs({{.*}} : !plan.view<2x4x96xf32>, !plan.view<2x4x1xf32>) overwrites [0]
 module {
   func.func @micro_batch(%x: tensor<2x4x16xf32> {graph.input = "x"}, %w: tensor<96x16xf32> {graph.input = "w"},
                          %t: tensor<2x5xi64> {graph.input = "t"})

@@ -287,6 +287,51 @@ func.func @shared_constant(%x: tensor<4x8xf32>, %y: tensor<4x8xf32>, %w: tensor<
 
 // -----
 
+// Every kernel that reads an iota counts by itself, whatever lies between; what else reads it has it from a kernel for it.
+
+// CHECK-LABEL: func.func @counts
+// CHECK-SAME: (%[[X:.*]]: tensor<4x8xf32>, %[[W:.*]]: tensor<8x8xf32>, %[[T:.*]]: tensor<4x1xi64>, %[[U:.*]]: tensor<4x1xi64>)
+// CHECK-NEXT: %[[I:.*]] = graph.iota 1 {{.*}} : tensor<1x8xi64>
+// CHECK-NEXT: %[[A:.*]] = call @kernel_0(%[[T]], %[[X]])
+// CHECK-NEXT: %[[P:.*]] = graph.matmul %[[A]], %[[W]]
+// CHECK-NEXT: %[[R:.*]] = call @kernel_1(%[[U]], %[[P]])
+// CHECK-NEXT: return %[[R]], %[[I]]
+// CHECK: func.func private @kernel_0({{.*}} {graph.holds = "compare_select"} {
+// CHECK: graph.iota 1 : tensor<1x8xi64>
+// CHECK: func.func private @kernel_1({{.*}} {graph.holds = "compare_select_exp"} {
+// CHECK: graph.iota 1 : tensor<1x8xi64>
+func.func @counts(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>, %t: tensor<4x1xi64>, %u: tensor<4x1xi64>)
+    -> (tensor<4x8xf32>, tensor<1x8xi64>) {
+  %none = graph.constant dense<0.0> : tensor<f32>
+  %i = graph.iota 1 : tensor<1x8xi64>
+  %hit = graph.compare "eq" %i, %t : tensor<1x8xi64>, tensor<4x1xi64>
+  %a = graph.select %hit, %x, %none : tensor<4x8xi1>, tensor<4x8xf32>, tensor<f32>
+  %p = graph.matmul %a, %w batch [] x [] contract [1] x [0] : tensor<4x8xf32>, tensor<8x8xf32>
+  %before = graph.compare "lt" %i, %u : tensor<1x8xi64>, tensor<4x1xi64>
+  %b = graph.select %before, %p, %none : tensor<4x8xi1>, tensor<4x8xf32>, tensor<f32>
+  %r = graph.exp %b : tensor<4x8xf32>
+  return %r, %i : tensor<4x8xf32>, tensor<1x8xi64>
+}
+
+// -----
+
+// Numbers that run along the first of two dimensions of columns are nothing that one loop counts: the sum, of which both are
+// columns, is a kernel of its own.
+
+// CHECK-LABEL: func.func @inner_counts
+// CHECK-NEXT: %[[Y:.*]] = call @kernel_0
+// CHECK-NEXT: %[[S:.*]] = call @kernel_1(%[[Y]])
+// CHECK-NEXT: return %[[Y]], %[[S]]
+// CHECK: func.func private @kernel_0({{.*}} {graph.holds = "mul"}
+func.func @inner_counts(%x: tensor<4x8x2xf32>) -> (tensor<4x8x2xf32>, tensor<4xf32>) {
+  %i = graph.iota 1 : tensor<1x8x1xf32>
+  %y = graph.mul %x, %i : tensor<4x8x2xf32>, tensor<1x8x1xf32>
+  %s = graph.reduce_sum %y dims [1, 2] : tensor<4x8x2xf32>
+  return %y, %s : tensor<4x8x2xf32>, tensor<4xf32>
+}
+
+// -----
+
 // Ops of different phases are timed apart and stay apart.
 
 // CHECK-LABEL: func.func @phases

@@ -2,6 +2,8 @@
 
 #include "ExactGroupGenerator.h"
 
+#include "GroupGenerator.h"
+
 #include <numeric>
 
 using namespace mlir;
@@ -52,7 +54,8 @@ Value ExactGroupGenerator::other(Type element) {
   if (which < 0.1)
     return b.scalar(element, static_cast<double>(pick(9)) / 4 - 1);
   Value value = which < 0.3 && !rows.empty() ? rows[pick(static_cast<int64_t>(rows.size()))]
-                : which < 0.55               ? newInput()
+                : which < 0.37               ? randomCounts(*builder, shape, rowDims, random)
+                : which < 0.62               ? newInput()
                                              : full();
   return typeOf(value).getElementType() == element ? value : b.convert(value, element);
 }

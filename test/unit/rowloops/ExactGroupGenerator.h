@@ -15,7 +15,8 @@ namespace deepshard {
 
 /// Functions that one nest of row loops can compute, with ops on f32, bf16 and f16 of which every
 /// bit is defined whatever their inputs are, NaN and infinities too: arithmetic, comparisons and
-/// choices, conversions among the types, dropout, transposed inputs, maxima along columns and rows.
+/// choices, conversions among the types, dropout, transposed inputs, iotas, maxima along columns
+/// and rows.
 class ExactGroupGenerator {
 public:
   using Random = std::mt19937_64;

@@ -8,6 +8,18 @@ namespace deepshard {
 
 static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
 
+Value randomCounts(OpBuilder &builder, ArrayRef<int64_t> shape, unsigned rowDims,
+                   std::mt19937_64 &random) {
+  graph::PrimitiveBuilder b(builder, builder.getUnknownLoc());
+  bool isOneLoop = rowDims == 0 || shape.size() - rowDims == 1;
+  size_t dim = random() % (isOneLoop ? shape.size() : rowDims);
+  SmallVector<int64_t> sizes(shape.size(), 1);
+  sizes[dim] = shape[dim];
+  const Type types[] = {builder.getF32Type(), builder.getI32Type(), builder.getI64Type()};
+  return b.convert(b.iota(types[random() % 3], sizes, static_cast<int64_t>(dim)),
+                   builder.getF32Type());
+}
+
 Value GroupGenerator::argument(RankedTensorType type) {
   unsigned index = function.getNumArguments();
   (void)function.insertArgument(index, type, {}, function.getLoc());
@@ -45,9 +57,11 @@ Value GroupGenerator::any() {
     return rows[pick(static_cast<int64_t>(rows.size()))];
   if (which < 0.35)
     return newInput();
-  if (which < 0.45)
-    return graph::PrimitiveBuilder(*builder, function.getLoc())
-        .scalar(builder->getF32Type(), 0.25 + static_cast<double>(pick(8)) / 4);
+  graph::PrimitiveBuilder b(*builder, function.getLoc());
+  if (which < 0.4)
+    return b.div(randomCounts(*builder, shape, rowDims, random), 64);
+  if (which < 0.5)
+    return b.scalar(builder->getF32Type(), 0.25 + static_cast<double>(pick(8)) / 4);
   return full();
 }
 
@@ -167,6 +181,10 @@ func::FuncOp GroupGenerator::generate(const std::string &name, int ops) {
           !llvm::is_contained(results, value))
         results.push_back(chance(0.2) ? b.convert(value, narrowType()) : value);
   func::ReturnOp::create(here, function.getLoc(), results);
+  // What no op wanted to read.
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front())))
+    if (isOpTriviallyDead(&op))
+      op.erase();
   function.setType(here.getFunctionType(
       function.getArgumentTypes(),
       llvm::map_to_vector(results, [](Value value) { return value.getType(); })));

@@ -13,9 +13,14 @@
 
 namespace deepshard {
 
+/// Numbers (f32), counted in a random type, along one dimension of `shape`. Of several dimensions
+/// of columns none is counted: they are one loop.
+mlir::Value randomCounts(mlir::OpBuilder &builder, llvm::ArrayRef<int64_t> shape, unsigned rowDims,
+                         std::mt19937_64 &random);
+
 /// Functions that one nest of row loops can compute: elementwise ops on broadcast operands,
-/// reductions along columns and rows, dropout, conversions to bf16, f16 and back. Values stay near
-/// 1, so that differences are rounding.
+/// reductions along columns and rows, dropout, iotas, conversions to bf16, f16 and back. Values
+/// stay near 1, so that differences are rounding.
 class GroupGenerator {
 public:
   using Random = std::mt19937_64;

@@ -118,8 +118,8 @@ bool hasNaN(const HostTensor &tensor) {
 /// the innermost one, where the loops are another dimension's or the kernel is refused.
 TEST_F(RowKernelTest, RandomGroupsOfExactOpsGiveTheSameBits) {
   Options options;
-  int narrow = 0, scattered = 0, refused = 0, reducing = 0, special = 0;
-  for (int i = 0; i < 300; ++i) {
+  int narrow = 0, scattered = 0, refused = 0, reducing = 0, counting = 0, special = 0;
+  for (int i = 0; i < 400; ++i) {
     options.level = levels()[random() % levels().size()];
     options.threads = 1 + static_cast<int>(random() % 3);
     constexpr Layout layouts[] = {Layout::RowMajor, Layout::Strided, Layout::Strided,
@@ -141,6 +141,7 @@ TEST_F(RowKernelTest, RandomGroupsOfExactOpsGiveTheSameBits) {
     };
     narrow += llvm::count_if(loops.getOps(), isNarrow) > 2;
     reducing += loops.getPhases() > 1 || test->kernel->hasColumnLoop();
+    counting += llvm::any_of(loops.getOps(), llvm::IsaPred<graph::IotaOp>);
     scattered += llvm::any_of(test->inputs, [](const Placed &input) {
       return input.desc.rank() > 0 && input.desc.strides.back() != 1;
     });
@@ -156,11 +157,11 @@ TEST_F(RowKernelTest, RandomGroupsOfExactOpsGiveTheSameBits) {
       special += hasNaN(result);
   }
   std::cout << cases.size() << " groups, " << narrow << " of narrow types, " << reducing
-            << " with reductions, " << scattered
+            << " with reductions, " << counting << " that count, " << scattered
             << " with operands whose last dimension is not the innermost, " << refused
             << " refused; " << special << " results with NaN\n";
   EXPECT_GT(cases.size(), 150u);
-  EXPECT_GT(std::min({narrow, scattered, reducing, special}), 20);
+  EXPECT_GT(std::min({narrow, scattered, reducing, counting, special}), 20);
 }
 
 /// Every remainder of columns by lanes: the masked ends of vectors.
