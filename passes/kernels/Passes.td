@@ -140,7 +140,7 @@ def FuseKernelsPass : Pass<"fuse-kernels", "::mlir::ModuleOp"> {
   let description = [{
     Ops whose provider is "generated" become calls of private functions, one per kernel; equal kernels are one function.
     Ops join into a group as long as fewer bytes are read and written than by two kernels, one nest of row loops
-    computes the group (`passes/kernels/rowloops`), and no path leads out of the group and back in. Constants and
+    computes the group (`passes/kernels/rowloops`), and no path leads out of the group and back in. Constants, iotas and
     renamings (reshape, transpose, broadcast) between ops of a group are cloned into it. Groups hold ops of one phase
     and, where a pass has cut rows into chunks (`graph.chunk`), of one chunk.
     `graph.holds` names the ops of a kernel for people, composites that were decomposed by their own names.
