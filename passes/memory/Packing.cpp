@@ -33,31 +33,80 @@ constexpr int64_t kGoodEnough = 10000;
 
 enum class Fit { First, Best };
 
-/// Places blocks in `order`; gives up (bytes = max) once the range reaches `limit`.
-Packing place(const std::vector<Block> &blocks, const std::vector<size_t> &order, Fit fit,
-              int64_t limit) {
+struct Attempt {
   Packing packing;
+  /// The place in the order of the block that would have reached the limit; that of none if all
+  /// are placed.
+  size_t failed;
+};
+
+/// Places blocks in `order` until one would make the range reach `limit`.
+Attempt place(const std::vector<Block> &blocks, const std::vector<size_t> &order, Fit fit,
+              int64_t limit) {
+  Attempt attempt;
+  Packing &packing = attempt.packing;
   packing.offsets.assign(blocks.size(), 0);
   Occupancy taken(blocks);
-  for (size_t index : order) {
+  for (attempt.failed = 0; attempt.failed < order.size(); ++attempt.failed) {
+    const size_t index = order[attempt.failed];
     const Block &block = blocks[index];
     const int64_t offset = fit == Fit::First ? taken.firstFit(block) : taken.bestFit(block);
+    if (offset + block.bytes >= limit)
+      break;
     packing.offsets[index] = offset;
     packing.bytes = std::max(packing.bytes, offset + block.bytes);
-    if (packing.bytes >= limit) {
-      packing.bytes = std::numeric_limits<int64_t>::max();
-      break;
-    }
     taken.take(block, offset);
   }
   packing.steps = taken.steps();
-  return packing;
+  return attempt;
 }
+
+/// Placements one after another, and the best of them.
+class Search {
+public:
+  explicit Search(const std::vector<Block> &blocks) : blocks(blocks), bound(maxLiveBytes(blocks)) {
+    best.bytes = std::numeric_limits<int64_t>::max();
+  }
+
+  bool isGoodEnough() const { return best.bytes - bound <= bound / kGoodEnough; }
+  /// The place in `order` that kept it from being the best; that of none if it is.
+  size_t tryOrder(const std::vector<size_t> &order, Fit fit) {
+    Attempt attempt = place(blocks, order, fit, best.bytes);
+    const int64_t steps = best.steps + attempt.packing.steps;
+    if (attempt.failed == order.size()) {
+      best = std::move(attempt.packing);
+      bestOrder = order;
+      bestFit = fit;
+    }
+    best.steps = steps;
+    return attempt.failed;
+  }
+  void improve(int64_t moreSteps) {
+    std::vector<size_t> order = bestOrder;
+    const Fit fit = bestFit;
+    int64_t end = best.steps + moreSteps;
+    while (!isGoodEnough() && best.steps < end) {
+      const size_t failed = tryOrder(order, fit);
+      --end;           // orders of few blocks take no steps
+      if (failed == 0) // it alone is as large as the best range
+        return;
+      if (failed < order.size())
+        std::rotate(order.begin(), order.begin() + failed, order.begin() + failed + 1);
+    }
+  }
+
+  Packing best;
+
+private:
+  const std::vector<Block> &blocks;
+  const int64_t bound;
+  std::vector<size_t> bestOrder;
+  Fit bestFit = Fit::First;
+};
 
 } // namespace
 
-Packing pack(const std::vector<Block> &blocks) {
-  const int64_t bound = maxLiveBytes(blocks);
+Packing pack(const std::vector<Block> &blocks, int64_t searchSteps) {
   int64_t last = 0;
   for (const Block &block : blocks)
     last = std::max(last, block.end);
@@ -80,24 +129,19 @@ Packing pack(const std::vector<Block> &blocks) {
       [&](size_t a, size_t b) { return life(a) > life(b); },
   };
 
-  Packing best;
-  best.bytes = std::numeric_limits<int64_t>::max();
-  int64_t steps = 0;
+  Search search(blocks);
   std::vector<size_t> order(blocks.size());
   for (const Less &less : orders) {
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(), less);
     for (Fit fit : {Fit::First, Fit::Best}) {
-      Packing packing = place(blocks, order, fit, best.bytes);
-      steps += packing.steps;
-      if (packing.bytes < best.bytes)
-        best = std::move(packing);
-      best.steps = steps;
-      if (best.bytes - bound <= bound / kGoodEnough)
-        return best;
+      search.tryOrder(order, fit);
+      if (search.isGoodEnough())
+        return std::move(search.best);
     }
   }
-  return best;
+  search.improve(searchSteps);
+  return std::move(search.best);
 }
 
 } // namespace deepshard

@@ -31,12 +31,17 @@ struct Packing {
 /// The largest sum of bytes that live at one time. O(n log n).
 int64_t maxLiveBytes(const std::vector<Block> &blocks);
 
+/// Steps that the search for a better order may take: tens of milliseconds.
+constexpr int64_t kSearchSteps = int64_t{1} << 22;
+
 /// Tries five greedy orders (by size; by begin; long-lived blocks by end, then the others by size;
 /// by area; by lifetime), each with first fit and best fit among the gaps left by blocks placed
 /// before, and keeps the smallest; stops early within 1/10000 of the lower bound. Per order
 /// O(n log n) and the steps, O(n^2) in the worst case; those of a block hardly grow with the layers
 /// of a network (Occupancy.h). (Greedy orders: Pisarchyk and Lee, arXiv 2001.03288.)
-Packing pack(const std::vector<Block> &blocks);
+/// Then, for `searchSteps`, the block that keeps the best order from a smaller range moves to its
+/// front, and all are placed again. (Squeaky wheel: Joslin and Clements, JAIR 10, 1999.)
+Packing pack(const std::vector<Block> &blocks, int64_t searchSteps = kSearchSteps);
 
 } // namespace deepshard
 
