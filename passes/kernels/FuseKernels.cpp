@@ -78,6 +78,9 @@ private:
   llvm::StringMap<func::FuncOp> &kernels; // by text
   std::vector<std::unique_ptr<Group>> groups;
   llvm::DenseMap<Operation *, Group *> groupOf;
+  /// Ops that fit no loops with the iotas they read: of two dimensions at once, or of one among
+  /// several of columns. Their groups read iotas from memory.
+  llvm::SmallDenseSet<Operation *> readsCounts;
   llvm::DenseMap<Operation *, int64_t> positions;
   /// The last position among the op's unit and all units that it depends on.
   llvm::DenseMap<Operation *, int64_t> latest;
@@ -128,13 +131,14 @@ SmallVector<Group *> Fusion::neighbours(Operation *op) {
 
 SmallVector<Operation *> Fusion::withGlue(ArrayRef<Operation *> ops) {
   llvm::SmallDenseSet<Operation *> members(ops.begin(), ops.end());
+  const bool counts = llvm::none_of(ops, [&](Operation *op) { return readsCounts.contains(op); });
   // A renaming belongs to the group if what it renames does.
   llvm::SmallDenseMap<Operation *, bool> known;
   std::function<bool(Operation *)> isGlue = [&](Operation *op) {
     if (!op || members.contains(op))
       return op != nullptr;
     if (isLeaf(op))
-      return isFusible(op);
+      return isFusible(op) && (!isa<graph::IotaOp>(op) || counts);
     return isRenaming(op) && isGlue(op->getOperand(0).getDefiningOp());
   };
   llvm::SetVector<Operation *> all(ops.begin(), ops.end());
@@ -221,8 +225,11 @@ void Fusion::spreadLatest(const Group &group, int64_t position) {
 void Fusion::join(Operation *op) {
   auto own = std::make_unique<Group>();
   own->ops = {op};
-  if (!fits(*own))
-    return;
+  if (!fits(*own)) {
+    readsCounts.insert(op);
+    if (!fits(*own))
+      return;
+  }
   groupOf[op] = own.get();
   groups.push_back(std::move(own));
   // The one that saves most first.

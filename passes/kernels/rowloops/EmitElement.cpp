@@ -106,7 +106,10 @@ Value Emitter::onFloats(Operation *op, ValueRange x) {
       .Case([&](graph::ErfOp) { return math::ErfOp::create(b, loc, x[0]); })
       .Case([&](graph::NdtrOp) { return emitNdtr(b, loc, x[0]); })
       .Case([&](graph::SigmoidOp) {
-        return div(number(type, 1), add(number(type, 1), math::ExpOp::create(b, loc, neg(x[0]))));
+        // e^-|x| is at most 1: what is nearly 0 does not become 0 by an infinity.
+        Value power = math::ExpOp::create(b, loc, neg(math::AbsFOp::create(b, loc, x[0])));
+        Value isBelow = compare(arith::CmpFPredicate::OLT, x[0], number(type, 0));
+        return div(select(isBelow, power, number(type, 1)), add(number(type, 1), power));
       })
       .Case([&](graph::SignOp) {
         // NaN is neither above nor below 0: its sign is 0.

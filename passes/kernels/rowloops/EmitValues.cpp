@@ -222,7 +222,7 @@ Value ValueEmitter::vectorValue(Value value, Body &body) {
   } else if (isa<graph::ConstantOp>(op) || domain.spanOf(value) == Span::Row ||
              domain.spanOf(value) == Span::Scalar) {
     result = splat(rowValue(value));
-  } else if (readsBack && loops.phaseOf(value) < body.phase && kernel.isStored(value)) {
+  } else if (readsBack && loops.phaseOf(value) < body.phase && loops.isStored(value)) {
     auto [base, element] = rowPointer(value);
     result = loadVector(base, element, body.column, body.mask);
   } else if (readsBack && loops.phaseOf(value) < body.phase && kernel.isSpilled(value)) {

@@ -152,15 +152,10 @@ bool RowKernel::cutLoops(ArrayRef<Strides> inputStrides, ArrayRef<Strides> outpu
   return true;
 }
 
-bool RowKernel::isStored(Value value) const {
-  return llvm::is_contained(loops.getOutputs(), value) &&
-         loops.getDomain().spanOf(value) == Span::Full;
-}
-
 /// Roughly the instructions per element.
 int RowKernel::cost(Value value) const {
   Operation *op = value.getDefiningOp();
-  if (!loops.isInternal(value) || isStored(value) || isSpilled(value) ||
+  if (!loops.isInternal(value) || loops.isStored(value) || isSpilled(value) ||
       isa<graph::ConstantOp>(op) || loops.getDomain().spanOf(value) == Span::Row ||
       loops.getDomain().spanOf(value) == Span::Scalar)
     return 0;
@@ -185,7 +180,7 @@ void RowKernel::require(Value value, unsigned phase) {
   if (span == Span::Row || span == Span::Scalar)
     return;
   if (span == Span::Full && loops.phaseOf(value) < phase) {
-    if (isStored(value) || isSpilled(value))
+    if (loops.isStored(value) || isSpilled(value))
       return;
     if (cost(value) > kCheap) {
       spills.insert(value);

@@ -56,8 +56,6 @@ public:
   /// Values kept from one phase for a later one, because computing them again takes longer.
   llvm::ArrayRef<mlir::Value> getSpills() const { return spills.getArrayRef(); }
   bool isSpilled(mlir::Value value) const { return spills.contains(value); }
-  /// Whether a Full value that a phase before has computed is read back from its output.
-  bool isStored(mlir::Value value) const;
 
   /// Whether there is a second loop, over columns.
   bool hasColumnLoop() const;

@@ -100,7 +100,7 @@ bool RowLoops::schedule() {
 
 unsigned RowLoops::lastRead(Value value) const {
   // A value may be computed again in any later phase from whatever it was computed from; only what
-  // depends on the input by way of rows is known not to.
+  // depends on the input by way of rows, or of a result that is read back, is known not to.
   unsigned last = 0;
   llvm::SmallVector<Value> work = {value};
   llvm::SmallDenseSet<Value> seen;
@@ -119,7 +119,8 @@ unsigned RowLoops::lastRead(Value value) const {
         continue;
       }
       last = std::max(last, phaseOf(result));
-      work.push_back(result);
+      if (!isStored(result))
+        work.push_back(result);
     }
   }
   return last;

@@ -39,6 +39,10 @@ public:
   /// Full values: the phase that can compute it first. Row values: the first phase that can read
   /// it.
   unsigned phaseOf(mlir::Value value) const { return phaseOfValue.lookup(value); }
+  /// Whether a Full value is an output, from which later phases have it.
+  bool isStored(mlir::Value value) const {
+    return llvm::is_contained(outputs, value) && domain.spanOf(value) == Span::Full;
+  }
   /// The reductions of each kind, in the order of the program.
   llvm::ArrayRef<mlir::Operation *> reductions(Direction direction) const {
     return direction == Direction::AlongColumns ? alongColumns : alongRows;

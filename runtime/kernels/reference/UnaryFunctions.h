@@ -27,7 +27,7 @@ struct Cos { template <typename T> static DS_HOST_DEVICE T apply(T x) { return s
 struct Tanh { static DS_HOST_DEVICE float apply(float x) { return vectorTanh(x); } static DS_HOST_DEVICE double apply(double x) { return std::tanh(x); } };
 struct Erf { static DS_HOST_DEVICE float apply(float x) { return vectorErf(x); } static DS_HOST_DEVICE double apply(double x) { return std::erf(x); } };
 struct Ndtr { static DS_HOST_DEVICE float apply(float x) { return vectorNdtr(x); } static DS_HOST_DEVICE double apply(double x) { return 0.5 * std::erfc(x * -std::numbers::sqrt2 / 2); } };
-struct Sigmoid { static DS_HOST_DEVICE float apply(float x) { return vectorSigmoid(x); } static DS_HOST_DEVICE double apply(double x) { return 1.0 / (1.0 + std::exp(-x)); } };
+struct Sigmoid { static DS_HOST_DEVICE float apply(float x) { return vectorSigmoid(x); } static DS_HOST_DEVICE double apply(double x) { const double power = std::exp(-std::abs(x)); return (x < 0 ? power : 1.0) / (1.0 + power); } };
 struct Floor { template <typename T> static DS_HOST_DEVICE T apply(T x) { return std::floor(x); } };
 // clang-format on
 

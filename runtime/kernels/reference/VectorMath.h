@@ -69,7 +69,11 @@ inline DS_HOST_DEVICE float vectorTanh(float x) {
   return withSign(a < 0.625f ? small : large, x);
 }
 
-inline DS_HOST_DEVICE float vectorSigmoid(float x) { return 1.0f / (1.0f + vectorExp(-x)); }
+/// From e^-|x|, which is at most 1: what is nearly 0 does not become 0 by an infinity.
+inline DS_HOST_DEVICE float vectorSigmoid(float x) {
+  const float power = vectorExp(-vectorAbs(x));
+  return (x < 0.0f ? power : 1.0f) / (1.0f + power);
+}
 
 /// Below 1 a polynomial, above it 1 - e^P with P fitted to log(erfc) around 2.5; 1 from 4 on.
 inline DS_HOST_DEVICE float vectorErf(float x) {

@@ -332,6 +332,30 @@ func.func @inner_counts(%x: tensor<4x8x2xf32>) -> (tensor<4x8x2xf32>, tensor<4xf
 
 // -----
 
+// Numbers along two dimensions at once, or along one of two that are one loop, are read from memory: no loops count them.
+
+// CHECK-LABEL: func.func @distances
+// CHECK: %[[I:.*]] = graph.iota
+// CHECK: call @kernel_0({{.*}}) {graph.provider = "generated"} : ({{.*}}) -> tensor<8x8xi64>
+// CHECK: call @kernel_1({{.*}}) {graph.provider = "generated"} : ({{.*}}) -> tensor<4xf32>
+// CHECK-NOT: graph.provider = "generated"
+// CHECK: func.func private @kernel_0
+// CHECK-NOT: graph.iota
+// CHECK: func.func private @kernel_1
+// CHECK-NOT: graph.iota
+func.func @distances() -> (tensor<8x8xi64>, tensor<4xf32>) {
+  %i = graph.iota 0 : tensor<8xi64>
+  %row = graph.reshape %i : tensor<8xi64> to tensor<1x8xi64>
+  %column = graph.reshape %i : tensor<8xi64> to tensor<8x1xi64>
+  %d = graph.sub %column, %row : tensor<8x1xi64>, tensor<1x8xi64>
+  %f = graph.iota 0 : tensor<8xf32>
+  %b = graph.broadcast %f [1] : tensor<8xf32> to tensor<4x8x2xf32>
+  %s = graph.reduce_sum %b dims [1, 2] : tensor<4x8x2xf32>
+  return %d, %s : tensor<8x8xi64>, tensor<4xf32>
+}
+
+// -----
+
 // Ops of different phases are timed apart and stay apart.
 
 // CHECK-LABEL: func.func @phases

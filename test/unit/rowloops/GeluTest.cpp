@@ -1,4 +1,4 @@
-//===- GeluTest.cpp - gelu and its gradient over the whole range of f32 -----------------------===//
+//===- GeluTest.cpp - gelu, its gradient and sigmoid over the whole range of f32 --------------===//
 //
 // Generated kernels and the reference kernels against the formulas in long double, at hundreds of
 // points of each binade and sign. A formula that cancels for negative x is off by everything there.
@@ -69,6 +69,13 @@ Exact tanhGeluGrad(Real x) {
                             (1 + std::abs(x) * std::min<Real>(inner, 1e3L)) * 0x1p-126L};
 }
 
+/// Within 5 units in the last place.
+Exact sigmoid(Real x) {
+  Real value = 1 / (1 + std::exp(-x));
+  int exponent = std::max(std::ilogb(value), -126);
+  return {value, 5 * std::ldexp(kUnit, exponent)};
+}
+
 class GeluTest : public RowKernelTest {
 protected:
   /// `op` is of %x, or of %dy = 1 and %x.
@@ -121,6 +128,7 @@ protected:
   }
 };
 
+TEST_F(GeluTest, Sigmoid) { compare("sigmoid", false, sigmoid); }
 TEST_F(GeluTest, Distribution) { compare("ndtr", false, distribution); }
 TEST_F(GeluTest, ByErf) { compare("gelu", false, gelu); }
 TEST_F(GeluTest, GradientByErf) { compare("gelu_grad", true, geluGrad); }

@@ -192,6 +192,36 @@ TEST_F(RowLoopsTest, WhatMayBeOverwritten) {
           << "input " << input << ", output " << output;
 }
 
+TEST_F(RowLoopsTest, WhatIsReadBackFreesWhatItCameFrom) {
+  // Logits under a mask: later phases have them from the result, which may lie where the input was.
+  const std::string type = "(%x: tensor<4x5xf32>, %is: tensor<5xi1>) -> (tensor<4x5xf32>, "
+                           "tensor<4x1xf32>)";
+  const std::string ops = R"(
+    %low = graph.constant dense<-1.0e9> : tensor<f32>
+    %y = graph.select %is, %x, %low : tensor<5xi1>, tensor<4x5xf32>, tensor<f32>
+    %m = graph.reduce_max %y dims [1] keep_dims : tensor<4x5xf32>
+    %d = graph.sub %y, %m : tensor<4x5xf32>, tensor<4x1xf32>
+    %e = graph.exp %d : tensor<4x5xf32>
+    %s = graph.reduce_sum %e dims [1] keep_dims : tensor<4x5xf32>
+    return )";
+  std::optional<RowLoops> found = loops(type, ops + "%y, %s : tensor<4x5xf32>, tensor<4x1xf32>");
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(found->mayOverwrite(0, 0));
+  // Without it they would come from the input again.
+  found = loops(type, ops + "%d, %s : tensor<4x5xf32>, tensor<4x1xf32>");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->phaseOf(found->getOutputs()[0]), 1u);
+  EXPECT_TRUE(found->mayOverwrite(0, 0));
+  found = loops("(%x: tensor<4x5xf32>) -> (tensor<4x5xf32>, tensor<4x5xf32>)", R"(
+    %y = graph.neg %x : tensor<4x5xf32>
+    %m = graph.reduce_max %y dims [1] keep_dims : tensor<4x5xf32>
+    %d = graph.sub %x, %m : tensor<4x5xf32>, tensor<4x1xf32>
+    return %y, %d : tensor<4x5xf32>, tensor<4x5xf32>)");
+  ASSERT_TRUE(found);
+  EXPECT_FALSE(found->mayOverwrite(0, 0));
+  EXPECT_TRUE(found->mayOverwrite(0, 1));
+}
+
 TEST_F(RowLoopsTest, OtherPlacesMayNotBeOverwritten) {
   // The transposed one has the element that is written elsewhere; the row is read by all rows.
   std::optional<RowLoops> found =
