@@ -37,8 +37,8 @@ class Cuda(unittest.TestCase):
         return test_ranks.Ranks.train(test_ranks.Ranks.plan(f"cuda-cpu-{name}", SIZE, **settings), SIZE, steps)
 
     @staticmethod
-    def plan(name, **settings):
-        return test_ranks.Ranks.plan(f"cuda-{name}", SIZE, options=["--target-gpu", "sm_90"], **settings)
+    def plan(name, options=(), **settings):
+        return test_ranks.Ranks.plan(f"cuda-{name}", SIZE, options=["--target-gpu", "sm_90", *options], **settings)
 
     @staticmethod
     def train(plan, *options, steps=STEPS):
@@ -71,6 +71,14 @@ class Cuda(unittest.TestCase):
                 _, again = self.train(plan, "--one-by-one", steps=steps)
                 for name, value in weights.items():
                     self.assertEqual(value.tobytes(), again[name].tobytes(), name)
+
+    def test_without_cudnn(self):
+        """Attention that cuDNN would take becomes products and generated kernels; the plan asks for no cuDNN."""
+        plan = self.plan("without", options=["--without-cudnn"], precision="bf16")
+        with open(plan, "rb") as file:
+            self.assertNotIn(b"cudnn", file.read())
+        metrics, _ = self.train(plan)
+        self.assert_near(metrics, self.on_cpu("without", precision="bf16")[0], 1e-2)
 
     def test_zero_bits(self):
         """Ranks that share a GPU: stages 0 to 3 give the same bits, with dropout."""

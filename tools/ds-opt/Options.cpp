@@ -70,6 +70,9 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
          "where cuDNN and NVRTC are looked for first, to build the kernels of attention and "
          "convolutions into a plan for GPUs (docs/cuda.md)")
       ->check(CLI::ExistingDirectory);
+  app.add_flag("--without-cudnn", options.withoutCudnn,
+               "plan for GPUs without cuDNN: attention becomes products and generated kernels; a "
+               "model with convolutions is refused");
   app.add_option(
          "--memory-gib", options.memoryGib,
          "memory a rank may use; a plan that needs more is refused (default: what the cluster "

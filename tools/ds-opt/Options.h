@@ -32,6 +32,7 @@ struct Options {
                              ///< unless it is given
   std::string targetGpu;     ///< "sm_90": the ranks are GPUs; empty: what the cluster file says
   std::string cudaLibraries; ///< where cuDNN is looked for first; empty: as ds-run looks for it
+  bool withoutCudnn = false; ///< kernels of cuDNN are not used
   std::string report;        ///< an HTML page about the plan
   std::vector<std::string> whyNot; ///< `--why-not PATTERN=LAYOUT`
   bool explain = false;            ///< print what was decided and why

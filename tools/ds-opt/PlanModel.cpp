@@ -248,6 +248,8 @@ static LogicalResult lower(ModuleOp module, const Options &options, const Traini
     PlanPipelineOptions pipeline;
     pipeline.threads = options.threads;
     pipeline.isGpu = !options.targetGpu.empty();
+    if (pipeline.isGpu && options.withoutCudnn)
+      pipeline.providers = {"cublaslt", "generated", "cuda"};
     pipeline.useAtomics = config.embeddingGradient == "atomics";
     pipeline.cpuLevel = options.targetCpu;
     pipeline.overlap = config.zero.overlap;
