@@ -86,6 +86,8 @@ std::optional<std::string> KernelCache::find(const Key &key) const {
   if (directory.empty())
     return std::nullopt;
   std::string path = pathOf(key);
+  if (!sys::fs::is_regular_file(path)) // a pipe would be waited for
+    return std::nullopt;
   // Read, not mapped: somebody could cut the file short while it is looked at.
   ErrorOr<std::unique_ptr<MemoryBuffer>> file = MemoryBuffer::getFile(
       path, /*IsText=*/false, /*RequiresNullTerminator=*/false, /*IsVolatile=*/true);

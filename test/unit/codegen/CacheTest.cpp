@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -141,6 +142,10 @@ TEST_F(CacheTest, DamageIsMended) {
   fs::create_directory(entry);
   EXPECT_EQ(compile(), object);
   EXPECT_TRUE(fs::is_directory(entry));
+  // A pipe is not waited for.
+  fs::remove_all(entry);
+  ASSERT_EQ(mkfifo(entry.c_str(), 0600), 0);
+  EXPECT_EQ(compile(), object);
 }
 
 /// Where nothing can be written, kernels are compiled all the same.
