@@ -43,13 +43,18 @@ function(ds_add_executable name)
   target_link_libraries(${name} PRIVATE ${ARG_LINK})
 endfunction()
 
+# Warnings of tests: with the checks of a sanitizer g++ sees ways through them that are closed.
+function(ds_warn_as_test name)
+  if(DEEPSHARD_SANITIZE)
+    target_compile_options(${name} PRIVATE -Wno-maybe-uninitialized -Wno-mismatched-new-delete)
+  endif()
+endfunction()
+
 # ds_add_unit_test(name sources... LINK libs...): a GoogleTest program, run by ctest and by `./dev test`.
 function(ds_add_unit_test name)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
   ds_add_executable(${name} ${ARG_UNPARSED_ARGUMENTS} LINK ${ARG_LINK} GTest::gmock GTest::gtest_main)
-  if(DEEPSHARD_SANITIZE) # g++'s warnings about flow see ways that the checks of a sanitizer have closed
-    target_compile_options(${name} PRIVATE -Wno-maybe-uninitialized -Wno-mismatched-new-delete)
-  endif()
+  ds_warn_as_test(${name})
   add_test(NAME ${name} COMMAND ${name})
   set_property(GLOBAL APPEND PROPERTY DEEPSHARD_UNIT_TESTS ${name})
 endfunction()
