@@ -48,6 +48,8 @@ dnnl::primitive_desc deepshard::runtime::onednn::describe(
     bool adds) {
   const TeamSize team(threads);
   dnnl::primitive_attr attributes;
+  // Of its activations none is used: the ReLU behind a product makes 0 of NaN, and GELU has other
+  // bits than the generated kernels, which compute it again in the backward.
   if (adds) {
     dnnl::post_ops sum;
     sum.append_sum();
