@@ -89,8 +89,7 @@ class HalfPrecision(test_bf16.Trainer):
                 self.assertLessEqual(abs(found.mean() / expected.mean() - 1), 0.0005)
 
     def test_learns_after_overflows(self):
-        """Skipped steps are lost and no more: the steps that are taken follow those of a run without overflow, on other
-        rows of the same walk."""
+        """Skipped steps are lost and no more: the others still learn."""
         metrics = self.train("overflowing")[0]
         self.assertLess(np.mean(column(metrics, "loss")[-5:]), 0.8 * metrics[0]["loss"])
 

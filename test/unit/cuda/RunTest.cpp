@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -17,6 +18,8 @@ using namespace deepshard::runtime;
 using namespace deepshard::runtime::test;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::ResultOf;
+using testing::StartsWith;
 
 namespace {
 
@@ -47,11 +50,18 @@ struct CudaRunTest : testing::Test {
 const std::string kReal = "DEEPSHARD_CUDA_LIBRARY='" DEEPSHARD_REAL_LIBRARY "'";
 const std::string kFake = "DEEPSHARD_CUDA_LIBRARY='" DEEPSHARD_FAKE_LIBRARY "'";
 
+/// One line that says this, and nothing else.
+auto isOneError(const std::string &text) {
+  return AllOf(
+      StartsWith("ds-run: error: "), HasSubstr(text),
+      ResultOf([](const std::string &output) { return std::ranges::count(output, '\n'); }, 1));
+}
+
 TEST_F(CudaRunTest, WithoutTheLibrary) {
   write(1);
   auto [code, output] = run("DEEPSHARD_CUDA_LIBRARY=/nowhere/libds_cuda.so");
   EXPECT_EQ(code, 1);
-  EXPECT_THAT(output, HasSubstr("ds-run: error: DEEPSHARD_CUDA_LIBRARY: /nowhere/libds_cuda.so"));
+  EXPECT_THAT(output, isOneError("DEEPSHARD_CUDA_LIBRARY: /nowhere/libds_cuda.so"));
 }
 
 TEST_F(CudaRunTest, WithoutADriver) {
@@ -60,20 +70,20 @@ TEST_F(CudaRunTest, WithoutADriver) {
   write(1);
   auto [code, output] = run(kReal);
   EXPECT_EQ(code, 1);
-  EXPECT_THAT(output, HasSubstr("ds-run: error: the plan is for CUDA, but this machine has no "
-                                "NVIDIA driver"));
+  EXPECT_THAT(output, isOneError("the plan is for CUDA, but this machine has no "
+                                 "NVIDIA driver"));
   write(2);
   std::tie(code, output) = run(kReal);
   EXPECT_EQ(code, 1);
-  EXPECT_THAT(output, HasSubstr("this machine has no NVIDIA driver"));
+  EXPECT_THAT(output, isOneError("this machine has no NVIDIA driver"));
 }
 
 TEST_F(CudaRunTest, WithTooOldADriver) {
   write(1);
   auto [code, output] = run(kFake + " DEEPSHARD_FAKE_DRIVER=12040");
   EXPECT_EQ(code, 1);
-  EXPECT_THAT(output, HasSubstr("ds-run: error: the NVIDIA driver of this machine offers CUDA "
-                                "12.4, this DeepShard needs 13 or newer"));
+  EXPECT_THAT(output, isOneError("the NVIDIA driver of this machine offers CUDA "
+                                 "12.4, this DeepShard needs 13 or newer"));
 }
 
 TEST_F(CudaRunTest, WithoutNvidiasLibraries) {
@@ -82,26 +92,26 @@ TEST_F(CudaRunTest, WithoutNvidiasLibraries) {
   write(1, "cublaslt");
   auto [code, output] = run(kFake, "--cuda-libs " + directory.path("none"));
   EXPECT_EQ(code, 1);
-  EXPECT_THAT(output, AllOf(HasSubstr("ds-run: error: cuBLASLt (libcublasLt.so.13), which the "
-                                      "plan needs, was found neither"),
+  EXPECT_THAT(output, AllOf(isOneError("cuBLASLt (libcublasLt.so.13), which the plan needs, was "
+                                       "found neither"),
                             HasSubstr("name its directory by --cuda-libs")));
   write(1, "cudnn");
   std::tie(code, output) = run(kFake);
   EXPECT_EQ(code, 1);
-  EXPECT_THAT(output, HasSubstr("ds-run: error: cuDNN (libcudnn.so.9), which the plan needs, was "
-                                "found neither"));
+  EXPECT_THAT(output, isOneError("cuDNN (libcudnn.so.9), which the plan needs, was "
+                                 "found neither"));
   std::tie(code, output) =
       run(kFake + " DEEPSHARD_FAKE_CUDNN=91700", "--cuda-libs " DEEPSHARD_FAKE_LIBRARIES);
   EXPECT_EQ(code, 1);
-  EXPECT_THAT(output, HasSubstr("ds-run: error: cuDNN 9.18.0 or newer is needed"));
+  EXPECT_THAT(output, isOneError("cuDNN 9.18.0 or newer is needed"));
   write(2);
   std::tie(code, output) = run(kFake + " DEEPSHARD_FAKE_DEVICES=2");
   EXPECT_EQ(code, 1);
-  EXPECT_THAT(output, HasSubstr("NCCL (libnccl.so.2), which the plan needs, was found neither"));
+  EXPECT_THAT(output, isOneError("NCCL (libnccl.so.2), which the plan needs, was found neither"));
   std::tie(code, output) = run(kFake + " DEEPSHARD_FAKE_DEVICES=2 DEEPSHARD_FAKE_NCCL=22703",
                                "--cuda-libs " DEEPSHARD_FAKE_LIBRARIES);
   EXPECT_EQ(code, 1);
-  EXPECT_THAT(output, HasSubstr("NCCL 2.28 or newer is needed"));
+  EXPECT_THAT(output, isOneError("NCCL 2.28 or newer is needed"));
 }
 
 /// In the folders that pip installs into; files that cannot be loaded are named.
