@@ -1,8 +1,8 @@
 //===- StagesTest.cpp - training at each stage of ZeRO, on GPUs that are not there ------------===//
 //
 // A small Llama goes the whole way behind the import: gradients, two ranks, buckets cut as the
-// stage says, kernels for a GPU: in bf16, attention is cuDNN's. Ranks that share a GPU, and ranks
-// that meet by NCCL, train it on the fake runtime, which interprets the plan's PTX.
+// stage says, kernels for a GPU: in bf16 and fp16, attention is cuDNN's. Ranks that share a GPU,
+// and ranks that meet by NCCL, train it on the fake runtime, which interprets the plan's PTX.
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -43,7 +43,18 @@ std::string modelFor(uint32_t batch) {
 struct Precision {
   const char *name;
   double bound; // of the distance between a GPU's losses and a CPU's
+  const char *settings = "";
 };
+
+constexpr Precision kPrecisions[] = {
+    {"f32", 1e-5},
+    {"bf16", 1e-2,
+     ", graph.mixed_precision = #graph.mixed_precision<compute = bf16, parameters = bf16>"},
+    // The first scale is too large: a step updates nothing.
+    {"fp16", 1e-2,
+     ", graph.mixed_precision = #graph.mixed_precision<compute = f16, parameters = f16>, "
+     "graph.loss_scale = #graph.loss_scale<initial = 1048576.0 : f64, window = 1000, hysteresis = "
+     "1, consecutive_hysteresis = false, minimum = 1.0 : f64>"}};
 
 class StagesTest : public sharding::ShardingTest,
                    public testing::WithParamInterface<std::tuple<int, Precision>> {
@@ -77,6 +88,7 @@ protected:
   }
 
   bool isNarrow() const { return std::get<Precision>(GetParam()).name != std::string("f32"); }
+  bool isScaled() const { return std::get<Precision>(GetParam()).name == std::string("fp16"); }
 
   DictionaryAttr settings() {
     std::string text =
@@ -86,10 +98,9 @@ protected:
         "eps = 1.0e-08 : f64, weight_decay = 0.1 : f64, bias_correction = true, adam_w_mode = "
         "true>, sharding.zero = #sharding.zero<axes = <{\"data\"}>, stage = " +
         std::to_string(std::get<int>(GetParam())) +
-        ", reduction = \"micro_batch\", gather = \"regather\", kept_whole = 32>";
-    if (isNarrow())
-      text += ", graph.mixed_precision = #graph.mixed_precision<compute = bf16, parameters = bf16>";
-    return cast<DictionaryAttr>(parseAttribute(text + "}", &context));
+        ", reduction = \"micro_batch\", gather = \"regather\", kept_whole = 32>" +
+        std::get<Precision>(GetParam()).settings + "}";
+    return cast<DictionaryAttr>(parseAttribute(text, &context));
   }
 
   /// Small buckets, so that there are several; those of norms are kept whole at stage 3.
@@ -136,6 +147,10 @@ TEST_P(StagesTest, RanksOnGpusTrainAsOnCpus) {
   const auto &[stage, precision] = GetParam();
   static std::map<std::string, Outcome> firstOf; // by precision
   const Outcome cpu = train(planFor(""));
+  for (double skipped : cpu.skipped) {
+    EXPECT_EQ(skipped > 0, isScaled());
+    EXPECT_LT(skipped, kSteps);
+  }
   const planpb::Plan plan = planFor("sm_90");
   for (bool isShared : {true, false}) {
     SCOPED_TRACE(isShared ? "ranks share a GPU" : "ranks meet by NCCL");
@@ -154,20 +169,18 @@ TEST_P(StagesTest, RanksOnGpusTrainAsOnCpus) {
       for (auto [found, expected] : llvm::zip_equal(ofGpu, ofCpu))
         EXPECT_NEAR(found, expected, precision.bound * expected);
     }
+    EXPECT_EQ(gpu.skipped, cpu.skipped);
     const Outcome &first = firstOf.try_emplace(precision.name, gpu).first->second;
     EXPECT_EQ(gpu.losses, first.losses);
     EXPECT_EQ(gpu.weights, first.weights);
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Zero, StagesTest,
-                         testing::Combine(testing::Values(0, 1, 2, 3),
-                                          testing::Values(Precision{"f32", 1e-5},
-                                                          Precision{"bf16", 1e-2})),
-                         [](const auto &test) {
-                           return std::to_string(std::get<int>(test.param)) +
-                                  std::get<Precision>(test.param).name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Zero, StagesTest, testing::Combine(testing::Values(0, 1, 2, 3), testing::ValuesIn(kPrecisions)),
+    [](const auto &test) {
+      return std::to_string(std::get<int>(test.param)) + std::get<Precision>(test.param).name;
+    });
 
 } // namespace
 } // namespace deepshard

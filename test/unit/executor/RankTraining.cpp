@@ -161,14 +161,19 @@ Outcome runOnThreads(const planpb::Plan &plan, const ExecutorOptions &options, i
   OutputFile file(weightsPath);
   Outcome outcome;
   outcome.losses.resize(plan.ranks());
+  outcome.skipped.resize(plan.ranks());
   std::vector<std::jthread> threads;
   for (int rank = 0; rank < world.ranks(); ++rank)
     threads.emplace_back([&, rank] {
       try {
         Executor executor(plan, options, &world, rank);
-        for (int i = 0; i < steps; ++i)
-          if (const double *loss = executor.step().find("loss"))
+        for (int i = 0; i < steps; ++i) {
+          const StepResult result = executor.step();
+          if (const double *loss = result.find("loss"))
             outcome.losses[static_cast<size_t>(rank)].push_back(*loss);
+          if (const double *skipped = result.find("skipped_steps"))
+            outcome.skipped[static_cast<size_t>(rank)] = *skipped;
+        }
         executor.saveWeights(file);
       } catch (const std::exception &error) {
         world.abort(rank, error.what());

@@ -37,7 +37,8 @@ ExecutorOptions writeData(const TemporaryDirectory &directory, uint32_t features
 /// What a run gave.
 struct Outcome {
   std::vector<std::vector<double>> losses; // per rank, per step, if the plan has a loss
-  std::string weights;                     // the bytes of the file
+  std::vector<double> skipped; // per rank: steps that overflowed, if the plan counts them
+  std::string weights;         // the bytes of the file
 };
 
 /// Runs a plan on threads as ranks and saves its weights; `reason` of the first failure if any.
