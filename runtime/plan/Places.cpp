@@ -73,8 +73,9 @@ void PlacesCheck::checkArenas() {
   if (total > kMostTotal)
     faults.add("program {}: its arenas take more than {} bytes", program.name(), shown);
   else if (plan.memory_budget() != 0 && total > plan.memory_budget())
-    faults.add("program {}: its arenas take {} bytes, the budget of a rank is {}", program.name(),
-               shown, plan.memory_budget());
+    faults.add("program {}: its arenas take {} bytes, the budget of a rank is {}; a smaller "
+               "micro-batch, recomputation, a higher stage of ZeRO or more ranks take less",
+               program.name(), shown, plan.memory_budget());
 }
 
 void PlacesCheck::checkSchedule() {

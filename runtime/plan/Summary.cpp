@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <set>
@@ -23,7 +24,31 @@ static std::string mebibytes(uint64_t bytes) {
   return fmt::format("{:.3f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
 
-static std::string summarizeProgram(const planpb::Program &program) {
+/// What the arenas take, and of it what kernels of each provider may use for themselves.
+static std::string summarizeMemory(const planpb::Plan &plan, const planpb::Program &program) {
+  uint64_t total = 0;
+  for (const planpb::Arena &arena : program.arenas())
+    total += arena.bytes();
+  std::string text = fmt::format("  memory of a rank: {}", mebibytes(total));
+  if (plan.memory_budget() > 0)
+    text += fmt::format(" of the {} that it may use", mebibytes(plan.memory_budget()));
+  if (plan.memory_reserve() > 0)
+    text +=
+        fmt::format("; {} more are left to driver and libraries", mebibytes(plan.memory_reserve()));
+  text += '\n';
+  std::map<std::string, uint64_t> largest;
+  for (const planpb::Segment &segment : program.segments())
+    for (const planpb::Task &task : segment.tasks())
+      if (task.has_launch() && task.launch().has_workspace()) {
+        uint64_t &bytes = largest[task.launch().provider()];
+        bytes = std::max(bytes, byteSpan(task.launch().workspace()).value_or(0));
+      }
+  for (const auto &[provider, bytes] : largest)
+    text += fmt::format("  workspaces of {} in it: up to {}\n", provider, mebibytes(bytes));
+  return text;
+}
+
+static std::string summarizeProgram(const planpb::Plan &plan, const planpb::Program &program) {
   std::string text;
   size_t tasks = 0;
   size_t run = 0;
@@ -33,6 +58,7 @@ static std::string summarizeProgram(const planpb::Program &program) {
     run += static_cast<size_t>(program.segments(static_cast<int>(call.segment())).tasks_size());
   text += fmt::format("program {}: {} segments, {} tasks, {} run in a step, {} streams\n",
                       program.name(), program.segments_size(), tasks, run, program.streams_size());
+  text += summarizeMemory(plan, program);
   for (int i = 0; i < program.arenas_size(); ++i) {
     const planpb::Arena &arena = program.arenas(i);
     text += fmt::format("  arena {}{}: {}", i, arena.window() ? " (window)" : "",
@@ -151,7 +177,7 @@ std::string summarize(const planpb::Plan &plan) {
                         fmt::join(input.shape(), "x"));
   Mesh mesh(plan.mesh());
   for (const planpb::Program &program : plan.programs())
-    text += summarizeProgram(program) + summarizeBuckets(program, mesh) +
+    text += summarizeProgram(plan, program) + summarizeBuckets(program, mesh) +
             summarizeTraffic(plan, program);
   for (const std::string &kernel : plan.nondeterministic())
     text += fmt::format("may differ from run to run: {}\n", kernel);

@@ -275,8 +275,9 @@ static void addGraphs(const Options &options, planpb::Plan &plan) {
                  << "\n";
 }
 
-static LogicalResult emitPlan(ModuleOp module, const Options &options, const TrainingConfig &config,
+static LogicalResult emitPlan(ModuleOp module, const Options &options, const Settings &settings,
                               uint64_t modelHash, const std::string &blocks) {
+  const TrainingConfig &config = settings.config;
   planpb::Plan plan;
   plan.set_format_version(runtime::kPlanFormatVersion);
   plan.set_producer("ds-opt " DEEPSHARD_VERSION);
@@ -286,6 +287,8 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Tra
   plan.set_model_hash(modelHash);
   plan.set_precision(precisionName(options, config).str());
   plan.set_memory_budget(static_cast<uint64_t>(options.memoryGib * (int64_t(1) << 30)));
+  if (settings.cluster)
+    plan.set_memory_reserve(static_cast<uint64_t>(settings.cluster->device.reserveBytes));
   for (auto program : module.getOps<plan::ProgramOp>())
     if (failed(serialize(program, plan)))
       return failure();
@@ -354,7 +357,7 @@ static LogicalResult planWith(MLIRContext &context, Options options) {
   const std::string blocks = options.report.empty() ? "" : blockTable(**module);
   if (failed(lower(**module, options, config)))
     return failure();
-  return options.emit == Emit::Plan ? emitPlan(**module, options, config, modelHash, blocks)
+  return options.emit == Emit::Plan ? emitPlan(**module, options, settings, modelHash, blocks)
                                     : emitIr(**module, options);
 }
 
