@@ -61,6 +61,61 @@ func.func @layer_norm_grad(%dy: tensor<4x8xf32>, %x: tensor<4x8xf32>, %w: tensor
 
 // -----
 
+// The same of RMS norm, which models write out: row sums and sums over rows are one kernel.
+
+// CHECK-LABEL: func.func @rms_norm_grad
+// CHECK-NEXT: %[[R:.*]]:2 = call @kernel_0(
+// CHECK-SAME: -> (tensor<4x8xf32>, tensor<8xf32>)
+// CHECK-NEXT: return %[[R]]#0, %[[R]]#1
+func.func @rms_norm_grad(%dy: tensor<4x8xf32>, %x: tensor<4x8xf32>, %w: tensor<8xf32>, %rms: tensor<4x1xf32>,
+                         %normal: tensor<4x8xf32>, %dh: tensor<4x8xf32>, %gw: tensor<8xf32>)
+    -> (tensor<4x8xf32>, tensor<8xf32>) {
+  %factor = graph.constant dense<-0.125> : tensor<f32>
+  %dnormal = graph.mul %dy, %w : tensor<4x8xf32>, tensor<8xf32>
+  %direct = graph.mul %dnormal, %rms : tensor<4x8xf32>, tensor<4x1xf32>
+  %products = graph.mul %dnormal, %x : tensor<4x8xf32>, tensor<4x8xf32>
+  %row = graph.reduce_sum %products dims [1] keep_dims : tensor<4x8xf32>
+  %square = graph.mul %rms, %rms : tensor<4x1xf32>, tensor<4x1xf32>
+  %cube = graph.mul %square, %rms : tensor<4x1xf32>, tensor<4x1xf32>
+  %drms = graph.mul %row, %cube : tensor<4x1xf32>, tensor<4x1xf32>
+  %scaled = graph.mul %drms, %factor : tensor<4x1xf32>, tensor<f32>
+  %through = graph.mul %scaled, %x : tensor<4x1xf32>, tensor<4x8xf32>
+  %dx = graph.add %direct, %through : tensor<4x8xf32>, tensor<4x8xf32>
+  %total = graph.add %dh, %dx : tensor<4x8xf32>, tensor<4x8xf32>
+  %dws = graph.mul %dy, %normal : tensor<4x8xf32>, tensor<4x8xf32>
+  %dw = graph.reduce_sum %dws dims [0] : tensor<4x8xf32>
+  %0 = graph.add %gw, %dw : tensor<8xf32>, tensor<8xf32>
+  return %total, %0 : tensor<4x8xf32>, tensor<8xf32>
+}
+
+// -----
+
+// Both gradients of a gated SiLU, from one reading of the operands.
+
+// CHECK-LABEL: func.func @gated_silu_grad
+// CHECK-NEXT: %[[R:.*]]:2 = call @kernel_0({{.*}} -> (tensor<4x8xf32>, tensor<4x8xf32>)
+// CHECK-NEXT: return %[[R]]#{{[01]}}, %[[R]]#{{[01]}}
+// CHECK: func.func private @kernel_0
+// CHECK-COUNT-1: graph.sigmoid
+// CHECK-NOT: graph.sigmoid
+func.func @gated_silu_grad(%dy: tensor<4x8xf32>, %gate: tensor<4x8xf32>, %up: tensor<4x8xf32>)
+    -> (tensor<4x8xf32>, tensor<4x8xf32>) {
+  %one = graph.constant dense<1.0> : tensor<f32>
+  %s = graph.sigmoid %gate : tensor<4x8xf32>
+  %silu = graph.mul %gate, %s : tensor<4x8xf32>, tensor<4x8xf32>
+  %dup = graph.mul %dy, %silu : tensor<4x8xf32>, tensor<4x8xf32>
+  %dsilu = graph.mul %dy, %up : tensor<4x8xf32>, tensor<4x8xf32>
+  %direct = graph.mul %dsilu, %s : tensor<4x8xf32>, tensor<4x8xf32>
+  %ds = graph.mul %dsilu, %gate : tensor<4x8xf32>, tensor<4x8xf32>
+  %rest = graph.sub %one, %s : tensor<f32>, tensor<4x8xf32>
+  %slope = graph.mul %s, %rest : tensor<4x8xf32>, tensor<4x8xf32>
+  %through = graph.mul %ds, %slope : tensor<4x8xf32>, tensor<4x8xf32>
+  %dgate = graph.add %direct, %through : tensor<4x8xf32>, tensor<4x8xf32>
+  return %dup, %dgate : tensor<4x8xf32>, tensor<4x8xf32>
+}
+
+// -----
+
 // CHECK-LABEL: func.func @bias_gelu
 // CHECK-SAME: (%[[X:.*]]: tensor<4x8xf32>, %[[B:.*]]: tensor<8xf32>)
 // CHECK-NEXT: %[[R:.*]] = call @kernel_0(%[[X]], %[[B]])
