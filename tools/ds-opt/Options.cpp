@@ -5,6 +5,7 @@
 #include "runtime/kernels/CpuLevel.h"
 #include "runtime/kernels/cuda/GpuDescription.h"
 #include "runtime/plan/Error.h"
+#include "tools/Within.h"
 
 #include <CLI/CLI.hpp>
 
@@ -49,11 +50,11 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
          "--ranks", options.ranks,
          "ranks the plan is for (default, and what it must be: the product of the mesh axes "
          "in the configuration)")
-      ->check(CLI::Range(1, std::numeric_limits<int32_t>::max()));
+      ->check(within(1, std::numeric_limits<int32_t>::max()));
   app.add_option(
          "--threads", options.threads,
          "threads a rank will use (default: the cores of this machine, shared by the ranks)")
-      ->check(CLI::PositiveNumber);
+      ->check(within(1, 4096));
   app.add_option(
          "--target-cpu", options.targetCpu,
          "what the CPUs that will run the plan offer: x86-64-v3 (AVX2), x86-64-v4 (AVX-512) "
@@ -73,14 +74,15 @@ std::optional<Options> parseOptions(int argc, char **argv, int &exitCode) {
   app.add_flag("--without-cudnn", options.withoutCudnn,
                "plan for GPUs without cuDNN: attention becomes products and generated kernels; a "
                "model with convolutions is refused");
+  constexpr double kMostMemoryGib = 128 << 10; // what addresses of 47 bits reach
   app.add_option(
          "--memory-gib", options.memoryGib,
          "memory a rank may use; a plan that needs more is refused (default: what the cluster "
          "file says, else no limit)")
-      ->check(CLI::PositiveNumber);
+      ->check(within(1e-6, kMostMemoryGib));
   app.add_option("--fold-mib", options.foldMib,
                  "largest tensor that is computed at import (default: 64)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(within(0, 1 << 20));
   app.add_flag(
       "--explain", options.explain,
       "say what was decided and why: layouts, what is moved, parameters kept whole, memory "

@@ -3,8 +3,11 @@
 #include "tools/ds-run/Options.h"
 
 #include "runtime/plan/Error.h"
+#include "tools/Within.h"
 
 #include <CLI/CLI.hpp>
+
+#include <limits>
 
 namespace deepshard {
 
@@ -29,8 +32,9 @@ std::optional<RunOptions> parseOptions(int argc, char **argv, int &exitCode) {
                  "as FILE:uint16)")
       ->type_name("NAME=FILE")
       ->allow_extra_args(false);
+  constexpr uint64_t kMostSteps = 1'000'000'000'000;
   CLI::Option *steps = app.add_option("--steps", options.steps, "Optimizer steps to run")
-                           ->check(CLI::PositiveNumber);
+                           ->check(within<uint64_t>(1, kMostSteps));
   app.add_option("--seed", options.seed, "Seed of shuffling and dropout")->capture_default_str();
   app.add_flag("--no-shuffle", noShuffle, "Take samples in the order of the file");
   app.add_option("--metrics", options.metrics, "Write one JSON object a step to this file");
@@ -44,13 +48,14 @@ std::optional<RunOptions> parseOptions(int argc, char **argv, int &exitCode) {
   app.add_option("--save-weights", options.saveWeights, "Write the weights here at the end");
   app.add_option("--threads", options.threads,
                  "Threads of each rank (default: those the plan was made for)")
-      ->check(CLI::Range(1, 4096));
+      ->check(within(1, 4096));
   app.add_option("-n", options.ranks, "Number of ranks; must be the plan's")
       ->type_name("RANKS")
-      ->check(CLI::PositiveNumber);
+      ->check(within(1, std::numeric_limits<int>::max()));
+  constexpr double kLeastTimeout = 0.001, kMostTimeout = 365 * 24 * 3600;
   app.add_option("--timeout", options.timeout,
                  "Seconds after which a rank gives up waiting for others that do not move")
-      ->check(CLI::PositiveNumber)
+      ->check(within(kLeastTimeout, kMostTimeout))
       ->capture_default_str();
   app.add_flag("--one-by-one", options.oneByOne,
                "Wait for each task before the next, so that a failure on a GPU names its task");
