@@ -199,8 +199,7 @@ struct PadParametersPass : impl::PadParametersBase<PadParametersPass> {
               graph::LinearOp::create(builder, linear.getLoc(), linear.getX(), linear.getWeight(),
                                       linear.getBias(), linear.getTransposeWeight()),
               *way.resultDim, padded.size);
-    }
-    if (auto reshape = dyn_cast<graph::ReshapeOp>(user)) {
+    } else if (auto reshape = dyn_cast<graph::ReshapeOp>(user)) {
       SmallVector<int64_t> to(reshape.getType().getShape());
       to[*way.resultDim] = typeOf(reshape.getX()).getDimSize(padded.dim);
       auto type = RankedTensorType::get(to, reshape.getType().getElementType());
