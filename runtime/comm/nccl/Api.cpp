@@ -47,8 +47,11 @@ void NcclApi::finish(ncclComm_t communicator, ncclResult_t result, const char *c
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   auto looked = start;
-  while (result == ncclInProgress) {
+  // Some calls (ncclCommSplit, ncclCommWindowRegister) return ncclSuccess while they go on.
+  while (result == ncclSuccess || result == ncclInProgress) {
     check(asyncError(communicator, &result), "ncclCommGetAsyncError");
+    if (result == ncclSuccess)
+      return;
     std::this_thread::yield();
     const auto now = Clock::now();
     if (now - looked < std::chrono::milliseconds(10))

@@ -83,10 +83,10 @@ void NcclWorld::leave(ncclComm_t communicator) noexcept {
                            [&](const Membership &one) { return one.communicator == communicator; });
   if (left == memberships.end())
     return;
+  if (std::uncaught_exceptions() > 0)
+    abort();
   if (!isAborted)
     try {
-      if (std::uncaught_exceptions() > 0)
-        throw Error("the rank failed", ExitCode::RankFailed);
       api->finish(communicator, api->finalize(communicator), "ncclCommFinalize");
       (void)api->destroy(communicator);
     } catch (const Error &) {
@@ -137,14 +137,17 @@ void NcclWorld::throwIfFailed() const {
   }
 }
 
-/// That of all ranks first: a split that is under way ends with it, and has a communicator then.
+/// That of all ranks first: a split that is under way ends with it, and has a communicator then. As
+/// a group: each is told to end before any is waited for, which may be behind another on a stream.
 void NcclWorld::abort() noexcept {
   if (isAborted)
     return;
   isAborted = true;
+  (void)api->groupStart();
   for (const Membership &membership : memberships)
     if (membership.communicator)
       (void)api->abort(membership.communicator);
+  (void)api->groupEnd();
 }
 
 } // namespace deepshard::runtime::cuda

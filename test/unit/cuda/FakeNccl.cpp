@@ -4,8 +4,9 @@
 // and f64, have the order of Communicator.h. A send leaves its data and goes on; a receive waits
 // for them.
 //
-// As NCCL's, a split gives its communicator when it ends, by the last member or by an abort, from
-// whichever thread that is.
+// As NCCL's, a split gives its communicator when it ends, by an abort or when all members have come
+// and one asks, from whichever thread that is. Splits and registrations return success while they
+// go on; a communicator must not be used then.
 //
 //===------------------------------------------------------------------------------------------===//
 
@@ -86,14 +87,27 @@ struct ncclComm {
   int rank = 0;
   uint64_t next = 0; // of the meetings
   int splits = 0;
+  ncclWindow_t *registering = nullptr; // where its window is to be written
+  void *registered = nullptr;
+  std::atomic<bool> isAborted = false;
 };
 
 /// All that were made: others may look at one that is destroyed.
 static std::vector<std::unique_ptr<ncclComm>> communicators;
 
-static ncclComm_t keep(ncclComm communicator) {
+static ncclComm_t keep(std::shared_ptr<Shared> shared, int rank) {
   fake().addAlive(1);
-  return communicators.emplace_back(std::make_unique<ncclComm>(std::move(communicator))).get();
+  auto made = std::make_unique<ncclComm>();
+  made->shared = std::move(shared);
+  made->rank = rank;
+  return communicators.emplace_back(std::move(made)).get();
+}
+
+/// Whether a call on it goes on: nothing else may be called then.
+static bool isBusy(const ncclComm &comm) {
+  const Shared &shared = *comm.shared;
+  return comm.registering || (shared.joined != 0 && shared.joined < shared.size) ||
+         (comm.splits > 0 && !shared.splittings.at(comm.splits - 1).hasEnded);
 }
 
 /// Issues work in which all members meet; the last to come calls `move` for each of them.
@@ -102,8 +116,15 @@ static ncclResult_t meet(const char *name, ncclComm_t comm, const void *input, v
                          cudaStream_t stream, Move move) {
   if (fake().fails(name))
     return ncclSystemError;
+  {
+    std::lock_guard lock(mutex);
+    if (isBusy(*comm))
+      return ncclInvalidArgument;
+  }
   auto at = std::make_shared<int64_t>(-1);
   fake().issue(stream, name, [comm, at, input, output, move] {
+    if (comm->isAborted)
+      return true;
     Shared &shared = *comm->shared;
     if (*at < 0) {
       *at = static_cast<int64_t>(comm->next++);
@@ -177,7 +198,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int ranks, ncclUniqueId id
     world = std::make_shared<Shared>();
   world->size = ranks;
   ++world->joined;
-  *comm = keep({world, rank});
+  *comm = keep(world, rank);
   return ncclInProgress;
 }
 ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t *child, ncclConfig_t *) {
@@ -185,33 +206,39 @@ ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t *chil
   if (fake().fails("ncclCommSplit"))
     return ncclSystemError;
   std::lock_guard lock(mutex);
-  Shared::Splitting &splitting = comm->shared->splittings[comm->splits++];
-  splitting.members.push_back({comm, child, color, key});
+  if (isBusy(*comm))
+    return ncclInvalidArgument;
+  comm->shared->splittings[comm->splits++].members.push_back({comm, child, color, key});
+  return ncclSuccess;
+}
+/// If all members have come.
+static void end(Shared::Splitting &splitting, int size) {
   splitting.hasEnded =
-      static_cast<int>(splitting.members.size()) == comm->shared->size &&
+      static_cast<int>(splitting.members.size()) == size &&
       std::all_of(splitting.members.begin(), splitting.members.end(),
                   [](const Shared::Splitting::Member &member) { return member.place; });
-  if (splitting.hasEnded) {
-    std::map<int, std::shared_ptr<Shared>> groups;
-    for (const Shared::Splitting::Member &member : splitting.members) {
-      std::shared_ptr<Shared> &group = groups[member.color];
-      if (!group)
-        group = std::make_shared<Shared>();
-      ++group->size;
-      *member.place = keep({group, member.key});
-    }
+  if (!splitting.hasEnded)
+    return;
+  std::map<int, std::shared_ptr<Shared>> groups;
+  for (const Shared::Splitting::Member &member : splitting.members) {
+    std::shared_ptr<Shared> &group = groups[member.color];
+    if (!group)
+      group = std::make_shared<Shared>();
+    ++group->size;
+    *member.place = keep(group, member.key);
   }
-  return ncclInProgress;
 }
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *result) {
   if (fake().fails("ncclCommGetAsyncError"))
     return ncclSystemError;
   std::lock_guard lock(mutex);
-  const Shared &shared = *comm->shared;
-  bool goesOn = shared.joined != 0 && shared.joined < shared.size;
+  *result = isBusy(*comm) ? ncclInProgress : ncclSuccess;
+  // What it is asked about next has gone on meanwhile.
+  if (ncclWindow_t *window = std::exchange(comm->registering, nullptr))
+    *window = static_cast<ncclWindow_t>(comm->registered);
   if (comm->splits > 0)
-    goesOn = goesOn || !shared.splittings.at(comm->splits - 1).hasEnded;
-  *result = goesOn ? ncclInProgress : ncclSuccess;
+    if (Shared::Splitting &last = comm->shared->splittings[comm->splits - 1]; !last.hasEnded)
+      end(last, comm->shared->size);
   return ncclSuccess;
 }
 ncclResult_t ncclCommFinalize(ncclComm_t) {
@@ -227,7 +254,8 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
     if (!splitting.hasEnded)
       for (Shared::Splitting::Member &member : splitting.members)
         if (member.parent == comm && member.place)
-          *std::exchange(member.place, nullptr) = keep({std::make_shared<Shared>(), member.key});
+          *std::exchange(member.place, nullptr) = keep(std::make_shared<Shared>(), member.key);
+  comm->isAborted = true;
   fake().addAlive(-1);
   return ncclSuccess;
 }
@@ -243,9 +271,16 @@ ncclResult_t ncclMemFree(void *memory) {
   fake().retire(memory);
   return ncclSuccess;
 }
-ncclResult_t ncclCommWindowRegister(ncclComm_t, void *memory, size_t, ncclWindow_t *window, int) {
-  *window = static_cast<ncclWindow_t>(memory);
-  return fake().fails("ncclCommWindowRegister") ? ncclSystemError : ncclSuccess;
+ncclResult_t ncclCommWindowRegister(ncclComm_t comm, void *memory, size_t, ncclWindow_t *window,
+                                    int) {
+  if (fake().fails("ncclCommWindowRegister"))
+    return ncclSystemError;
+  std::lock_guard lock(mutex);
+  if (isBusy(*comm))
+    return ncclInvalidArgument;
+  comm->registering = window;
+  comm->registered = memory;
+  return ncclSuccess;
 }
 ncclResult_t ncclGroupStart() {
   return fake().fails("ncclGroupStart") ? ncclSystemError : ncclSuccess;
