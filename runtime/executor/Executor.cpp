@@ -221,6 +221,8 @@ void Executor::guard(const Where &where, const Action &action) noexcept {
     action();
   } catch (const Error &error) {
     fail(fmt::format("step {}, {}: {}", result.step, where(), error.what()), error.code());
+  } catch (const std::exception &error) { // of a library
+    fail(fmt::format("step {}, {}: {}", result.step, where(), error.what()), ExitCode::Internal);
   }
 }
 

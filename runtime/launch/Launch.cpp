@@ -47,7 +47,8 @@ static_assert(std::atomic<bool>::is_always_lock_free);
 /// Cores `rank * threads` to `(rank + 1) * threads` - 1 of those that this process may use.
 void pin(int rank, int ranks, int threads) {
   cpu_set_t all;
-  if (::sched_getaffinity(0, sizeof(all), &all) != 0 || int64_t{ranks} * threads > CPU_COUNT(&all))
+  if (threads == 0 || ::sched_getaffinity(0, sizeof(all), &all) != 0 ||
+      int64_t{ranks} * threads > CPU_COUNT(&all))
     return;
   cpu_set_t own;
   CPU_ZERO(&own);

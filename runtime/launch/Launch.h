@@ -50,7 +50,7 @@ private:
 };
 
 struct LaunchOptions {
-  int threadsPerRank = 1;
+  int threadsPerRank = 1; ///< 0: ranks are not pinned
   /// How long ranks may take to notice that the job was aborted.
   std::chrono::milliseconds grace = std::chrono::seconds(5);
 };

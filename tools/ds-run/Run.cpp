@@ -50,8 +50,13 @@ void catchSignals(JobState &state) {
   ::sigaction(SIGTERM, &action, nullptr);
 }
 
+/// On GPUs the host computes nothing.
+bool suitsCpu(const planpb::Plan &plan) {
+  return plan.backend() == planpb::CUDA || offers(cpuLevel(), plan.cpu_level());
+}
+
 void requireCpu(const planpb::Plan &plan) {
-  if (offers(cpuLevel(), plan.cpu_level()))
+  if (suitsCpu(plan))
     return;
   throw Error(fmt::format("the plan was made for CPUs of level {0}, this machine offers {1}; "
                           "run ds-opt again on this machine, or the plan on one that offers {0}",
@@ -63,7 +68,7 @@ ExitCode check(const planpb::Plan &plan, const std::string &path) {
   if (!faults.empty())
     throw Error(fmt::format("{}: the plan is not sound:\n{}", path, fmt::join(faults, "\n")));
   fmt::print("{}: sound\n{}", path, runtime::summarize(plan));
-  if (!offers(cpuLevel(), plan.cpu_level()))
+  if (!suitsCpu(plan))
     fmt::print("this machine cannot run it: it offers {}\n", cpuLevel());
   return ExitCode::Done;
 }
@@ -165,9 +170,7 @@ bool goesOn(const Job &job, int rank, uint64_t done) {
   return true;
 }
 
-/// One rank, from loading to its share of what is saved.
-void runRank(const Job &job, int rank) {
-  Executor executor(job.plan, job.settings, job.world, rank);
+void runSteps(const Job &job, int rank, Executor &executor) {
   std::unique_ptr<Reporter> reporter;
   if (rank == 0)
     reporter = std::make_unique<Reporter>(job);
@@ -197,6 +200,20 @@ void runRank(const Job &job, int rank) {
     job.files.writeTrace(rank, *executor.timeline());
   if (job.files.weights())
     executor.saveWeights(*job.files.weights());
+}
+
+/// One rank, from loading to its share of what is saved.
+void runRank(const Job &job, int rank) {
+  auto executor = std::make_unique<Executor>(job.plan, job.settings, job.world, rank);
+  try {
+    runSteps(job, rank, *executor);
+  } catch (...) {
+    // CUDA gives memory back only when the GPU has ended its work, which it may never do; the end
+    // of the process, which comes next, waits for nothing.
+    if (job.plan.backend() == planpb::CUDA)
+      (void)executor.release();
+    throw;
+  }
 }
 
 /// Names the tasks behind the numbers of collectives in a message about ranks that wait.
@@ -253,7 +270,8 @@ void runAllRanks(Job &job) {
   World world(static_cast<int>(job.plan.ranks()), jobWindowBytes(job.plan), job.settings.timeout);
   job.world = &world;
   LaunchOptions options;
-  options.threadsPerRank = job.settings.threads;
+  // Threads of the driver and of NCCL need cores of their own.
+  options.threadsPerRank = job.plan.backend() == planpb::CUDA ? 0 : job.settings.threads;
   try {
     if (job.plan.backend() == planpb::CUDA && job.options.shareGpu)
       runThreads(world, job);

@@ -216,22 +216,17 @@ void CudaDevice::wait(cudaStream_t stream) {
     if (now - checked < kBetweenChecks)
       continue;
     checked = now;
-    try {
-      if (options.throwIfAborted)
-        options.throwIfAborted();
-      if (nccl)
-        nccl->throwIfFailed();
-      if (now - start >= options.timeout)
-        throw Error(fmt::format("the GPU did not finish its work within {:g} s (--timeout): {}",
-                                std::chrono::duration<double>(options.timeout).count(),
-                                options.ranks > 1 ? "another rank may have failed"
-                                                  : "a kernel hangs, or a step takes longer"),
-                    ExitCode::RankFailed);
-    } catch (...) {
-      if (nccl)
-        nccl->abort();
-      throw;
-    }
+    if (options.throwIfAborted)
+      options.throwIfAborted();
+    if (nccl)
+      nccl->throwIfFailed();
+    hangs = hangs || now - start >= options.timeout;
+    if (hangs) // who waits next does not wait as long again
+      throw Error(fmt::format("the GPU did not finish its work within {:g} s (--timeout): {}",
+                              std::chrono::duration<double>(options.timeout).count(),
+                              options.ranks > 1 ? "another rank may have failed"
+                                                : "a kernel hangs, or a step takes longer"),
+                  ExitCode::RankFailed);
   }
 }
 

@@ -59,6 +59,7 @@ private:
   std::unique_ptr<PinnedArena> staging;
   uint64_t stagedBytes = 0;
   DeviceBytes use;        // but for what is taken now
+  bool hangs = false;     // it has not ended its work in time
   bool canCapture = true; // no collective between threads of this process
 };
 

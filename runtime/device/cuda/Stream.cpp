@@ -39,7 +39,8 @@ private:
 Streams::Streams(std::function<void(cudaStream_t)> wait) : wait(std::move(wait)) {}
 
 std::unique_ptr<CudaStream> Streams::add() {
-  auto stream = std::make_unique<CudaStream>(*this);
+  auto *mark = reinterpret_cast<uint64_t *>(marks.emplace_back(sizeof(uint64_t)).data());
+  auto stream = std::make_unique<CudaStream>(*this, mark);
   all.push_back(stream.get());
   return stream;
 }
@@ -116,7 +117,7 @@ void Streams::launch(cudaGraphExec_t graph) {
     check(cudaEventRecord(head.handle, first.handle), "cudaEventRecord");
 }
 
-CudaStream::CudaStream(Streams &streams) : streams(streams) {
+CudaStream::CudaStream(Streams &streams, uint64_t *mark) : streams(streams), place(mark) {
   check(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
 }
 

@@ -15,6 +15,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <deque>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -62,6 +63,9 @@ private:
 
   std::function<void(cudaStream_t)> wait;
   std::vector<CudaStream *> all;
+  // One a stream. Not the stream's own: to give them back waits for the device, which may hang as
+  // long as communicators are there, and these go after streams.
+  std::deque<PinnedArena> marks;
   CudaEvent head;
   CudaStream *now = nullptr;
   std::exception_ptr kept;
@@ -71,7 +75,7 @@ private:
 
 class CudaStream final : public Stream {
 public:
-  explicit CudaStream(Streams &streams);
+  CudaStream(Streams &streams, uint64_t *mark);
   ~CudaStream() override;
 
   void issue(Work work, void *context, uint64_t argument) override;
@@ -80,7 +84,7 @@ public:
   void join() override;
 
   /// A number in memory of the host that the GPU writes.
-  uint64_t *mark() const { return reinterpret_cast<uint64_t *>(place.data()); }
+  uint64_t *mark() const { return place; }
 
 private:
   friend class Streams;
@@ -89,7 +93,7 @@ private:
 
   Streams &streams;
   cudaStream_t handle = nullptr;
-  PinnedArena place{sizeof(uint64_t)};
+  uint64_t *place;
   CudaEvent tail;
   bool hasWork = false;  // issued one by one since the last graph
   bool isBehind = false; // it has not waited for the last graph

@@ -29,6 +29,7 @@ struct FakeSettings {
   std::string failing = {}; ///< count the calls of this function only; empty: all
   uint32_t seed = 1;        ///< of the order in which streams run
   std::string faulty = {};  ///< the kernel that ends the context when it runs
+  std::string hanging = {}; ///< the kernel that never ends
 };
 
 /// As many multiprocessors as an H100 has.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +16,7 @@
 #include <mutex>
 #include <random>
 #include <set>
+#include <thread>
 
 using deepshard::runtime::test::builtInKernel;
 using deepshard::runtime::test::FakeCuda;
@@ -83,10 +85,16 @@ public:
     settings.driver = fromEnvironment("DEEPSHARD_FAKE_DRIVER", settings.driver);
     settings.devices = fromEnvironment("DEEPSHARD_FAKE_DEVICES", settings.devices);
     settings.capability = fromEnvironment("DEEPSHARD_FAKE_CAPABILITY", settings.capability);
+    if (const char *kernel = std::getenv("DEEPSHARD_FAKE_HANGING"))
+      settings.hanging = kernel;
   }
   void reset(const FakeSettings &given) override {
     std::lock_guard lock(mutex);
     settings = given;
+    for (const auto &stream : leftBehind)
+      std::erase(streams, stream.get());
+    leftBehind.clear();
+    events.clear();
     retired.clear();
     random.seed(given.seed);
     kernels.clear();
@@ -233,6 +241,8 @@ public:
   size_t deviceBytes = 0;
   CUstream_st legacy{-1, 0};
   std::vector<CUstream_st *> streams;
+  std::vector<std::unique_ptr<CUstream_st>> leftBehind; // destroyed streams that had work
+  std::vector<std::unique_ptr<CUevent_st>> events;      // destroyed ones
   int streamCount = 0, eventCount = 0;
   uint64_t now = 0; // events that have happened
 };
@@ -319,9 +329,8 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   std::lock_guard lock(fake().mutex);
-  // Work that is queued may name it: it goes when all of it is done.
   fake().run([] { return false; });
-  delete event;
+  fake().events.emplace_back(event); // work that is still queued may name it
   --fake().aliveCount;
   return cudaSuccess;
 }
@@ -388,9 +397,14 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   std::lock_guard lock(fake().mutex);
+  // As CUDA's, it returns at once, and the work goes on.
   fake().run([&] { return stream->queue.empty(); });
-  std::erase(fake().streams, stream);
-  delete stream;
+  if (stream->queue.empty()) {
+    std::erase(fake().streams, stream);
+    delete stream;
+  } else {
+    fake().leftBehind.emplace_back(stream);
+  }
   --fake().aliveCount;
   return cudaSuccess;
 }
@@ -461,13 +475,37 @@ static cudaError_t allocate(void **memory, size_t bytes) {
   ++fake().aliveCount;
   return cudaSuccess;
 }
-static cudaError_t release(void *memory) {
-  std::lock_guard lock(fake().mutex);
-  if (memory) {
-    fake().run([] { return false; });
-    fake().retire(memory);
-    --fake().aliveCount;
+/// As CUDA: what the device has to do is done first. Others may have to go on for that.
+static void finishDevice() {
+  constexpr auto kPatience = std::chrono::seconds(60);
+  const auto start = std::chrono::steady_clock::now();
+  auto isIdle = [device = currentDevice] {
+    std::lock_guard lock(fake().mutex);
+    auto isDone = [&] {
+      return fake().hasFault ||
+             std::all_of(fake().streams.begin(), fake().streams.end(), [&](CUstream_st *stream) {
+               return stream->device != device || stream->queue.empty();
+             });
+    };
+    fake().run(isDone);
+    return isDone();
+  };
+  while (!isIdle()) {
+    if (std::chrono::steady_clock::now() - start > kPatience) {
+      std::fprintf(stderr, "cudaFree waits for work of the device that does not end; failed: %s\n",
+                   fake().failedCall.c_str());
+      std::abort();
+    }
+    std::this_thread::yield();
   }
+}
+static cudaError_t release(void *memory) {
+  if (!memory)
+    return cudaSuccess;
+  finishDevice();
+  std::lock_guard lock(fake().mutex);
+  fake().retire(memory);
+  --fake().aliveCount;
   return cudaSuccess;
 }
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
@@ -622,7 +660,8 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *fu
       fake().hasFault = fake().hasFault || isFaulty;
     };
   }
-  fake().enqueue(config->stream, "launch " + name, once(std::move(work)));
+  fake().enqueue(config->stream, "launch " + name,
+                 name == fake().settings.hanging ? [] { return false; } : once(std::move(work)));
   return cudaSuccess;
 }
 

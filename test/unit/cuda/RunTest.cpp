@@ -136,28 +136,43 @@ TEST_F(CudaRunTest, LooksIntoPythonEnvironments) {
   }
 }
 
-/// Without kernels, which only a test in the same process can give to the fake.
-TEST_F(CudaRunTest, RanksShareAGpu) {
-  RankPlanBuilder b({{"data", 2}});
-  planpb::View value = b.window("value", planpb::PERSISTENT, 8);
-  b.call(b.segment("sum"));
-  b.collective(planpb::Collective::ALL_REDUCE, wholeAxes({0}), value, value);
-  b.plan.set_backend(planpb::CUDA);
-  writePlan(b.plan, planPath);
-  auto runSteps = [&](const std::string &arguments) {
-    std::string command = fmt::format("{} '{}' {} --steps 3 {} > '{}' 2>&1", kFake, DS_RUN,
-                                      planPath, arguments, directory.path("out"));
+/// Two ranks that sum something over and over. Without kernels of the plan, which only a test in
+/// the same process can give to the fake.
+struct CudaSumTest : CudaRunTest {
+  CudaSumTest() {
+    RankPlanBuilder b({{"data", 2}});
+    planpb::View value = b.window("value", planpb::PERSISTENT, 8);
+    b.call(b.segment("sum"));
+    b.collective(planpb::Collective::ALL_REDUCE, wholeAxes({0}), value, value);
+    b.plan.set_backend(planpb::CUDA);
+    writePlan(b.plan, planPath);
+  }
+
+  std::pair<int, std::string> runSteps(const std::string &variables, const std::string &arguments) {
+    std::string command = fmt::format("{} {} '{}' {} --steps 3 {} > '{}' 2>&1", kFake, variables,
+                                      DS_RUN, planPath, arguments, directory.path("out"));
     int status = std::system(command.c_str());
-    return std::pair(WEXITSTATUS(status), readFile(directory.path("out")));
-  };
+    return {WEXITSTATUS(status), readFile(directory.path("out"))};
+  }
+};
+
+TEST_F(CudaSumTest, RanksShareAGpu) {
   for (const char *arguments : {"--share-gpu", "--share-gpu --one-by-one"}) {
-    auto [code, output] = runSteps(arguments);
+    auto [code, output] = runSteps("", arguments);
     EXPECT_EQ(code, 0) << output;
     EXPECT_THAT(output, HasSubstr("step 3/3"));
   }
-  auto [code, output] = runSteps("");
+  auto [code, output] = runSteps("", "");
   EXPECT_EQ(code, 1);
   EXPECT_THAT(output, HasSubstr("the plan has 2 ranks, this machine 1 GPU; --share-gpu"));
+}
+
+/// The message comes although CUDA would wait for the kernel before it gives memory back.
+TEST_F(CudaSumTest, AKernelThatHangsEndsTheJob) {
+  auto [code, output] =
+      runSteps("DEEPSHARD_FAKE_HANGING=ds_reduce_f64_sum", "--share-gpu --timeout 1");
+  EXPECT_EQ(code, static_cast<int>(ExitCode::RankFailed));
+  EXPECT_THAT(output, HasSubstr("all_reduce (test): the GPU did not finish its work within 1 s"));
 }
 
 TEST_F(CudaRunTest, CheckSaysWhatThePlanIsFor) {
