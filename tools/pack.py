@@ -19,8 +19,9 @@ import io
 DS_RUN = os.environ["DS_RUN"]
 LIMIT = 64 << 20
 
-# Of the C library's parts also those that only NVIDIA's libraries ask for: they have to be of one version.
-PARTS = ("libdl.so.2", "libm.so.6", "libpthread.so.0", "libresolv.so.2", "librt.so.1", "libutil.so.1")
+# Of the C library's parts also those that only NVIDIA's libraries ask for: they have to be of one version. And zlib, which cuDNN
+# asks for: that of the other machine may need a newer C library.
+PARTS = ("libdl.so.2", "libm.so.6", "libpthread.so.0", "libresolv.so.2", "librt.so.1", "libutil.so.1", "libz.so.1")
 
 # By the loader of the pack, which knows its own C library; ds-run finds libds_cuda.so by name, as the loader is the program.
 # The option takes the place of LD_LIBRARY_PATH, by which many containers name the folder of the driver.

@@ -55,7 +55,7 @@ void GpuEmitter::startRow(Value which) {
 }
 
 void GpuEmitter::emitOwnRows() {
-  Value first = add(mul(blockId(gpu::Dimension::x), gpu.rowsPerBlock), slot);
+  Value first = firstRow;
   Value end = number(kernel.getRows());
   int64_t rowsPerWarp = std::max<int64_t>(GpuKernel::kWarp / gpu.threadsPerRow, 1);
   if (gpu.isReduced() && rowsPerWarp > 1)
@@ -201,8 +201,11 @@ SmallVector<Value> GpuEmitter::emitLongBodies(unsigned phase, ArrayRef<Value> po
 
 GpuFunction GpuEmitter::emitRows(const std::string &name) {
   auto reductions = static_cast<int64_t>(loops.reductions(Direction::AlongColumns).size());
+  constexpr int64_t kMostBlocksAlongY = 65535; // of CUDA's grids; along x they go on
+  const bool isFolded = gpu.columnTiles > kMostBlocksAlongY;
   GpuFunction launch{name,
-                     {gpu.rowBlocks, gpu.columnTiles, 1},
+                     {isFolded ? gpu.rowBlocks * gpu.columnTiles : gpu.rowBlocks,
+                      isFolded ? 1 : gpu.columnTiles, 1},
                      gpu.blockThreads(),
                      gpu.threadsPerRow > GpuKernel::kWarp
                          ? reductions * GpuKernel::kWarp * static_cast<int64_t>(sizeof(float))
@@ -213,10 +216,18 @@ GpuFunction GpuEmitter::emitRows(const std::string &name) {
   startFunction(launch);
   slot = gpu.rowsPerBlock == 1 ? number(0) : divide(thread, gpu.threadsPerRow);
   lane = gpu.rowsPerBlock == 1 ? thread : remainder(thread, gpu.threadsPerRow);
-  setChunk(add(mul(blockId(gpu::Dimension::x), gpu.rowsPerBlock), slot));
+  Value rowBlock = blockId(gpu::Dimension::x), tile;
+  if (isFolded) {
+    tile = divide(rowBlock, gpu.rowBlocks);
+    rowBlock = remainder(rowBlock, gpu.rowBlocks);
+  } else if (gpu.columnTiles > 1) {
+    tile = blockId(gpu::Dimension::y);
+  }
+  firstRow = add(mul(rowBlock, gpu.rowsPerBlock), slot);
+  setChunk(firstRow);
   Value first = mul(lane, width);
-  if (gpu.columnTiles > 1)
-    first = add(first, mul(blockId(gpu::Dimension::y), gpu.vectorStride() * gpu.vectors));
+  if (tile)
+    first = add(first, mul(tile, gpu.vectorStride() * gpu.vectors));
   // Of a tile, which has one vector a thread, the threads without columns have nothing to do. Where
   // rows are reduced they take part in that.
   int64_t allColumns = gpu.columnTiles * gpu.vectorStride() * (isLong ? 0 : gpu.vectors);

@@ -139,6 +139,7 @@ private:
   int64_t sharedFloats = 0;
 
   mlir::Value thread, slot, lane; // of the block; row of the block; thread of the row
+  mlir::Value firstRow;           // of the thread: the number of its chunk
   llvm::SmallVector<mlir::Value> columns, columnMasks; // of the thread's vectors
   mlir::Value rowMask;                                 // null: the row exists
   llvm::DenseMap<mlir::Operation *, mlir::Value>

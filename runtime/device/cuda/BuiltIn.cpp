@@ -87,7 +87,9 @@ void BuiltIn::copy(const StridedCopy &copy, cudaStream_t stream) {
     return check(cudaMemcpyAsync(copy.to, copy.from, bytes, cudaMemcpyDefault, stream),
                  "cudaMemcpyAsync");
   }
-  if (isDense && dims.size() == 2 && dims[0].from >= dims[1].size && dims[0].to >= dims[1].size)
+  constexpr int64_t kMostPitch = INT32_MAX; // in bytes, of what copies engines do
+  if (isDense && dims.size() == 2 && dims[0].from >= dims[1].size && dims[0].to >= dims[1].size &&
+      std::max(dims[0].from, dims[0].to) <= kMostPitch / width)
     return check(cudaMemcpy2DAsync(copy.to, static_cast<size_t>(dims[0].to * width), copy.from,
                                    static_cast<size_t>(dims[0].from * width),
                                    static_cast<size_t>(dims[1].size * width),

@@ -157,6 +157,8 @@ void MatmulKernel::describe() {
   if (product.bias) {
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
     set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, typeOf(*product.bias));
+    // An address that is aligned as biases are: the heuristic goes by it.
+    set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, uintptr_t{kProductAlignment});
   }
   aLayout = layout(product.operandType, product.a, product.aStride);
   bLayout = layout(product.operandType, product.b, product.bStride);
@@ -176,6 +178,10 @@ void MatmulKernel::choose() {
        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
     prefer(attribute, kProductAlignment);
+  // Parts of a sum are not added up in 16 bits.
+  if (sizeOf(product.resultType) == 2)
+    prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+           uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
   cublasLtMatmulHeuristicResult_t best = {};
   int found = 0;
   if (status == CUBLAS_STATUS_SUCCESS)

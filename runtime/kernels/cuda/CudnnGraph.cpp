@@ -173,11 +173,12 @@ private:
   const AttentionCall &call;
 };
 
-/// Query i sees keys j <= i + t - s: a band whose diagonal ends in the last row and column.
+/// Query i sees keys j <= i + t - s: a band whose diagonal ends in the last row and column. A
+/// single query sees all (with grouped heads cuDNN 9.18 was wrong about that one).
 template <typename Options> Options AttentionGraph::options() const {
   Options options;
   options.set_name("attention").set_attn_scale(call.scale);
-  if (call.causal)
+  if (call.causal && call.s > 1)
     options
         .set_diagonal_alignment(call.s == call.t ? fe::DiagonalAlignment_t::TOP_LEFT
                                                  : fe::DiagonalAlignment_t::BOTTOM_RIGHT)

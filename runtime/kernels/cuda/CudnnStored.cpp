@@ -2,6 +2,7 @@
 
 #include "runtime/kernels/cuda/CudnnStored.h"
 
+#include "runtime/kernels/Providers.h"
 #include "runtime/kernels/cuda/CudnnProperties.h"
 #include "runtime/plan/Error.h"
 
@@ -70,10 +71,16 @@ private:
 };
 
 class LoadedGraph final : public LibraryGraph {
+  /// The frontend's own part of the workspace ends anywhere.
+  static uint64_t aligned(uint64_t bytes) {
+    return (bytes + kLibraryWorkspaceAlignment - 1) / kLibraryWorkspaceAlignment *
+           kLibraryWorkspaceAlignment;
+  }
+
 public:
   LoadedGraph(const CudnnLibrary &library, const CudnnTarget &target, const StoredGraph &stored)
       : backend(library.library()), handle(target.handle), scalars(stored.scalars),
-        parts(stored.parts), begin(stored.workspaceBegin),
+        parts(stored.parts), begin(aligned(stored.workspaceBegin)),
         plan(backend, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
     std::optional<Descriptor> device;
     if (handle) {

@@ -7,7 +7,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 
 namespace deepshard::runtime::cuda {
@@ -23,7 +22,7 @@ ContractionDim single(const std::vector<ContractionDim> &dims, const char *what)
 /// The matrix rows x columns with these steps, as it is or as the transposed of what is stored.
 Matrix matrixOf(int64_t rows, int64_t rowStep, int64_t columns, int64_t columnStep) {
   if (rowStep == 1 || rows == 1)
-    return {rows, columns, columns == 1 ? rows : std::max(columnStep, rows), false};
+    return {rows, columns, columns == 1 ? rows : columnStep, false};
   require(columnStep == 1 || columns == 1, "neither dimension of an operand is contiguous");
   return {columns, rows, rowStep, true};
 }
@@ -124,6 +123,10 @@ Product productOf(const KernelSpec &spec) {
     require(bias.dtype == product.resultType,
             fmt::format("the bias {} is not of the result's type {}", textOf(bias),
                         nameOf(product.resultType)));
+    // PyTorch asks the library for no such bias. If it has no kernel a plan has no other; so adding
+    // becomes an op of its own.
+    require(product.d.rows > 1 && product.contracted() > 1,
+            "a bias of one number, or of sums of one product");
     product.bias = bias.dtype;
   }
   return product;

@@ -40,6 +40,9 @@ struct Product {
   std::optional<DType> bias;
   bool accumulates = false;
   unsigned aInput = 1, bInput = 0; // which of ours they are
+
+  /// How many products each number sums.
+  int64_t contracted() const { return a.isTransposed ? a.rows : a.columns; }
 };
 
 /// The product of a `matmul` or `linear`. Throws `std::invalid_argument` with the reason if it is

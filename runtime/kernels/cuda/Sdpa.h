@@ -20,7 +20,9 @@ constexpr int64_t kGraphAlignment = 16;
 /// dropout, offsets and diagonal; d and e equal, multiples of 8 and at most 128; elements of a head
 /// next to each other, all other strides multiples of kGraphAlignment; a contiguous lse; more than
 /// one query or key. Causal ones have no more queries than keys, so that every query sees a key.
-/// Throws `std::invalid_argument` with the reason otherwise.
+/// Gradients that cuDNN has known faults in are not asked for: of one query, and without causal
+/// masks of 64 more keys than a multiple of 128. Throws `std::invalid_argument` with the reason
+/// otherwise.
 Attention sdpaOf(const KernelSpec &spec);
 
 /// What a plan gives it as workspace, in bytes: what cuDNN 9.19 needs at most on any GPU from sm_80

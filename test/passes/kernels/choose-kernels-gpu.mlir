@@ -25,6 +25,33 @@ func.func @attention(%q: tensor<2x4x16x64xbf16>, %k: tensor<2x2x16x64xbf16>, %w:
 
 // -----
 
+// A gradient that cuDNN has a fault in is computed by products, from what its forward kept.
+
+// CHECK-LABEL: func.func @half_a_tile
+// CHECK: graph.attention {{.*}} {graph.provider = "cudnn"}
+// CHECK-NOT: graph.attention_grad
+// CHECK: graph.exp {{.*}} {graph.provider = "generated"}
+func.func @half_a_tile(%q: tensor<2x4x64x64xbf16>) -> tensor<2x4x64x64xbf16> {
+  %o, %lse = graph.attention %q, %q, %q scale 0.125 : tensor<2x4x64x64xbf16>, tensor<2x4x64x64xbf16>, tensor<2x4x64x64xbf16>
+  %dq, %dk, %dv = graph.attention_grad %o, %q, %q, %q, %o, %lse scale 0.125
+      : tensor<2x4x64x64xbf16>, tensor<2x4x64x64xbf16>, tensor<2x4x64x64xbf16>, tensor<2x4x64x64xbf16>, tensor<2x4x64x64xbf16>, tensor<2x4x64xf32>
+  return %dq : tensor<2x4x64x64xbf16>
+}
+
+// -----
+
+// A bias of one number is added by a kernel of its own.
+
+// CHECK-LABEL: func.func @one_feature
+// CHECK: graph.matmul {{.*}} {graph.provider = "cublaslt"}
+// CHECK: graph.add {{.*}} {graph.provider = "generated"}
+func.func @one_feature(%x: tensor<4x8xf32>, %w: tensor<8x1xf32>, %b: tensor<1xf32>) -> tensor<4x1xf32> {
+  %0 = graph.linear %x, %w, %b : tensor<4x8xf32>, tensor<8x1xf32>, tensor<1xf32>
+  return %0 : tensor<4x1xf32>
+}
+
+// -----
+
 // What cuDNN does not take becomes products and generated kernels: f32, dropout, heads that are no multiples of 8.
 
 // CHECK-LABEL: func.func @composite

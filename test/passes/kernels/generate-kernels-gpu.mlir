@@ -52,6 +52,30 @@ func.func private @kernel_0(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
 
 // -----
 
+// More tiles of columns than a grid may have along y: all blocks lie along x.
+
+// CHECK-LABEL: plan.program @long
+// CHECK: attributes {block = array<i64: 256, 1, 1, {{.*}}>, grid = array<i64: 65536, 1, 1, {{.*}}>
+// CHECK: gpu.func
+// CHECK-NOT: gpu.block_id y
+// CHECK: gpu.return
+plan.program @long streams ["compute"] {
+  %x = plan.buffer "x" transient bytes 536870912 align 64
+  %y = plan.buffer "y" transient bytes 268435456 align 64
+  plan.segment @s {
+    %0 = plan.view %x offset 0 : !plan.view<2x67108864xf32>
+    %1 = plan.view %y offset 0 : !plan.view<67108864xf32>
+    plan.launch "generated" "kernel_0" ins(%0, %1 : !plan.view<2x67108864xf32>, !plan.view<67108864xf32>) outs(%1 : !plan.view<67108864xf32>) on 0 attributes {} flops 64 phase "forward"
+  }
+}
+func.func private @kernel_0(%x: tensor<2x67108864xf32>, %y: tensor<67108864xf32>) -> tensor<67108864xf32> {
+  %0 = graph.add %x, %y : tensor<2x67108864xf32>, tensor<67108864xf32>
+  %1 = graph.reduce_sum %0 dims [0] : tensor<2x67108864xf32>
+  return %1 : tensor<67108864xf32>
+}
+
+// -----
+
 // A warp has a row, in registers: what the second phase needs is not loaded again. Eight rows to a block.
 
 // CHECK-LABEL: plan.program @warp

@@ -69,3 +69,23 @@ module {
     return %4, %14 : tensor<f32>, tensor<f32>
   }
 }
+
+// -----
+
+// One row for all samples is no matrix to cuBLASLt: it gets a copy.
+
+// CHECK-LABEL: plan.program @train
+// CHECK: %[[ROWS:.*]] = plan.view %{{.*}} offset 0 : <6x16xf32 strides [0, 1]>
+// CHECK: %[[DENSE:.*]] = plan.view %{{.*}} offset 0 : <6x16xf32>
+// CHECK: plan.launch "cuda" "copy" ins(%[[ROWS]] : {{.*}}) outs(%[[DENSE]] :
+// CHECK: %[[OPERAND:.*]] = plan.view %{{.*}} offset 0 : <6x16xf32>
+// CHECK: plan.launch "cublaslt" "linear" ins(%[[OPERAND]],
+module {
+  func.func @micro_batch(%q: tensor<16xf32> {graph.input = "q"}, %w: tensor<16x4xf32> {graph.input = "w"})
+      -> (tensor<f32> {graph.metric = "y"}) {
+    %0 = graph.broadcast %q [1] : tensor<16xf32> to tensor<6x16xf32>
+    %1 = graph.linear %0, %w {graph.provider = "cublaslt"} : tensor<6x16xf32>, tensor<16x4xf32>
+    %2 = graph.reduce_sum %1 dims [0, 1] {graph.provider = "cuda"} : tensor<6x4xf32>
+    return %2 : tensor<f32>
+  }
+}

@@ -120,6 +120,26 @@ TEST_F(AttentionTest, SaysWhyNot) {
   EXPECT_THAT(*provider.whyNot(spec), HasSubstr("softmax is no attention"));
 }
 
+/// As (queries, keys): these the library computes wrongly.
+TEST_F(AttentionTest, RefusesGradientsWithKnownFaults) {
+  auto whyNot = [&](int64_t queries, int64_t keys, bool causal) {
+    auto of = [](int64_t length) {
+      return TensorDesc::contiguous(DType::BF16, {1, 2, length, 16});
+    };
+    TensorDesc q = of(queries), k = of(keys);
+    TensorDesc lse = TensorDesc::contiguous(DType::F32, {1, 2, queries});
+    KernelSpec spec{
+        "attention_grad", {q, q, k, k, q, lse}, {q, k, k}, {{"scale", 0.25}, {"causal", causal}}};
+    return plannedCudnnProvider().whyNot(spec).value_or("");
+  };
+  EXPECT_THAT(whyNot(64, 64, false), HasSubstr("the gradient of 64 keys"));
+  EXPECT_THAT(whyNot(8, 192, false), HasSubstr("the gradient of 192 keys"));
+  EXPECT_THAT(whyNot(1, 8, false), HasSubstr("the gradient of one query"));
+  for (int64_t keys : {63, 65, 128, 196})
+    EXPECT_EQ(whyNot(8, keys, false), "") << keys;
+  EXPECT_EQ(whyNot(64, 64, true), "");
+}
+
 TEST_F(AttentionTest, RefusesOperandsThatAreNotAligned) {
   std::unique_ptr<Kernel> kernel = cudnn().prepare(planned(forward()));
   std::unique_ptr<Arena> arena = device->arena(Space::Device, 1 << 16);

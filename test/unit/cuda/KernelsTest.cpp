@@ -184,10 +184,19 @@ TEST_F(KernelsTest, CublasltSaysWhyNot) {
   spec.attributes.set("workspace_bytes", int64_t{0});
   spec.inputs[0].strides = {4, 2};
   EXPECT_THAT(*provider.whyNot(spec), HasSubstr("neither dimension of an operand is contiguous"));
+  spec.inputs[0].strides = {0, 1}; // one row for all
+  EXPECT_THAT(*provider.whyNot(spec), HasSubstr("repeats its elements within a matrix"));
   spec.inputs[0] = TensorDesc::contiguous(DType::F32, {2, 2});
   EXPECT_NE(provider.whyNot(spec), std::nullopt);
   spec.name = "softmax";
   EXPECT_THAT(*provider.whyNot(spec), HasSubstr("no cuBLASLt kernel called softmax"));
+  for (auto [columns, contracted] : {std::pair(1, 4), std::pair(6, 1)}) {
+    spec = {"linear",
+            {dense({3, contracted}), dense({contracted, columns}), dense({columns})},
+            {dense({3, columns})},
+            {{"workspace_bytes", int64_t{0}}}};
+    EXPECT_THAT(*provider.whyNot(spec), HasSubstr("a bias of one number"));
+  }
 }
 
 TEST_F(KernelsTest, CopiesOfWindows) {
