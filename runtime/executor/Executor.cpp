@@ -84,7 +84,14 @@ Executor::Executor(planpb::Plan plan, const ExecutorOptions &options, World *wor
   int ranks = this->world ? this->world->ranks() : 1;
   if (thePlan.ranks() != static_cast<uint32_t>(ranks))
     throw Error(fmt::format("the plan is for {} ranks, but {} execute it", thePlan.ranks(), ranks));
-  initialise(options);
+  try {
+    initialise(options);
+  } catch (const std::exception &error) {
+    // The others get this reason, and not what they see of this one's end.
+    if (this->world)
+      this->world->abort(rank, error.what());
+    throw;
+  }
 }
 
 Executor::~Executor() = default;

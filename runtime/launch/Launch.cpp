@@ -15,6 +15,7 @@
 #include <exception>
 #include <new>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -59,11 +60,40 @@ void pin(int rank, int ranks, int threads) {
   ::sched_setaffinity(0, sizeof(own), &own);
 }
 
+/// Calls `body`. What it throws ends the job.
+ExitCode attempt(World &world, int rank, const std::function<void(int rank)> &body) {
+  try {
+    body(rank);
+    return ExitCode::Done;
+  } catch (const Error &error) {
+    world.abort(rank, error.what());
+    return error.code();
+  } catch (const std::bad_alloc &) {
+    world.abort(rank, "this machine has not enough memory");
+    return ExitCode::BadInput;
+  } catch (const std::exception &error) {
+    world.abort(rank, fmt::format("internal error: {}", error.what()));
+    return ExitCode::Internal;
+  }
+}
+
+/// Throws the reason that the job was ended for, if it was, from how its ranks ended.
+void report(const World &world, const std::vector<ExitCode> &codes) {
+  if (!world.isAborted())
+    return;
+  // Ranks that only stop because another failed end with RankFailed.
+  ExitCode code = ExitCode::RankFailed;
+  for (ExitCode own : {ExitCode::BadInput, ExitCode::Internal, ExitCode::Diverged})
+    if (std::find(codes.begin(), codes.end(), own) != codes.end())
+      code = own;
+  throw Error(world.abortReason(), code);
+}
+
 class Launcher {
 public:
   Launcher(World &world, const LaunchOptions &options, JobState &state)
       : world(world), options(options), state(state), children(world.ranks(), 0),
-        codes(world.ranks(), 0) {
+        codes(world.ranks(), ExitCode::Done) {
     // If ended children were ignored, nobody could wait for them.
     std::signal(SIGCHLD, SIG_DFL);
     sigemptyset(&watched);
@@ -77,7 +107,7 @@ public:
 
   void start(const std::function<void(int rank)> &body);
   void wait();
-  void report() const;
+  const std::vector<ExitCode> &endings() const { return codes; }
 
 private:
   [[noreturn]] void runRank(int rank, pid_t parent, const std::function<void(int rank)> &body);
@@ -93,7 +123,7 @@ private:
   const LaunchOptions &options;
   JobState &state;
   std::vector<pid_t> children; // 0: not there (any more)
-  std::vector<int> codes;
+  std::vector<ExitCode> codes;
   sigset_t watched;
   sigset_t before;
   bool wasSignalled = false;
@@ -120,19 +150,7 @@ void Launcher::runRank(int rank, pid_t parent, const std::function<void(int rank
   ::sigaction(SIGTERM, &action, nullptr);
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   pin(rank, world.ranks(), options.threadsPerRank);
-  ExitCode code = ExitCode::Done;
-  try {
-    body(rank);
-  } catch (const Error &error) {
-    world.abort(rank, error.what());
-    code = error.code();
-  } catch (const std::bad_alloc &) {
-    world.abort(rank, "this machine has not enough memory");
-    code = ExitCode::BadInput;
-  } catch (const std::exception &error) {
-    world.abort(rank, fmt::format("internal error: {}", error.what()));
-    code = ExitCode::Internal;
-  }
+  const ExitCode code = attempt(world, rank, body);
   std::fflush(nullptr);
   ::_exit(static_cast<int>(code));
 }
@@ -155,15 +173,16 @@ void Launcher::start(const std::function<void(int rank)> &body) {
 
 void Launcher::onEnd(int rank, int status) {
   children[rank] = 0;
-  codes[rank] = WIFEXITED(status) ? WEXITSTATUS(status) : static_cast<int>(ExitCode::RankFailed);
-  if (codes[rank] == 0)
+  codes[rank] =
+      WIFEXITED(status) ? static_cast<ExitCode>(WEXITSTATUS(status)) : ExitCode::RankFailed;
+  if (codes[rank] == ExitCode::Done)
     return;
   // Kept only if nobody gave a reason before: a rank that throws gives its own.
   if (WIFSIGNALED(status))
     world.abort(rank, fmt::format("was ended by signal {} ({})", WTERMSIG(status),
                                   ::strsignal(WTERMSIG(status))));
   else
-    world.abort(rank, fmt::format("ended with exit code {}", codes[rank]));
+    world.abort(rank, fmt::format("ended with exit code {}", WEXITSTATUS(status)));
 }
 
 void Launcher::collect() {
@@ -205,17 +224,6 @@ void Launcher::wait() {
   }
 }
 
-void Launcher::report() const {
-  if (!world.isAborted())
-    return;
-  // Ranks that only stop because another failed end with RankFailed.
-  ExitCode code = ExitCode::RankFailed;
-  for (ExitCode own : {ExitCode::BadInput, ExitCode::Internal, ExitCode::Diverged})
-    if (std::find(codes.begin(), codes.end(), static_cast<int>(own)) != codes.end())
-      code = own;
-  throw Error(world.abortReason(), code);
-}
-
 } // namespace
 
 void launch(World &world, const LaunchOptions &options, JobState &state,
@@ -223,7 +231,17 @@ void launch(World &world, const LaunchOptions &options, JobState &state,
   Launcher launcher(world, options, state);
   launcher.start(body);
   launcher.wait();
-  launcher.report();
+  report(world, launcher.endings());
+}
+
+void launchThreads(World &world, const std::function<void(int rank)> &body) {
+  std::vector<ExitCode> codes(static_cast<size_t>(world.ranks()), ExitCode::Done);
+  std::vector<std::jthread> threads;
+  for (int rank = 0; rank < world.ranks(); ++rank)
+    threads.emplace_back(
+        [&, rank] { codes[static_cast<size_t>(rank)] = attempt(world, rank, body); });
+  threads.clear();
+  report(world, codes);
 }
 
 } // namespace deepshard::runtime

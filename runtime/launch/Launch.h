@@ -66,6 +66,10 @@ struct LaunchOptions {
 void launch(World &world, const LaunchOptions &options, JobState &state,
             const std::function<void(int rank)> &body);
 
+/// The same with ranks that are threads of this process. All of them have ended when it returns or
+/// throws.
+void launchThreads(World &world, const std::function<void(int rank)> &body);
+
 } // namespace deepshard::runtime
 
 #endif // DEEPSHARD_RUNTIME_LAUNCH_LAUNCH_H

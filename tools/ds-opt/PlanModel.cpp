@@ -64,6 +64,8 @@ static LogicalResult checkRanks(const Options &options, const Mesh &mesh) {
               "); change one of them, for example with --set mesh.data=N");
 }
 
+static double gibibytes(int64_t bytes) { return static_cast<double>(bytes) / (int64_t(1) << 30); }
+
 /// What the user asks for.
 struct Settings {
   TrainingConfig config;
@@ -287,7 +289,7 @@ static LogicalResult emitPlan(ModuleOp module, const Options &options, const Set
   plan.set_model_hash(modelHash);
   plan.set_precision(precisionName(options, config).str());
   plan.set_memory_budget(static_cast<uint64_t>(options.memoryGib * (int64_t(1) << 30)));
-  if (settings.cluster)
+  if (settings.cluster && options.memoryGib == gibibytes(settings.cluster->device.usableBytes()))
     plan.set_memory_reserve(static_cast<uint64_t>(settings.cluster->device.reserveBytes));
   for (auto program : module.getOps<plan::ProgramOp>())
     if (failed(serialize(program, plan)))
@@ -331,8 +333,7 @@ static LogicalResult planWith(MLIRContext &context, Options options) {
     return failure();
   const TrainingConfig &config = settings.config;
   if (options.memoryGib == 0 && settings.cluster)
-    options.memoryGib =
-        static_cast<double>(settings.cluster->device.usableBytes()) / (int64_t(1) << 30);
+    options.memoryGib = gibibytes(settings.cluster->device.usableBytes());
   if (options.targetGpu.empty() && settings.cluster)
     options.targetGpu = settings.cluster->device.gpu;
   if (!options.targetGpu.empty())

@@ -22,10 +22,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <exception>
 #include <memory>
-#include <mutex>
-#include <thread>
 #include <vector>
 
 #include <unistd.h>
@@ -202,18 +199,23 @@ void runSteps(const Job &job, int rank, Executor &executor) {
     executor.saveWeights(*job.files.weights());
 }
 
+/// After a failure. CUDA gives memory back only when the GPU has ended its work, which it may never
+/// do; the end of the process, which comes next, waits for nothing.
+void leaveToProcess(const Job &job, std::unique_ptr<Executor> &executor) {
+  if (job.plan.backend() == planpb::CUDA)
+    (void)executor.release();
+}
+
 /// One rank, from loading to its share of what is saved.
-void runRank(const Job &job, int rank) {
+std::unique_ptr<Executor> runRank(const Job &job, int rank) {
   auto executor = std::make_unique<Executor>(job.plan, job.settings, job.world, rank);
   try {
     runSteps(job, rank, *executor);
   } catch (...) {
-    // CUDA gives memory back only when the GPU has ended its work, which it may never do; the end
-    // of the process, which comes next, waits for nothing.
-    if (job.plan.backend() == planpb::CUDA)
-      (void)executor.release();
+    leaveToProcess(job, executor);
     throw;
   }
+  return executor;
 }
 
 /// Names the tasks behind the numbers of collectives in a message about ranks that wait.
@@ -238,28 +240,19 @@ std::string withTasks(const std::string &message, const planpb::Plan &plan) {
   return text;
 }
 
-/// Ranks as threads of this process, which can share a GPU. Throws what the first that failed
-/// threw.
+/// Ranks as threads of this process, which can share a GPU. None gives its memory back before all
+/// have ended: it would wait for what another one has started.
 void runThreads(World &world, const Job &job) {
   catchSignals(job.state);
-  std::mutex mutex;
-  std::exception_ptr failure;
-  {
-    std::vector<std::jthread> threads;
-    for (int rank = 0; rank < world.ranks(); ++rank)
-      threads.emplace_back([&, rank] {
-        try {
-          runRank(job, rank);
-        } catch (const std::exception &error) {
-          world.abort(rank, error.what());
-          std::lock_guard lock(mutex);
-          if (!failure)
-            failure = std::current_exception();
-        }
-      });
+  std::vector<std::unique_ptr<Executor>> executors(static_cast<size_t>(world.ranks()));
+  try {
+    launchThreads(world,
+                  [&](int rank) { executors[static_cast<size_t>(rank)] = runRank(job, rank); });
+  } catch (...) {
+    for (std::unique_ptr<Executor> &executor : executors)
+      leaveToProcess(job, executor);
+    throw;
   }
-  if (failure)
-    std::rethrow_exception(failure);
 }
 
 void runAllRanks(Job &job) {
@@ -276,7 +269,7 @@ void runAllRanks(Job &job) {
     if (job.plan.backend() == planpb::CUDA && job.options.shareGpu)
       runThreads(world, job);
     else
-      launch(world, options, job.state, [&](int rank) { runRank(job, rank); });
+      launch(world, options, job.state, [&](int rank) { (void)runRank(job, rank); });
   } catch (const Error &error) {
     throw Error(withTasks(error.what(), job.plan), error.code());
   }
@@ -306,7 +299,7 @@ ExitCode run(const RunOptions &options) {
   SharedJobState state;
   Job job{options, plan, executorOptions(options, plan), files, *state, nullptr, start};
   if (plan.ranks() == 1)
-    runRank(job, 0);
+    (void)runRank(job, 0);
   else
     runAllRanks(job);
   uint64_t done = state->stepsDone;

@@ -90,7 +90,7 @@ void NcclWorld::leave(ncclComm_t communicator) noexcept {
       api->finish(communicator, api->finalize(communicator), "ncclCommFinalize");
       (void)api->destroy(communicator);
     } catch (const Error &) {
-      (void)api->abort(communicator);
+      abort();
     }
   memberships.erase(left);
 }

@@ -110,17 +110,20 @@ static bool isBusy(const ncclComm &comm) {
          (comm.splits > 0 && !shared.splittings.at(comm.splits - 1).hasEnded);
 }
 
+/// Counts the call; what it returns at once, if anything but success.
+static ncclResult_t begin(const char *name, const ncclComm &comm) {
+  if (fake().fails(name))
+    return ncclSystemError;
+  std::lock_guard lock(mutex);
+  return isBusy(comm) ? ncclInvalidArgument : ncclSuccess;
+}
+
 /// Issues work in which all members meet; the last to come calls `move` for each of them.
 template <typename Move>
 static ncclResult_t meet(const char *name, ncclComm_t comm, const void *input, void *output,
                          cudaStream_t stream, Move move) {
-  if (fake().fails(name))
-    return ncclSystemError;
-  {
-    std::lock_guard lock(mutex);
-    if (isBusy(*comm))
-      return ncclInvalidArgument;
-  }
+  if (ncclResult_t result = begin(name, *comm); result != ncclSuccess)
+    return result;
   auto at = std::make_shared<int64_t>(-1);
   fake().issue(stream, name, [comm, at, input, output, move] {
     if (comm->isAborted)
@@ -241,9 +244,7 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *result) {
       end(last, comm->shared->size);
   return ncclSuccess;
 }
-ncclResult_t ncclCommFinalize(ncclComm_t) {
-  return fake().fails("ncclCommFinalize") ? ncclSystemError : ncclSuccess;
-}
+ncclResult_t ncclCommFinalize(ncclComm_t comm) { return begin("ncclCommFinalize", *comm); }
 ncclResult_t ncclCommDestroy(ncclComm_t) {
   fake().addAlive(-1);
   return ncclSuccess;
@@ -323,8 +324,8 @@ ncclResult_t ncclAllGather(const void *input, void *output, size_t count, ncclDa
 }
 ncclResult_t ncclSend(const void *input, size_t count, ncclDataType_t type, int peer,
                       ncclComm_t comm, cudaStream_t stream) {
-  if (fake().fails("ncclSend"))
-    return ncclSystemError;
+  if (ncclResult_t result = begin("ncclSend", *comm); result != ncclSuccess)
+    return result;
   size_t bytes = count * sizeOf(type);
   fake().issue(stream, "ncclSend", [=] {
     const auto *from = static_cast<const char *>(input);
@@ -335,10 +336,12 @@ ncclResult_t ncclSend(const void *input, size_t count, ncclDataType_t type, int 
 }
 ncclResult_t ncclRecv(void *output, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
                       cudaStream_t stream) {
-  if (fake().fails("ncclRecv"))
-    return ncclSystemError;
+  if (ncclResult_t result = begin("ncclRecv", *comm); result != ncclSuccess)
+    return result;
   size_t bytes = count * sizeOf(type);
   fake().issue(stream, "ncclRecv", [=] {
+    if (comm->isAborted)
+      return true;
     auto &mail = comm->shared->mail[{peer, comm->rank}];
     if (mail.empty() || mail.front().size() != bytes)
       return false;

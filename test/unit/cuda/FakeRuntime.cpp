@@ -95,6 +95,7 @@ public:
       std::erase(streams, stream.get());
     leftBehind.clear();
     events.clear();
+    libraries.clear();
     retired.clear();
     random.seed(given.seed);
     kernels.clear();
@@ -243,6 +244,7 @@ public:
   std::vector<CUstream_st *> streams;
   std::vector<std::unique_ptr<CUstream_st>> leftBehind; // destroyed streams that had work
   std::vector<std::unique_ptr<CUevent_st>> events;      // destroyed ones
+  std::vector<std::unique_ptr<CUlib_st>> libraries;     // unloaded ones
   int streamCount = 0, eventCount = 0;
   uint64_t now = 0; // events that have happened
 };
@@ -492,7 +494,7 @@ static void finishDevice() {
   };
   while (!isIdle()) {
     if (std::chrono::steady_clock::now() - start > kPatience) {
-      std::fprintf(stderr, "cudaFree waits for work of the device that does not end; failed: %s\n",
+      std::fprintf(stderr, "CUDA waits for work of the device that does not end; failed: %s\n",
                    fake().failedCall.c_str());
       std::abort();
     }
@@ -580,8 +582,10 @@ cudaError_t cudaMemcpy2DAsync(void *to, size_t toPitch, const void *from, size_t
   return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize() {
-  DEEPSHARD_CALL(cudaDeviceSynchronize);
-  fake().run([] { return false; });
+  {
+    DEEPSHARD_CALL(cudaDeviceSynchronize);
+  }
+  finishDevice();
   return cudaSuccess;
 }
 
@@ -597,7 +601,8 @@ cudaError_t cudaLibraryLoadData(cudaLibrary_t *library, const void *image, cudaJ
   return cudaSuccess;
 }
 cudaError_t cudaLibraryUnload(cudaLibrary_t library) {
-  delete library;
+  std::lock_guard lock(fake().mutex);
+  fake().libraries.emplace_back(library); // work that is still queued may be its kernels'
   --fake().aliveCount;
   return cudaSuccess;
 }

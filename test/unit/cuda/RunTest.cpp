@@ -170,9 +170,12 @@ TEST_F(CudaSumTest, RanksShareAGpu) {
 /// The message comes although CUDA would wait for the kernel before it gives memory back.
 TEST_F(CudaSumTest, AKernelThatHangsEndsTheJob) {
   auto [code, output] =
-      runSteps("DEEPSHARD_FAKE_HANGING=ds_reduce_f64_sum", "--share-gpu --timeout 1");
+      runSteps("DEEPSHARD_FAKE_HANGING=ds_reduce_f64_sum",
+               "--share-gpu --timeout 1 --save-weights " + directory.path("trained"));
   EXPECT_EQ(code, static_cast<int>(ExitCode::RankFailed));
   EXPECT_THAT(output, HasSubstr("all_reduce (test): the GPU did not finish its work within 1 s"));
+  for (const auto &file : std::filesystem::directory_iterator(directory.path("")))
+    EXPECT_THAT(file.path().filename().string(), testing::Not(StartsWith("trained")));
 }
 
 TEST_F(CudaRunTest, CheckSaysWhatThePlanIsFor) {
