@@ -20,10 +20,13 @@ RESERVE = 3 << 30  # of the device, for driver and libraries, as in examples/clu
 BLOCK = 2 << 20  # bytes that the driver gives at once
 STEADY = 5  # the step from which on nothing new is loaded
 SECONDS = 480  # for all tests
+HANGS = 20  # seconds after which ds-run says where its GPU hangs
 
 
 class Failed(Exception):
-    pass
+    def __init__(self, message, figures=None):
+        super().__init__(message)
+        self.figures = figures or {}
 
 
 class Runner:
@@ -54,7 +57,7 @@ class Runner:
         libraries = ["--cuda-libs", self.arguments.cuda_libs] if self.arguments.cuda_libs else []
         command = [self.path("pack/ds-run"), self.path(f"pack/{plan}.dsplan"), *data, "--weights",
                    self.path(f"{weights_from}.safetensors"), "--steps", str(steps or self.steps), "--no-shuffle", "--metrics", metrics,
-                   "--save-weights", weights, "--timeout", "60", *libraries, *options]
+                   "--save-weights", weights, "--timeout", str(HANGS), *libraries, *options]
         what, left = " ".join([plan, *options]), self.end - time.monotonic()
         require(left > 0, f"{what}: the {SECONDS} s for all tests are over")
         try:
@@ -67,9 +70,9 @@ class Runner:
             return self.rows(metrics), stream.read(), finished.stdout
 
 
-def require(condition, message):
+def require(condition, message, figures=None):
     if not condition:
-        raise Failed(message)
+        raise Failed(message, figures)
 
 
 def losses(runner, precision):
@@ -80,9 +83,10 @@ def losses(runner, precision):
         require((step["grad_norm"] is None) == (expected["grad_norm"] is None), f"step {step['step']}: an overflow too much")
         require(step.get("loss_scale") == expected.get("loss_scale"), f"step {step['step']}: another loss scale")
         apart = max(apart, abs(step["loss"] - expected["loss"]) / abs(expected["loss"]))
-    require(apart <= BOUNDS[precision], f"losses differ by {apart:.2e} relative, more than {BOUNDS[precision]}")
-    require(metrics[-1]["loss"] < 0.9 * metrics[0]["loss"], "the loss does not fall")
-    return {"apart": apart, "step_seconds": sorted(step["step_seconds"] for step in metrics)[len(metrics) // 2]}
+    figures = {"apart": apart, "step_seconds": sorted(step["step_seconds"] for step in metrics)[len(metrics) // 2]}
+    require(apart <= BOUNDS[precision], f"losses differ by {apart:.2e} relative, more than {BOUNDS[precision]}", figures)
+    require(metrics[-1]["loss"] < 0.9 * metrics[0]["loss"], "the loss does not fall", figures)
+    return figures
 
 
 def graphs(runner):
@@ -175,8 +179,9 @@ def main():
         pass
     runner = Runner(arguments)
     tests = [(f"losses {precision}", lambda precision=precision: losses(runner, precision)) for precision in BOUNDS]
+    tests += [(test.__name__, lambda test=test: test(runner)) for test in (nccl, memory, profile, graphs)]
     tests += [(f"zero {ranks}", lambda ranks=ranks: zero(runner, ranks)) for ranks in RANKS]
-    tests += [(test.__name__, lambda test=test: test(runner)) for test in (graphs, repeats, delays, nccl, memory, profile)]
+    tests += [(test.__name__, lambda test=test: test(runner)) for test in (delays, repeats)]
     figures, failed = {}, []
     for name, test in tests:
         if arguments.only and arguments.only not in name:
@@ -185,7 +190,7 @@ def main():
         try:
             found, verdict = test() or {}, "ok"
         except Failed as failure:
-            found, verdict = {}, str(failure)
+            found, verdict = failure.figures, str(failure)
         except Exception as error:  # the other tests may still say something
             found, verdict = {}, f"{type(error).__name__}: {error}"
         if verdict != "ok":
