@@ -79,12 +79,13 @@ LogicalResult compileCode(ModuleOp module, StringRef cpuLevel, const std::string
 }
 
 LogicalResult compileGpuCode(ModuleOp module, const std::string &chip,
-                             const std::string &cacheDirectory, planpb::Plan &plan) {
+                             const std::string &cacheDirectory, planpb::Plan &plan, int threads) {
   plan.set_backend(planpb::CUDA);
   GpuCodegenOptions options;
   options.chip = chip;
   options.assembler = findGpuAssembler();
   options.cacheDirectory = cacheDirectory;
+  options.threads = threads;
   FailureOr<GpuCode> code = compileGpuKernels(kernelsOf(module), options);
   if (failed(code))
     return failure();

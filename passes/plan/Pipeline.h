@@ -34,9 +34,11 @@ llvm::LogicalResult compileCode(mlir::ModuleOp module, llvm::StringRef cpuLevel,
                                 const std::string &cacheDirectory, planpb::Plan &plan);
 
 /// The same for GPUs: `chip` is one of kGpuChips ("sm_90"). The plan gets PTX, which later GPUs
-/// run too, and, if there is an assembler (findGpuAssembler), a cubin.
+/// run too, and, if there is an assembler (findGpuAssembler), a cubin. `threads` compile side by
+/// side; 0: one a core.
 llvm::LogicalResult compileGpuCode(mlir::ModuleOp module, const std::string &chip,
-                                   const std::string &cacheDirectory, planpb::Plan &plan);
+                                   const std::string &cacheDirectory, planpb::Plan &plan,
+                                   int threads = 0);
 
 } // namespace deepshard
 

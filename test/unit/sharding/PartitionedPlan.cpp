@@ -10,6 +10,8 @@
 
 #include "mlir/Pass/PassManager.h"
 
+#include <utility>
+
 using namespace mlir;
 
 namespace deepshard::sharding {
@@ -20,9 +22,14 @@ FailureOr<planpb::Plan> planPartitioned(ModuleOp module, const PartitionedPlanOp
   pipeline.cpuLevel = std::string(runtime::cpuLevel());
   pipeline.isGpu = !options.gpu.empty();
   pipeline.overlap = options.overlap;
-#ifdef __SANITIZE_THREAD__ // sees only what is compiled with it, and oneDNN is not
+  int compilers = 0;       // one a core
+#ifdef __SANITIZE_THREAD__ // sees only what is compiled with it: oneDNN is not, ...
   if (!pipeline.isGpu)
     pipeline.providers = {"native", "reference"};
+  // ... nor is LLVM, and what its first thread initialises for all looks like a race.
+  static bool isFirst = true;
+  if (pipeline.isGpu && std::exchange(isFirst, false))
+    compilers = 1;
 #endif
   buildPlanPipeline(passes, pipeline);
   if (failed(passes.run(module)))
@@ -39,8 +46,9 @@ FailureOr<planpb::Plan> planPartitioned(ModuleOp module, const PartitionedPlanOp
   for (auto program : module.getOps<plan::ProgramOp>())
     if (failed(serialize(program, plan)))
       return failure();
-  if (failed(pipeline.isGpu ? compileGpuCode(module, options.gpu, /*cacheDirectory=*/"", plan)
-                            : compileCode(module, pipeline.cpuLevel, /*cacheDirectory=*/"", plan)))
+  if (failed(pipeline.isGpu
+                 ? compileGpuCode(module, options.gpu, /*cacheDirectory=*/"", plan, compilers)
+                 : compileCode(module, pipeline.cpuLevel, /*cacheDirectory=*/"", plan)))
     return failure();
   return plan;
 }
