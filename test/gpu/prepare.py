@@ -21,7 +21,7 @@ SEQ, BATCH, STEPS = 64, 8, 20
 SHAPE = {"n_layer": 4, "n_embd": 192, "n_head": 6, "vocab_size": 257, "n_positions": 64}
 DROPOUT = 0.1
 PRECISIONS = {"f32": {}, "bf16": {"bf16": {"enabled": True}},
-              "fp16": {"fp16": {"enabled": True, "initial_scale_power": 20, "hysteresis": 1}}}
+              "fp16": {"fp16": {"enabled": True, "initial_scale_power": 24, "hysteresis": 1}}}
 RANKS, STAGES = (2, 4), range(4)
 
 

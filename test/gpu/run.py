@@ -76,14 +76,18 @@ def require(condition, message, figures=None):
 
 
 def losses(runner, precision):
-    """Losses and norms as on the CPU."""
+    """Losses as on the CPU. In fp16 the first steps overflow by far on both; later a gradient next to the largest number may do so
+    on one alone, and from there on it is another training."""
     metrics, _, _ = runner.train(precision)
-    apart = 0.0
+    apart, alike = 0.0, 0
     for step, expected in zip(metrics, runner.reference(precision), strict=True):
-        require((step["grad_norm"] is None) == (expected["grad_norm"] is None), f"step {step['step']}: an overflow too much")
-        require(step.get("loss_scale") == expected.get("loss_scale"), f"step {step['step']}: another loss scale")
-        apart = max(apart, abs(step["loss"] - expected["loss"]) / abs(expected["loss"]))
-    figures = {"apart": apart, "step_seconds": sorted(step["step_seconds"] for step in metrics)[len(metrics) // 2]}
+        scales = step.get("loss_scale", 1) / expected.get("loss_scale", 1)
+        require(0.5 <= scales <= 2, f"step {step['step']}: the loss scale is {scales} times the CPU's")
+        if alike == step["step"] - 1 and step.get("overflow") == expected.get("overflow"):
+            apart = max(apart, abs(step["loss"] - expected["loss"]) / abs(expected["loss"]))
+            alike += 1
+    figures = {"apart": apart, "alike": alike, "step_seconds": sorted(step["step_seconds"] for step in metrics)[len(metrics) // 2]}
+    require(alike >= len(metrics) if precision != "fp16" else alike >= 3, f"overflows differ from step {alike + 1} on", figures)
     require(apart <= BOUNDS[precision], f"losses differ by {apart:.2e} relative, more than {BOUNDS[precision]}", figures)
     require(metrics[-1]["loss"] < 0.9 * metrics[0]["loss"], "the loss does not fall", figures)
     return figures
